@@ -1,0 +1,127 @@
+"""Whether a window fits an axis with nothing left over, what would make it fit, and the sum in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cnnatomy.geometry.padding import split
+
+if TYPE_CHECKING:
+    from cnnatomy.geometry.window import Window
+
+_SPELLED_OUT = 4  # runs of cells named one by one before they are only counted
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """Changes, each enough by itself, under which a window reads every cell with nothing left over.
+
+    Attributes:
+        sizes: the nearest smaller and the nearest larger input that fit.
+        paddings: (before, after) of the least total that fits, in place of the window's own: split evenly,
+            and all after.
+        strides: the nearest smaller and the nearest larger stride that fit.
+
+    Example:
+        >>> from cnnatomy.geometry import Window
+        >>> Window(3, stride=3).mend(7)
+        Mend(sizes=(6, 9), paddings=((1, 1), (0, 2)), strides=(2,))
+        >>> str(_)
+        'an input of 6 or 9, padding (1, 1) or (0, 2), or stride 2'
+    """
+
+    sizes: tuple[int, ...]
+    paddings: tuple[tuple[int, int], ...]
+    strides: tuple[int, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.sizes or self.paddings or self.strides)
+
+    def __str__(self) -> str:
+        choices = (("an input of", self.sizes), ("padding", self.paddings), ("stride", self.strides))
+        return (
+            _listed([f"{name} {_listed(values)}" for name, values in choices if values]) or "nothing nearby"
+        )
+
+
+def tiles(window: Window, n: int) -> bool:
+    """Whether every cell is read and the last window ends where the padded input ends."""
+    slack = n + sum(window.padding) - window.extent
+    return slack >= 0 and slack % window.stride == 0 and not window.unread(n)
+
+
+def mend(window: Window, n: int) -> Mend:
+    """Search near n, near the stride, and paddings below f*, keeping only what `tiles` confirms."""
+    near = range(1, window.extent + window.stride + 1)
+    smaller = next((m for m in (n - step for step in near) if m >= 1 and tiles(window, m)), None)
+    larger = next((m for m in (n + step for step in near) if tiles(window, m)), None)
+    strides = range(1, window.extent + 1)
+    slower = next(
+        (s for s in reversed(strides) if s < window.stride and tiles(replace(window, stride=s), n)), None
+    )
+    faster = next((s for s in strides if s > window.stride and tiles(replace(window, stride=s), n)), None)
+    return Mend(
+        sizes=tuple(m for m in (smaller, larger) if m is not None),
+        paddings=next(_paddings(window, n), ()),
+        strides=tuple(s for s in (slower, faster) if s is not None),
+    )
+
+
+def _paddings(window: Window, n: int) -> Iterator[tuple[tuple[int, int], ...]]:
+    """For each total, least first, the splits that fit; padding of f* or more would fill whole windows."""
+    for total in range(2 * window.extent - 1):
+        splits = dict.fromkeys((split(total), (0, total)))
+        fitting = tuple(
+            pair for pair in splits if max(pair) < window.extent and tiles(replace(window, padding=pair), n)
+        )
+        if fitting:
+            yield fitting
+
+
+def explain(window: Window, n: int) -> str:
+    """The output size with its formula filled in, what is left over or never read, and what would mend it."""
+    facts = [_formula(window, n), _reading(window.unread(n), n)]
+    over = (window.output_size(n) - 1) * window.stride + window.extent - (n + sum(window.padding))
+    if over > 0:
+        facts.append(f"the last window overhangs by {_cells(over)}")
+    elif over < 0 and window.padding[1]:
+        facts.append(f"{_cells(min(-over, window.padding[1]))} of the padding after it left over")
+    if not tiles(window, n):
+        fixes = mend(window, n)
+        facts.append(f"{fixes} would fit" if fixes else "no size, padding or stride nearby fits")
+    return "; ".join(facts) + "."
+
+
+def _formula(window: Window, n: int) -> str:
+    f, s, d, (lo, hi) = window.kernel, window.stride, window.dilation, window.padding
+    rounding = "ceil" if window.ceil_mode else "floor"
+    text = f"{rounding}(({n} + {lo} + {hi} - {window.extent})/{s}) + 1 = "
+    size = window.output_size(n)
+    slack = n + lo + hi - window.extent
+    full = (-(-slack // s) if window.ceil_mode else slack // s) + 1
+    text += str(full) if full == size else f"{full}, less the window that would start after the input: {size}"
+    return f"f* = {f} + ({f} - 1)({d} - 1) = {window.extent}; {text}" if d > 1 else text
+
+
+def _reading(unread: Sequence[range], n: int) -> str:
+    if not unread:
+        return "every cell is read"
+    if len(unread) > _SPELLED_OUT:
+        return f"{sum(map(len, unread))} of {n} cells are never read, the first of them cell {unread[0][0]}"
+    names = [str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in unread]
+    many = len(names) > 1 or len(unread[0]) > 1
+    return f"cell{'s' if many else ''} {_listed(names, 'and')} {'are' if many else 'is'} never read"
+
+
+def _cells(count: int) -> str:
+    return f"{count} cell{'s' if count > 1 else ''}"
+
+
+def _listed(things: Sequence[object], word: str = "or") -> str:
+    """`a`, `a or b`, `a, b, or c`; short lists of numbers need no comma before the word."""
+    *most, last = [str(thing) for thing in things] or [""]
+    if not most:
+        return last
+    return f"{', '.join(most)}{',' if len(most) > 1 else ''} {word} {last}"
