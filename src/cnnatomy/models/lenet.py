@@ -1,0 +1,113 @@
+"""LeNet-5, layer by layer as the paper publishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from cnnatomy.models.classifier import Classifier
+from cnnatomy.models.codes import LENGTH, class_codes
+from cnnatomy.nn.connections import ConnectedConv2d
+from cnnatomy.nn.rbf import RBF, map_loss
+from cnnatomy.nn.subsample import Subsample2d
+
+TABLE_I = tuple(
+    tuple(int(mark == "X") for mark in row.split())
+    for row in (
+        "X . . . X X X . . X X X X . X X",
+        "X X . . . X X X . . X X X X . X",
+        "X X X . . . X X X . . X . X X X",
+        ". X X X . . X X X X . . X . X X",
+        ". . X X X . . X X X X . X X . X",
+        ". . . X X X . . X X X X . X X X",
+    )
+)
+"""Which of the six maps of S2 (rows) each of the sixteen maps of C3 (columns) reads: the paper's table I."""
+
+BACKGROUND, FOREGROUND = -0.1, 1.175
+"""What byte 0 and byte 255 become, so that inputs have mean about 0 and variance about 1 (section II.B)."""
+
+J = 0.1
+"""The constant of equation 9. The paper says only that it is positive."""
+
+
+class ScaledTanh(nn.Module):
+    """LeCun's squashing function f(a) = A tanh(S a), A = 1.7159, S = 2/3, so that f(1) = 1 and f(-1) = -1.
+
+    Source: LeCun, Bottou, Bengio and Haffner (1998), equation 6 and appendix A.
+
+    Example:
+        >>> ScaledTanh()(torch.tensor([-1.0, 0.0, 1.0])).round(decimals=4).tolist()
+        [-1.0, 0.0, 1.0]
+    """
+
+    amplitude, slope = 1.7159, 2 / 3
+
+    def forward(self, a: Tensor) -> Tensor:
+        """Squash every element."""
+        return self.amplitude * torch.tanh(self.slope * a)
+
+
+class LeNet5(Classifier):
+    """LeNet-5: convolutions with trainable subsampling between them, a dense layer and RBF units.
+
+    | layer  | output       | parameters |                                                              |
+    |--------|--------------|-----------:|--------------------------------------------------------------|
+    | input  | 1 x 32 x 32  |            |                                                              |
+    | c1     | 6 x 28 x 28  |        156 | convolution 5x5                                              |
+    | s2     | 6 x 14 x 14  |         12 | `Subsample2d`                                                |
+    | c3     | 16 x 10 x 10 |      1,516 | `ConnectedConv2d` 5x5, table I                               |
+    | s4     | 16 x 5 x 5   |         32 | `Subsample2d`                                                |
+    | c5     | 120 x 1 x 1  |     48,120 | convolution 5x5                                              |
+    | f6     | 84           |     10,164 | dense                                                        |
+    | head   | classes      |          0 | `RBF` with fixed codes, or dense before a softmax (85 each)  |
+
+    Every layer up to f6 ends in `ScaledTanh`. With the RBF output the scores are the negated distances and
+    the loss is the paper's equation 9; with softmax they are logits and the loss is cross-entropy.
+
+    Source: LeCun, Bottou, Bengio and Haffner (1998), section II.B.
+
+    Args:
+        classes: names of the classes; `class_codes` draws the RBF's targets from them.
+        output: "rbf" or "softmax".
+
+    Example:
+        >>> LeNet5("0123456789")(torch.zeros(2, 1, 32, 32)).shape
+        torch.Size([2, 10])
+    """
+
+    input_shape = (1, 32, 32)
+
+    def __init__(self, classes: Sequence[str], output: str = "rbf") -> None:
+        super().__init__()
+        self.classes, self.output = tuple(classes), output
+        self.c1 = nn.Conv2d(1, 6, 5)
+        self.s2 = Subsample2d(6)
+        self.c3 = ConnectedConv2d(TABLE_I, 5)
+        self.s4 = Subsample2d(16)
+        self.c5 = nn.Conv2d(16, 120, 5)
+        self.f6 = nn.Linear(120, LENGTH)
+        self.squash = ScaledTanh()
+        self.head: nn.Module
+        if output == "rbf":
+            self.head = RBF(torch.tensor(class_codes(self.classes), dtype=torch.float32))
+        else:
+            self.head = nn.Linear(LENGTH, len(self.classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Score pictures: (N, 1, 32, 32) -> (N, classes)."""
+        for layer in (self.c1, self.s2, self.c3, self.s4, self.c5):
+            x = self.squash(layer(x))
+        x = self.squash(self.f6(x.flatten(1)))
+        y: Tensor = self.head(x)
+        return -y if self.output == "rbf" else y
+
+    def preprocess(self, images: Tensor) -> Tensor:
+        """Scale bytes so that 0 becomes -0.1 and 255 becomes 1.175."""
+        return images.to(self.f6.weight.dtype) * ((FOREGROUND - BACKGROUND) / 255) + BACKGROUND
+
+    def loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Average equation 9 (rbf) or the cross-entropy (softmax)."""
+        return map_loss(scores, labels, J) if self.output == "rbf" else super().loss(scores, labels)

@@ -1,0 +1,60 @@
+"""Trainable subsampling: the pooling of LeNet-5, with a coefficient and a bias for every map."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cnnatomy.errors import ArgumentError
+
+
+class Subsample2d(nn.Module):
+    """Sum each window of a map, scale the sum by the map's coefficient and add the map's bias.
+
+    y[n, c, i, j] = weight[c] * sum(x over window (i, j)) + bias[c]
+
+    Source: LeCun, Bottou, Bengio and Haffner (1998), "Gradient-based learning applied to document
+    recognition", section II.B (layers S2 and S4 of LeNet-5): two parameters per map.
+
+    Args:
+        maps: number of maps C.
+        kernel: side of the square window.
+        stride: step between windows; the kernel when left out, so that windows tile the map.
+
+    Shapes: (N, C, H, W) -> (N, C, H', W') with H' = floor((H - kernel) / stride) + 1.
+
+    Raises:
+        ArgumentError: maps, kernel or stride is below 1.
+
+    Example:
+        >>> layer = Subsample2d(1)
+        >>> _ = torch.nn.init.constant_(layer.weight, 0.5), torch.nn.init.constant_(layer.bias, 1.0)
+        >>> layer(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])).item()
+        6.0
+    """
+
+    def __init__(self, maps: int, kernel: int = 2, stride: int | None = None) -> None:
+        super().__init__()
+        self.maps, self.kernel, self.stride = maps, kernel, kernel if stride is None else stride
+        for name, value in (("maps", self.maps), ("kernel", self.kernel), ("stride", self.stride)):
+            if value < 1:
+                raise ArgumentError(f"{name} of a Subsample2d", expected="an int >= 1", got=repr(value))
+        self.weight = nn.Parameter(torch.empty(maps))
+        self.bias = nn.Parameter(torch.empty(maps))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start as the mean of the window: coefficient 1 / kernel^2, bias 0."""
+        nn.init.constant_(self.weight, 1 / self.kernel**2)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Subsample (N, C, H, W)."""
+        mean = F.avg_pool2d(x, self.kernel, self.stride)
+        scale = self.weight * self.kernel**2
+        return torch.addcmul(self.bias[:, None, None], mean, scale[:, None, None])
+
+    def extra_repr(self) -> str:
+        """Name the arguments that printing the module shows."""
+        return f"{self.maps}, kernel={self.kernel}, stride={self.stride}"
