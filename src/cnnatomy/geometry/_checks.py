@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from cnnatomy.errors import ArgumentError
 
 
 def whole_number(name: str, value: object, least: int) -> int:
     """Return `value` if it is an int of at least `least`; a bool, a float or a smaller int is an error.
+
+    A size that torch traces (`torch.SymInt`) stands for an int; comparing it would fix it, so it is let through.
 
     Example:
         >>> whole_number("stride", 2, least=1)
@@ -15,6 +19,8 @@ def whole_number(name: str, value: object, least: int) -> int:
         Traceback (most recent call last):
         cnnatomy.errors.ArgumentError: stride is out of range: expected an int >= 1, got 0
     """
+    if type(value).__name__ == "SymInt":
+        return cast("int", value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise ArgumentError(
             f"{name} is not a whole number",

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cnnatomy.errors import ArgumentError
+from cnnatomy.geometry._checks import whole_number
 from cnnatomy.geometry.padding import split
 
 if TYPE_CHECKING:
@@ -80,14 +82,32 @@ def _paddings(window: Window, n: int) -> Iterator[tuple[tuple[int, int], ...]]:
             yield fitting
 
 
+def padding_for(window: Window, n: int, wanted: int) -> tuple[int, int]:
+    """Try the totals around the exact one, (wanted - 1)s + f* - n; rounding may need up to s less or more."""
+    whole_number("wanted output size", wanted, least=1)
+    exact = (wanted - 1) * window.stride + window.extent - n
+    for total in range(max(0, exact - window.stride + 1), max(0, exact + window.stride) + 1):
+        padded = replace(window, padding=split(total))
+        if padded.slack(n) >= 0 and padded.output_size(n) == wanted:
+            return padded.padding
+    least = replace(window, padding=(0, 0)).output_size(n)
+    raise ArgumentError(
+        f"no padding gives {wanted} outputs over {n} cells",
+        expected=f"at least {least}, the outputs without padding",
+        got=str(wanted),
+        hint="a larger stride",
+    )
+
+
 def explain(window: Window, n: int) -> str:
     """The output size with its formula filled in, what is left over or never read, and what would mend it."""
     facts = [_formula(window, n), _reading(window.unread(n), n)]
     over = (window.output_size(n) - 1) * window.stride + window.extent - (n + sum(window.padding))
     if over > 0:
-        facts.append(f"the last window overhangs by {_cells(over)}")
+        facts.append(f"the last window overhangs the end by {_cells(over)}")
     elif over < 0 and window.padding[1]:
-        facts.append(f"{_cells(min(-over, window.padding[1]))} of the padding after it left over")
+        spare = min(-over, window.padding[1])
+        facts.append(f"{_cells(spare)} of padding {'is' if spare == 1 else 'are'} left over")
     if not tiles(window, n):
         fixes = mend(window, n)
         facts.append(f"{fixes} would fit" if fixes else "no size, padding or stride nearby fits")
@@ -99,8 +119,7 @@ def _formula(window: Window, n: int) -> str:
     rounding = "ceil" if window.ceil_mode else "floor"
     text = f"{rounding}(({n} + {lo} + {hi} - {window.extent})/{s}) + 1 = "
     size = window.output_size(n)
-    slack = n + lo + hi - window.extent
-    full = (-(-slack // s) if window.ceil_mode else slack // s) + 1
+    full = window.slack(n) // s + 1
     text += str(full) if full == size else f"{full}, less the window that would start after the input: {size}"
     return f"f* = {f} + ({f} - 1)({d} - 1) = {window.extent}; {text}" if d > 1 else text
 

@@ -156,11 +156,11 @@ def paddings(value: Rule | Sequence[Rule], rank: int, name: str = "padding") -> 
     if isinstance(value, str) or not isinstance(value, Sequence):
         return (checked(value, name),) * rank
     if len(value) != rank:
-        pair = len(value) == 2 and all(isinstance(entry, int) for entry in value)
+        flat = len(value) == 2 * rank and all(isinstance(entry, int) for entry in value)
         raise ArgumentError(
             f"{name} has another length",
             expected=f"{rank} entr{'ies' if rank > 1 else 'y'}",
             got=repr(value),
-            hint=repr((tuple(value),) * rank) if pair else None,
+            hint=repr(tuple(zip(value[::2], value[1::2], strict=True))) if flat else None,
         )
     return tuple(checked(entry, name) for entry in value)

@@ -9,7 +9,7 @@ from math import ceil, floor
 from cnnatomy.errors import ArgumentError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Reach:
     """What outputs read: output o reads the inputs ceil(scale * o + lo) .. floor(scale * o + hi).
 
@@ -42,9 +42,9 @@ class Reach:
         range(2, 3)
     """
 
-    scale: Fraction = Fraction(1)
-    lo: Fraction = Fraction(0)
-    hi: Fraction = Fraction(0)
+    scale: Fraction
+    lo: Fraction
+    hi: Fraction
 
     def __init__(self, scale: Fraction | int = 1, lo: Fraction | int = 0, hi: Fraction | int = 0) -> None:
         scale, lo, hi = _exact("scale", scale), _exact("lo", lo), _exact("hi", hi)

@@ -1,15 +1,17 @@
-"""The taps of every output of one axis, and the inverse: the outputs that read every cell."""
+"""The taps of every output of one axis, clipped to the input."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import repeat
+from operator import add, mul
 from typing import TYPE_CHECKING
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry._checks import index, whole_number
+from cnnatomy.geometry.cover import Cover, invert
 
 if TYPE_CHECKING:
     from cnnatomy.geometry.window import Window
@@ -57,13 +59,12 @@ class AxisTable:
         if not len(self.start) == len(self.count) == len(self.skip):
             lengths = f"{len(self.start)}, {len(self.count)} and {len(self.skip)}"
             raise ArgumentError("the columns of a table differ", expected="one length", got=lengths)
-        for o, (start, count) in enumerate(zip(self.start, self.count, strict=True)):
-            last = start + (count - 1) * self.step if count else start - 1
-            if start < 0 or count < 0 or last >= self.size:
-                cells = f"cells {start} .. {last}"
-                raise ArgumentError(
-                    f"output {o} reads outside the input", expected=f"cells in [0, {self.size})", got=cells
-                )
+        if not self.start:
+            return
+        beyond = max(map(add, self.start, map(mul, self.count, repeat(self.step)))) - self.step + 1
+        if min(self.start) < 0 or min(self.count) < 0 or max(self.start) > self.size or beyond > self.size:
+            cells = f"starts {min(self.start)} .. {max(self.start)}, the last cell read {beyond - 1}"
+            raise ArgumentError("a table reads outside its input", expected=f"[0, {self.size})", got=cells)
 
     @staticmethod
     def of(window: Window, n: int) -> AxisTable:
@@ -156,7 +157,7 @@ class AxisTable:
 
     @cached_property
     def _cover(self) -> Cover:
-        return _invert(self)
+        return invert(self)
 
     def unread(self) -> tuple[range, ...]:
         """Cells that no output reads, as ranges of neighbouring cells.
@@ -166,43 +167,7 @@ class AxisTable:
             >>> AxisTable.of(Window(2, stride=3), 9).unread()
             (range(2, 3), range(5, 6), range(8, 9))
         """
-        seen = bytearray(self.size)
-        for start, count in zip(self.start, self.count, strict=True):
-            seen[start : start + count * self.step : self.step] = b"\1" * count
-        return _runs(i for i, read in enumerate(seen) if not read)
-
-
-@dataclass(frozen=True)
-class Cover:
-    """For every cell i, the outputs that read it: `first[i] + t * step` for t in `0 .. count[i] - 1`.
-
-    A backward pass that gathers walks exactly these outputs. The readers of a cell are neighbours (step 1)
-    except under dilation d and stride s, where they lie d / gcd(d, s) apart, the same for every cell.
-    A cell that nobody reads has count 0 and first 0.
-
-    Example:
-        >>> from cnnatomy.geometry import Window
-        >>> cover = Window(3, dilation=2).table(7).cover()
-        >>> cover.first, cover.count, cover.step
-        ((0, 1, 0, 1, 0, 1, 2), (1, 1, 2, 1, 2, 1, 1), 2)
-        >>> list(cover.readers(4))
-        [0, 2]
-    """
-
-    outputs: int
-    first: tuple[int, ...]
-    count: tuple[int, ...]
-    step: int = 1
-
-    def readers(self, i: int) -> range:
-        """Outputs that read cell i, in order.
-
-        Example:
-            >>> AxisTable.adaptive(5, 3).cover().readers(1)
-            range(0, 2)
-        """
-        first = self.first[index("cell", i, len(self.first))]
-        return range(first, first + self.count[i] * self.step, self.step)
+        return left_out(self.size, map(self.taps, range(self.outputs)))
 
 
 def clip(origin: int, kernel: int, step: int, n: int) -> tuple[int, int, int]:
@@ -218,15 +183,37 @@ def clip(origin: int, kernel: int, step: int, n: int) -> tuple[int, int, int]:
     return start, max(0, beyond - before), min(before, kernel)
 
 
+def left_out(n: int, progressions: Iterable[range]) -> tuple[range, ...]:
+    """Cells of `[0, n)` that are in none of the progressions, as ranges of neighbouring cells.
+
+    Example:
+        >>> left_out(9, [range(0, 3), range(5, 9, 2)])
+        (range(3, 5), range(6, 7), range(8, 9))
+    """
+    seen = bytearray(n)
+    for cells in progressions:
+        seen[cells.start : cells.stop : cells.step] = b"\1" * len(cells)
+    runs, start = [], seen.find(0)
+    while start >= 0:
+        stop = seen.find(1, start)
+        stop = n if stop < 0 else stop
+        runs.append(range(start, stop))
+        start = seen.find(0, stop)
+    return tuple(runs)
+
+
 @lru_cache(maxsize=_CACHED)
 def _sliding(window: Window, n: int) -> AxisTable:
     whole_number("input size", n, least=1)
-    origins = range(
-        -window.padding[0], window.output_size(n) * window.stride - window.padding[0], window.stride
-    )
-    rows = [clip(origin, window.kernel, window.dilation, n) for origin in origins]
-    start, count, skip = zip(*rows, strict=True)
-    return AxisTable(n, start, count, window.dilation, skip)
+    lo, outputs = window.padding[0], window.output_size(n)
+    origins = range(-lo, outputs * window.stride - lo, window.stride)
+    # Outputs a .. b - 1 lie wholly inside; only the few beside them need clipping.
+    a = min(-(-lo // window.stride), outputs)
+    b = max(a, min((n + lo - window.extent) // window.stride + 1, outputs))
+    start, count, skip = list(origins), [window.kernel] * outputs, [0] * outputs
+    for o in (*range(a), *range(b, outputs)):
+        start[o], count[o], skip[o] = clip(origins[o], window.kernel, window.dilation, n)
+    return AxisTable(n, tuple(start), tuple(count), window.dilation, tuple(skip))
 
 
 @lru_cache(maxsize=_CACHED)
@@ -236,48 +223,3 @@ def _adaptive(n: int, out: int) -> AxisTable:
     start = tuple(o * n // out for o in range(out))
     count = tuple(-(-(o + 1) * n // out) - start[o] for o in range(out))
     return AxisTable(n, start, count)
-
-
-def _invert(table: AxisTable) -> Cover:
-    """Outputs whose taps share a residue modulo the step form a lane: within one, readers are neighbours."""
-    stop = [start + count * table.step for start, count in zip(table.start, table.count, strict=True)]
-    lanes: dict[int, list[int]] = {}
-    for o, count in enumerate(table.count):
-        if count:
-            lanes.setdefault(table.start[o] % table.step, []).append(o)
-    first, count_ = [0] * table.size, [0] * table.size
-    for residue, lane in lanes.items():
-        a = b = 0  # lane[a:b] read cell i
-        for i in range(residue, table.size, table.step):
-            while b < len(lane) and table.start[lane[b]] <= i:
-                b += 1
-            while a < b and stop[lane[a]] <= i:
-                a += 1
-            if a < b:
-                first[i], count_[i] = lane[a], b - a
-    return Cover(table.outputs, tuple(first), tuple(count_), _gap(table, stop, lanes.values()))
-
-
-def _gap(table: AxisTable, stop: list[int], lanes: Iterable[list[int]]) -> int:
-    """Return the one distance between neighbours of a lane, having checked that all is in order."""
-    pairs = [pair for lane in lanes for pair in pairwise(lane)]
-    gaps = {q - p for p, q in pairs} or {1}
-    if len(gaps) > 1 or any(table.start[q] < table.start[p] or stop[q] < stop[p] for p, q in pairs):
-        raise ArgumentError(
-            "this table has no cover",
-            expected="windows that start and end in order",
-            got="windows out of order",
-            hint="readers(i), which asks every output",
-        )
-    return gaps.pop()
-
-
-def _runs(cells: Iterable[int]) -> tuple[range, ...]:
-    """Group ascending cells into ranges of neighbours."""
-    runs: list[range] = []
-    for cell in cells:
-        if runs and runs[-1].stop == cell:
-            runs[-1] = range(runs[-1].start, cell + 1)
-        else:
-            runs.append(range(cell, cell + 1))
-    return tuple(runs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
 
@@ -10,9 +10,9 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import fit
 from cnnatomy.geometry._checks import index, whole_number
 from cnnatomy.geometry.fit import Mend
-from cnnatomy.geometry.padding import extent, split
+from cnnatomy.geometry.padding import extent
 from cnnatomy.geometry.reach import Reach
-from cnnatomy.geometry.table import AxisTable, clip
+from cnnatomy.geometry.table import AxisTable, clip, left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,18 @@ class Window:
         """
         return extent(self.kernel, self.dilation)
 
+    def slack(self, n: int) -> int:
+        """Room for windows after the first one, in cells; below 0 not even that one fits: n + lo + hi - f*.
+
+        In `ceil_mode` s - 1 more, which turns the division that follows into one that rounds up.
+
+        Example:
+            >>> Window(3, stride=3).slack(7), Window(3, stride=3, ceil_mode=True).slack(7)
+            (4, 6)
+        """
+        overhang = self.stride - 1 if self.ceil_mode else 0
+        return n + self.padding[0] + self.padding[1] - self.extent + overhang
+
     def output_size(self, n: int) -> int:
         """Outputs over n cells: floor((n + lo + hi - f*) / s) + 1, torch's rule.
 
@@ -78,7 +90,7 @@ class Window:
             >>> Window(3, stride=3, ceil_mode=True).output_size(7)
             3
         """
-        slack = self._slack(n)
+        slack = self.slack(n)
         if n < 1 or slack < 0:
             raise self._too_large(n)
         size = slack // self.stride + 1
@@ -136,9 +148,9 @@ class Window:
             >>> Window(3, stride=2, padding=(1, 1), ceil_mode=True).padded_counts(6)
             (3, 3, 3, 2)
         """
-        padded = n + sum(self.padding)
-        starts = range(0, self.output_size(n) * self.stride, self.stride)
-        return tuple(clip(start, self.kernel, self.dilation, padded)[1] for start in starts)
+        last = self.output_size(n) - 1  # the only one that can overhang
+        _, inside, _ = clip(last * self.stride, self.kernel, self.dilation, n + sum(self.padding))
+        return (self.kernel,) * last + (inside,)
 
     def unread(self, n: int) -> tuple[range, ...]:
         """Cells that no output reads, as ranges of neighbouring cells.
@@ -147,7 +159,11 @@ class Window:
             >>> Window(3, stride=3).unread(7), Window(3, stride=2).unread(7)
             ((range(6, 7),), ())
         """
-        return self.table(n).unread()
+        outputs, by_tap = self.output_size(n), []
+        for tap in range(self.kernel):
+            start, count, _ = clip(tap * self.dilation - self.padding[0], outputs, self.stride, n)
+            by_tap.append(range(start, start + count * self.stride, self.stride))
+        return left_out(n, by_tap)
 
     def tiles(self, n: int) -> bool:
         """Whether every cell is read and the last window ends exactly where the padded input ends.
@@ -191,19 +207,7 @@ class Window:
             >>> Window(3, stride=2).padding_for(7, 4), Window(3, stride=2).padding_for(7, 7)
             ((1, 1), (4, 4))
         """
-        whole_number("wanted output size", wanted, least=1)
-        exact = (wanted - 1) * self.stride + self.extent - n
-        for total in range(max(0, exact - self.stride + 1), max(0, exact + self.stride) + 1):
-            padded = replace(self, padding=split(total))
-            if padded._slack(n) >= 0 and padded.output_size(n) == wanted:
-                return padded.padding
-        least = replace(self, padding=(0, 0)).output_size(n)
-        raise ArgumentError(
-            f"no padding gives {wanted} outputs over {n} cells",
-            expected=f"at least {least}, the outputs without padding",
-            got=str(wanted),
-            hint="a larger stride",
-        )
+        return fit.padding_for(self, n, wanted)
 
     def transposed_size(self, n: int, output_padding: int = 0) -> int:
         """Outputs of the transposed operator over n cells: (n - 1)s - lo - hi + f* + output_padding.
@@ -278,18 +282,15 @@ class Window:
             Fraction(1, self.stride), Fraction(lo - self.extent + 1, self.stride), Fraction(lo, self.stride)
         )
 
-    def _slack(self, n: int) -> int:
-        """Room for windows after the first one, in cells; below 0 not even that one fits."""
-        overhang = self.stride - 1 if self.ceil_mode else 0
-        return n + self.padding[0] + self.padding[1] - self.extent + overhang
-
     def _too_large(self, n: int) -> ArgumentError:
         lo, hi = self.padding
-        missing = max(-self._slack(n), 1 - n)
+        missing = max(-self.slack(n), 1 - n)
         kernel = (self.extent - missing - 1) // self.dilation + 1
         fixes = [f"an input of at least {n + missing}"]
         if n >= 1:
-            fixes += [f"{missing} more padding"] + [f"a kernel of at most {kernel}"] * (kernel > 0)
+            fixes.append(f"{missing} more padding")
+        if n >= 1 and kernel >= 1:
+            fixes.append(f"a kernel of at most {kernel}")
         return ArgumentError(
             f"no window of extent {self.extent} fits",
             expected=f"at least {n + lo + hi + missing} cells",
