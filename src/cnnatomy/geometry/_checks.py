@@ -10,7 +10,7 @@ from cnnatomy.errors import ArgumentError
 def whole_number(name: str, value: object, least: int) -> int:
     """Return `value` if it is an int of at least `least`; a bool, a float or a smaller int is an error.
 
-    A size that torch traces (`torch.SymInt`) stands for an int; comparing it would fix it, so it is let through.
+    A size that torch traces (`torch.SymInt`) stands for an int, and is not compared: that could fix it.
 
     Example:
         >>> whole_number("stride", 2, least=1)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cnnatomy.errors import ArgumentError
@@ -30,8 +31,8 @@ class Mend:
         >>> from cnnatomy.geometry import Window
         >>> Window(3, stride=3).mend(7)
         Mend(sizes=(6, 9), paddings=((1, 1), (0, 2)), strides=(2,))
-        >>> str(_)
-        'an input of 6 or 9, padding (1, 1) or (0, 2), or stride 2'
+        >>> print(Window(3, stride=3).mend(7))
+        an input of 6 or 9, padding (1, 1) or (0, 2), or stride 2
     """
 
     sizes: tuple[int, ...]
@@ -43,9 +44,7 @@ class Mend:
 
     def __str__(self) -> str:
         choices = (("an input of", self.sizes), ("padding", self.paddings), ("stride", self.strides))
-        return (
-            _listed([f"{name} {_listed(values)}" for name, values in choices if values]) or "nothing nearby"
-        )
+        return listed([f"{name} {listed(values)}" for name, values in choices if values]) or "nothing nearby"
 
 
 def tiles(window: Window, n: int) -> bool:
@@ -56,30 +55,33 @@ def tiles(window: Window, n: int) -> bool:
 
 def mend(window: Window, n: int) -> Mend:
     """Search near n, near the stride, and paddings below f*, keeping only what `tiles` confirms."""
-    near = range(1, window.extent + window.stride + 1)
-    smaller = next((m for m in (n - step for step in near) if m >= 1 and tiles(window, m)), None)
-    larger = next((m for m in (n + step for step in near) if tiles(window, m)), None)
-    strides = range(1, window.extent + 1)
-    slower = next(
-        (s for s in reversed(strides) if s < window.stride and tiles(replace(window, stride=s), n)), None
-    )
-    faster = next((s for s in strides if s > window.stride and tiles(replace(window, stride=s), n)), None)
+
+    def fitting(sizes: Iterable[int]) -> tuple[int, ...]:
+        return tuple(islice((m for m in sizes if tiles(window, m)), 1))
+
+    def striding(strides: Iterable[int]) -> tuple[int, ...]:
+        return tuple(islice((s for s in strides if tiles(replace(window, stride=s), n)), 1))
+
+    far = window.extent + window.stride
     return Mend(
-        sizes=tuple(m for m in (smaller, larger) if m is not None),
-        paddings=next(_paddings(window, n), ()),
-        strides=tuple(s for s in (slower, faster) if s is not None),
+        sizes=fitting(range(n - 1, max(0, n - far - 1), -1)) + fitting(range(n + 1, n + far + 1)),
+        paddings=_least_paddings(window, n),
+        strides=striding(range(window.stride - 1, 0, -1))
+        + striding(range(window.stride + 1, window.extent + 1)),
     )
 
 
-def _paddings(window: Window, n: int) -> Iterator[tuple[tuple[int, int], ...]]:
-    """For each total, least first, the splits that fit; padding of f* or more would fill whole windows."""
+def _least_paddings(window: Window, n: int) -> tuple[tuple[int, int], ...]:
+    """Splits of the least total that fits; padding of f* or more would fill whole windows."""
     for total in range(2 * window.extent - 1):
-        splits = dict.fromkeys((split(total), (0, total)))
         fitting = tuple(
-            pair for pair in splits if max(pair) < window.extent and tiles(replace(window, padding=pair), n)
+            pair
+            for pair in dict.fromkeys((split(total), (0, total)))
+            if max(pair) < window.extent and tiles(replace(window, padding=pair), n)
         )
         if fitting:
-            yield fitting
+            return fitting
+    return ()
 
 
 def padding_for(window: Window, n: int, wanted: int) -> tuple[int, int]:
@@ -99,16 +101,36 @@ def padding_for(window: Window, n: int, wanted: int) -> tuple[int, int]:
     )
 
 
+def too_small(window: Window, n: int) -> ArgumentError:
+    """Make the error for an input that not even the first window fits."""
+    lo, hi = window.padding
+    missing = max(-window.slack(n), 1 - n)
+    kernel = (window.extent - missing - 1) // window.dilation + 1
+    fixes = [f"an input of at least {n + missing}"]
+    if n >= 1:
+        fixes.append(f"{_cells(missing)} more padding")
+    if n >= 1 and kernel >= 1:
+        fixes.append(f"a kernel of at most {kernel}")
+    return ArgumentError(
+        f"no window of extent {window.extent} fits",
+        expected=f"at least {n + lo + hi + missing} cells",
+        got=f"{n} and padding ({lo}, {hi})",
+        hint=listed(fixes),
+    )
+
+
 def explain(window: Window, n: int) -> str:
     """The output size with its formula filled in, what is left over or never read, and what would mend it."""
-    facts = [_formula(window, n), _reading(window.unread(n), n)]
+    fits = tiles(window, n)
+    reading = _reading(window.unread(n), n)
+    facts = [_formula(window, n), f"{reading} and nothing is left over" if fits else reading]
     over = (window.output_size(n) - 1) * window.stride + window.extent - (n + sum(window.padding))
     if over > 0:
         facts.append(f"the last window overhangs the end by {_cells(over)}")
     elif over < 0 and window.padding[1]:
         spare = min(-over, window.padding[1])
         facts.append(f"{_cells(spare)} of padding {'is' if spare == 1 else 'are'} left over")
-    if not tiles(window, n):
+    if not fits:
         fixes = mend(window, n)
         facts.append(f"{fixes} would fit" if fixes else "no size, padding or stride nearby fits")
     return "; ".join(facts) + "."
@@ -117,10 +139,10 @@ def explain(window: Window, n: int) -> str:
 def _formula(window: Window, n: int) -> str:
     f, s, d, (lo, hi) = window.kernel, window.stride, window.dilation, window.padding
     rounding = "ceil" if window.ceil_mode else "floor"
-    text = f"{rounding}(({n} + {lo} + {hi} - {window.extent})/{s}) + 1 = "
-    size = window.output_size(n)
-    full = window.slack(n) // s + 1
-    text += str(full) if full == size else f"{full}, less the window that would start after the input: {size}"
+    size, undropped = window.output_size(n), window.slack(n) // s + 1
+    text = f"{rounding}(({n} + {lo} + {hi} - {window.extent})/{s}) + 1 = {undropped}"
+    if size < undropped:
+        text += f", and {size} without the window that would start after the input"
     return f"f* = {f} + ({f} - 1)({d} - 1) = {window.extent}; {text}" if d > 1 else text
 
 
@@ -131,15 +153,15 @@ def _reading(unread: Sequence[range], n: int) -> str:
         return f"{sum(map(len, unread))} of {n} cells are never read, the first of them cell {unread[0][0]}"
     names = [str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in unread]
     many = len(names) > 1 or len(unread[0]) > 1
-    return f"cell{'s' if many else ''} {_listed(names, 'and')} {'are' if many else 'is'} never read"
+    return f"cell{'s' if many else ''} {listed(names, 'and')} {'are' if many else 'is'} never read"
 
 
 def _cells(count: int) -> str:
     return f"{count} cell{'s' if count > 1 else ''}"
 
 
-def _listed(things: Sequence[object], word: str = "or") -> str:
-    """`a`, `a or b`, `a, b, or c`; short lists of numbers need no comma before the word."""
+def listed(things: Sequence[object], word: str = "or") -> str:
+    """List in words: `a`, `a or b`, `a, b, or c`."""
     *most, last = [str(thing) for thing in things] or [""]
     if not most:
         return last

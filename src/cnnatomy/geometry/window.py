@@ -92,7 +92,7 @@ class Window:
         """
         slack = self.slack(n)
         if n < 1 or slack < 0:
-            raise self._too_large(n)
+            raise fit.too_small(self, n)
         size = slack // self.stride + 1
         starts_late = self.ceil_mode and (size - 1) * self.stride >= n + self.padding[0]
         return size - 1 if starts_late else size
@@ -188,7 +188,7 @@ class Window:
 
         Example:
             >>> Window(3, stride=2).explain(7)
-            'floor((7 + 0 + 0 - 3)/2) + 1 = 3; every cell is read.'
+            'floor((7 + 0 + 0 - 3)/2) + 1 = 3; every cell is read and nothing is left over.'
             >>> Window(3, stride=3).explain(7).split("; ")[1:]
             ['cell 6 is never read', 'an input of 6 or 9, padding (1, 1) or (0, 2), or stride 2 would fit.']
         """
@@ -280,20 +280,4 @@ class Window:
         lo = self.padding[0]
         return Reach(
             Fraction(1, self.stride), Fraction(lo - self.extent + 1, self.stride), Fraction(lo, self.stride)
-        )
-
-    def _too_large(self, n: int) -> ArgumentError:
-        lo, hi = self.padding
-        missing = max(-self.slack(n), 1 - n)
-        kernel = (self.extent - missing - 1) // self.dilation + 1
-        fixes = [f"an input of at least {n + missing}"]
-        if n >= 1:
-            fixes.append(f"{missing} more padding")
-        if n >= 1 and kernel >= 1:
-            fixes.append(f"a kernel of at most {kernel}")
-        return ArgumentError(
-            f"no window of extent {self.extent} fits",
-            expected=f"at least {n + lo + hi + missing} cells",
-            got=f"{n} and padding ({lo}, {hi})",
-            hint=" or ".join(fixes),
         )
