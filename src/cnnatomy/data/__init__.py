@@ -1,0 +1,57 @@
+"""Pictures in: folders, archives, idx files and named sets, brought to the size of a network.
+
+    dataset = cnnatomy.data.load("digits", size=(32, 32), channels=1)
+
+`load` is the door; `catalog` lists the named sets without importing torch; `augment` varies pictures while
+a network trains.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cnnatomy.data.augment import RECIPES, Augment
+    from cnnatomy.data.catalog import SOURCES, Source
+    from cnnatomy.data.fit import POLICIES
+    from cnnatomy.data.fitted import FitReport
+    from cnnatomy.data.loading import load, read_pictures
+    from cnnatomy.data.pictures import Dataset, Pictures, Progress, Skipped
+
+__all__ = [
+    "POLICIES",
+    "RECIPES",
+    "SOURCES",
+    "Augment",
+    "Dataset",
+    "FitReport",
+    "Pictures",
+    "Progress",
+    "Skipped",
+    "Source",
+    "load",
+    "read_pictures",
+]
+
+_HOMES = {
+    "POLICIES": "fit",
+    "RECIPES": "augment",
+    "SOURCES": "catalog",
+    "Augment": "augment",
+    "Dataset": "pictures",
+    "FitReport": "fitted",
+    "Pictures": "pictures",
+    "Progress": "pictures",
+    "Skipped": "pictures",
+    "Source": "catalog",
+    "load": "loading",
+    "read_pictures": "loading",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used: the catalog must not load torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

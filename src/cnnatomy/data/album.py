@@ -1,0 +1,116 @@
+"""From the pictures of a source, in its own order, to a training set and a test set."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cnnatomy.data.fit import Bytes, Frame, Size
+from cnnatomy.data.fitted import FitReport
+from cnnatomy.data.pictures import Dataset, Pictures, Skipped
+from cnnatomy.errors import DataError
+
+Labels = NDArray[np.int64]
+
+
+@dataclass
+class Album:
+    """Every picture of a source, decoded and fitted, in the order of the source.
+
+    The first `train` pictures are the training set and the others the test set; None: not split yet.
+    `digest` is the SHA-256 of `images`; empty: not known yet.
+    """
+
+    images: Bytes  # (N, C, H, W)
+    labels: Labels  # (N,)
+    classes: tuple[str, ...]
+    names: Sequence[str]
+    train: int | None
+    sizes: Mapping[Size, int]
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+    digest: str = ""
+
+
+def split(names: Sequence[str], labels: Labels, test_fraction: float, seed: int) -> tuple[Labels, Labels]:
+    """Return the indices of the training set and of the test set, each in ascending order.
+
+    Stratified: every class gives `test_fraction` of its pictures, rounded, but at least one and not all.
+    Which ones is drawn from the hash of (seed, name), so that the same pictures split the same way on every
+    machine and with every version, and new pictures move few of the old ones. A class of one picture trains.
+
+    Example:
+        >>> names, labels = [f"cats/{i}.png" for i in range(5)], np.zeros(5, np.int64)
+        >>> [part.tolist() for part in split(names, labels, 0.2, seed=0)]
+        [[0, 1, 3, 4], [2]]
+    """
+    ticket = np.array([_ticket(seed, name) for name in names], np.uint64)
+    test = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        wanted = min(max(1, round(test_fraction * len(members))), len(members) - 1)
+        test[members[np.argsort(ticket[members], kind="stable")[:wanted]]] = True
+    return np.flatnonzero(~test), np.flatnonzero(test)
+
+
+def _ticket(seed: int, name: str) -> int:
+    text = f"{seed}/{name}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
+
+
+def to_dataset(album: Album, name: str, frame: Frame, *, seed: int, test_fraction: float) -> Dataset:
+    """Split an album where it is not split yet, and seal it with its fingerprint.
+
+    Raises:
+        DataError: the training set or the test set would be empty.
+    """
+    count = len(album.labels)
+    if album.train is None:
+        train, test = split(album.names, album.labels, test_fraction, seed)
+    else:
+        train, test = np.arange(album.train), np.arange(album.train, count)
+    for part, indices in (("training", train), ("test", test)):
+        if not len(indices):
+            raise DataError(f"{name} leaves no picture for the {part} set", got=f"{count:,} in all")
+    return Dataset(
+        name=name,
+        train=_take(album, train),
+        test=_take(album, test),
+        fitted=FitReport(frame.policy, frame.size, dict(album.sizes)),
+        skipped=album.skipped,
+        notes=album.notes,
+        fingerprint=_fingerprint(album, train, test),
+    )
+
+
+def _take(album: Album, indices: Labels) -> Pictures:
+    # A contiguous part stays a view, so that pictures mapped from the cache are not copied into memory.
+    first, last = int(indices[0]), int(indices[-1])
+    part = slice(first, last + 1) if last + 1 - first == len(indices) else indices
+    return Pictures(
+        images=torch.from_numpy(album.images[part]),
+        labels=torch.from_numpy(album.labels[part].astype(np.int64)),
+        classes=album.classes,
+        names=tuple(album.names[i] for i in indices),
+    )
+
+
+def image_digest(images: Bytes) -> str:
+    """Return the SHA-256 of pictures, their shape included."""
+    digest = hashlib.sha256(repr(images.shape).encode())
+    digest.update(np.ascontiguousarray(images).data)
+    return digest.hexdigest()
+
+
+def _fingerprint(album: Album, train: Labels, test: Labels) -> str:
+    digest = hashlib.sha256((album.digest or image_digest(album.images)).encode())
+    digest.update(json.dumps(album.classes).encode())
+    for part in (album.labels, train, test):
+        digest.update(np.ascontiguousarray(part, dtype="<i8").data)
+    return digest.hexdigest()

@@ -1,0 +1,72 @@
+"""Labelled pictures, ready for a network: what every source ends in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from cnnatomy.data.fitted import FitReport
+
+
+class Progress(Protocol):
+    """Told how far reading has come: `what` is being done, `done` of `total` (None: not known) `unit`."""
+
+    def __call__(
+        self, what: str, done: int, total: int | None, unit: Literal["bytes", "pictures"], /
+    ) -> object:
+        """Take note; what is returned is not looked at."""
+
+
+def silent(what: str, done: int, total: int | None, unit: str, /) -> None:
+    """Report nothing: the default `Progress`."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A picture that was left out, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Labelled pictures of one size, decoded, in memory or mapped from the cache: not to be written to.
+
+    `images` is uint8 (N, C, H, W), `labels` int64 (N,) with values below `len(classes)`; `names` says where
+    each came from, such as "digits#17" or "train/cat/0001.png".
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training set and a test set with the same classes.
+
+    `fitted` says what was done to the pictures, `skipped` which ones were left out, `notes` what else a
+    reader of figures should know, and `fingerprint` is a SHA-256 of the pictures, the labels, the classes and
+    the split: two data sets with the same fingerprint train the same network.
+    """
+
+    name: str
+    train: Pictures
+    test: Pictures
+    fitted: FitReport
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the labels."""
+        return self.train.classes
