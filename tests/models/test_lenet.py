@@ -62,7 +62,7 @@ def test_forward_is_the_paper_in_plain_torch() -> None:
     state = model.state_dict()
 
     def squash(a: torch.Tensor) -> torch.Tensor:
-        return torch.tanh(a * 2 / 3).mul(1.7159)
+        return torch.tanh(torch.mul(a, 2 / 3)) * torch.tensor(1.7159, dtype=a.dtype)
 
     def subsample(a: torch.Tensor, name: str) -> torch.Tensor:
         windows = a[:, :, ::2, ::2] + a[:, :, 1::2, ::2] + a[:, :, ::2, 1::2] + a[:, :, 1::2, 1::2]

@@ -95,6 +95,21 @@ class LeNet5(Classifier):
             self.head = RBF(torch.tensor(class_codes(self.classes), dtype=torch.float32))
         else:
             self.head = nn.Linear(LENGTH, len(self.classes))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw weights and biases uniformly within 2.4 / fan-in (appendix A), but subsample by the mean.
+
+        The paper draws the subsampling coefficients too; starting them at the mean measured no worse.
+        """
+        for layer in (self.c1, self.c5, self.f6, self.head):
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                bound = 2.4 / layer.weight[0].numel()
+                nn.init.uniform_(layer.weight, -bound, bound)
+                if layer.bias is not None:
+                    nn.init.uniform_(layer.bias, -bound, bound)
+        self.c3.uniform_(2.4 / self.c3.fan_in())
 
     def forward(self, x: Tensor) -> Tensor:
         """Score pictures: (N, 1, 32, 32) -> (N, classes)."""

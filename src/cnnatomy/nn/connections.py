@@ -22,8 +22,8 @@ class ConnectedConv2d(nn.Module):
     The weight has one row per connection that exists, shape (connections, kh, kw), ordered by output map and
     then by input map: no parameter, no gradient and no entry of the state_dict belongs to an absent
     connection. `forward` scatters the rows into a dense kernel of zeros for one dense convolution. That is
-    the fastest way while tables are dense: LeNet-5's C3 (60 of 96 connections, batch 128, one core, forward and
-    backward) takes 3 ms so, as a plain dense layer does, but 57 ms as three grouped convolutions over
+    the fastest way while tables are dense: LeNet-5's C3 (60 of 96 connections, batch 128, one core, forward
+    and backward) takes 3 ms so, as a plain dense layer does, but 57 ms as three grouped convolutions over
     gathered maps and 38 ms as sixteen small ones.
 
     Source: LeCun, Bottou, Bengio and Haffner (1998), section II.B and table I (layer C3 of LeNet-5).

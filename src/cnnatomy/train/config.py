@@ -1,0 +1,154 @@
+"""Everything that decides what a training run computes; standard library only, so that help is quick."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from types import MappingProxyType
+from typing import Any
+
+from cnnatomy.errors import ArgumentError
+from cnnatomy.models.catalog import find
+
+SMALL = 10_000
+"""Fewer training pictures than this are a small set: small batches, passes until `SMALL_STEPS` are made."""
+SMALL_STEPS = 1_500
+PASSES = 20
+RUNTIME = frozenset({"threads", "device", "checkpoint_every", "data_dir"})
+"""Fields that say where and how a run computes, not what: a resumed run may change them."""
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """What to train on what, and how. A field left at None is settled by `resolved` from the data.
+
+    Example:
+        >>> FitConfig(data="mnist").resolved(pictures=60_000, classes=list("0123456789")).epochs
+        20
+    """
+
+    data: str = "digits"
+    """A built-in source or a folder of pictures, one subfolder for each class."""
+    model: str = "lenet5"
+    """A model of the catalog."""
+    output: str | None = None
+    """The model's output layer. None: what suits the classes (for LeNet-5 rbf for digits, else softmax)."""
+    fit: str = "letterbox"
+    """How pictures are brought to the model's input size: letterbox, crop or stretch."""
+    skip_bad: bool = False
+    """Leave out pictures that cannot be read, and list them, instead of stopping."""
+    test_fraction: float = 0.2
+    """Share of the pictures kept for testing, where the data brings no test set of its own."""
+    validation: float = 0.0
+    """Share of the training pictures held out to choose the best epoch. 0: train on all, keep the last."""
+    augment: str = "none"
+    """Random changes to training pictures: none, distortions or flip-shift."""
+    epochs: int | None = None
+    """Passes over the training pictures. None: 20, or as many as make 1,500 steps if that is more."""
+    batch_size: int | None = None
+    """Pictures in each step, over all processes together. None: 64, or 32 below 10,000 training pictures."""
+    lr: float = 5e-3
+    """Peak learning rate of the one-cycle schedule."""
+    weight_decay: float = 0.01
+    """AdamW's decoupled weight decay."""
+    clip: float = 5.0
+    """Longest gradient (L2 norm over all parameters) that a step uses; longer ones are shortened to it."""
+    seed: int = 0
+    """Decides the first weights, the order of the pictures and their distortions; the test set stays."""
+    threads: int | None = None
+    """CPU threads. None: as many as torch chooses."""
+    device: str | None = None
+    """Where to compute: cpu, cuda, cuda:1, mps. None: a CUDA device if there is one, else the CPU."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints within an epoch; one is also written at the end of every epoch."""
+    data_dir: str | None = None
+    """Folder that holds the built-in sources. None: the environment's CNNATOMY_DATA, or the user's cache."""
+
+    def check(self) -> None:
+        """Raise an ArgumentError if a value can mean nothing, before anything is read or written."""
+        find(self.model).output_for(10, self.output)
+        for name in ("epochs", "batch_size", "threads", "checkpoint_every"):
+            self._demand(name, lambda value: value >= 1, "a whole number >= 1")
+        for name in ("lr", "clip"):
+            self._demand(name, lambda value: 0 < value < math.inf, "a number > 0")
+        self._demand("weight_decay", lambda value: 0 <= value < math.inf, "a number >= 0")
+        self._demand("test_fraction", lambda value: 0 < value < 1, "a number between 0 and 1")
+        self._demand("validation", lambda value: 0 <= value < 1, "a number from 0 to below 1")
+        self._demand("seed", lambda value: value >= 0, "a whole number >= 0")
+
+    def _demand(self, name: str, holds: Any, expected: str) -> None:
+        value = getattr(self, name)
+        if value is not None and not holds(value):
+            raise ArgumentError(name, expected=expected, got=repr(value))
+
+    def resolved(self, pictures: int, classes: Sequence[str]) -> FitConfig:
+        """Settle every field left at None for so many training pictures of these classes.
+
+        Example:
+            >>> settled = FitConfig().resolved(1437, list("0123456789"))
+            >>> settled.output, settled.batch_size, settled.epochs
+            ('rbf', 32, 34)
+        """
+        output = find(self.model).output_for(classes, self.output)
+        batch = min(self.batch_size or (32 if pictures < SMALL else 64), pictures)
+        epochs = self.epochs or max(PASSES, math.ceil(SMALL_STEPS / math.ceil(pictures / batch)))
+        return replace(self, output=output, batch_size=batch, epochs=epochs)
+
+    def differences(self, other: FitConfig) -> list[str]:
+        """Say in which fields that decide the result another configuration differs, as "lr 0.1, now 0.2"."""
+        mine, theirs = asdict(self), asdict(other)
+        return [
+            f"{name} {mine[name]!r}, now {theirs[name]!r}"
+            for name in mine
+            if name not in RUNTIME and mine[name] != theirs[name]
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the fields as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> FitConfig:
+        """Read back what `to_json` gave.
+
+        Raises:
+            ArgumentError: a field is missing or unknown.
+        """
+        names = {field.name for field in fields(cls)}
+        if set(values) != names:
+            odd = ", ".join(sorted(names ^ set(values)))
+            raise ArgumentError(
+                "the fields of a configuration", expected="this version's", got=f"differing {odd}"
+            )
+        return cls(**values)
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "short": MappingProxyType({"epochs": 3}),
+        "paper": MappingProxyType({"data": "mnist", "epochs": 20, "output": "rbf"}),
+        "distortions": MappingProxyType({"data": "mnist", "epochs": 20, "augment": "distortions"}),
+    }
+)
+"""Named settings: a few quick passes; LeNet-5's experiment as published; the one with distorted pictures."""
+
+
+def preset(name: str) -> FitConfig:
+    """Build the configuration that a preset stands for.
+
+    Raises:
+        ArgumentError: there is no such preset.
+
+    Example:
+        >>> preset("short").epochs
+        3
+    """
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.4)
+        known = ", ".join(PRESETS)
+        raise ArgumentError(
+            f"unknown preset {name!r}", expected=f"one of {known}", hint=near[0] if near else None
+        )
+    return FitConfig(**PRESETS[name])

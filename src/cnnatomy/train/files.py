@@ -1,0 +1,74 @@
+"""Files that are whole or absent: written beside, flushed to the disk, then put in place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from cnnatomy.errors import CheckpointError
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put `content` at `path` so that a crash leaves the old file or the new one, never a part."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON file that people can read."""
+    write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write named tensors and JSON facts as one safetensors file that carries a digest of both."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    said = json.dumps(facts, sort_keys=True)
+    metadata = {"facts": said, "sha256": _digest(plain, said)}
+    write_whole(path, safetensors.torch.save(plain, metadata=metadata))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `write_tensors` wrote; nothing in the file is ever executed.
+
+    Raises:
+        CheckpointError: the file is missing, cut short, altered, or of another kind.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} does not exist") from error
+    except (safetensors.SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged", expected="a safetensors file", got=str(error)) from error
+    if not {"facts", "sha256"} <= set(metadata):
+        raise CheckpointError(f"{path} was not written by cnnatomy", expected="a cnnatomy run's file")
+    if _digest(tensors, metadata["facts"]) != metadata["sha256"]:
+        raise CheckpointError(f"{path} is damaged", expected="content that matches its digest", got="other")
+    facts: dict[str, Any] = json.loads(metadata["facts"])
+    return tensors, facts
+
+
+def _digest(tensors: Mapping[str, Tensor], said: str) -> str:
+    digest = hashlib.sha256(said.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

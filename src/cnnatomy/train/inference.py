@@ -1,0 +1,71 @@
+"""A finished run put to use: `evaluate` it on labelled pictures, `predict` what others show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cnnatomy.data import read_pictures
+from cnnatomy.errors import ArgumentError, DataError
+from cnnatomy.train.engine import load_data
+from cnnatomy.train.evaluation import Evaluation, judge, scores_of
+from cnnatomy.train.reporter import Reporter, Silent
+from cnnatomy.train.run import Run
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model sees in a picture: every class with its probability, the likeliest first."""
+
+    path: Path
+    ranked: tuple[tuple[str, float], ...]
+
+
+def evaluate(run: Path, *, data: str | None = None, reporter: Reporter | None = None) -> Evaluation:
+    """Evaluate a run's model on the test pictures of its own data, or of other data with the same classes.
+
+    Raises:
+        CheckpointError: there is no such run, or its weights are damaged.
+        DataError: the run's own pictures have changed, so that what was trained on could be tested on; or the
+            other data has a class that the model does not know.
+    """
+    folder, reporter = Run(run), reporter or Silent()
+    config = folder.config()
+    model, facts = folder.load_model()
+    source = load_data(replace(config, data=data or config.data), reporter)
+    if data in (None, config.data) and source.fingerprint != facts["fingerprint"]:
+        what = f"the pictures of {config.data} have changed since {run} was trained"
+        raise DataError(what, hint="training anew, or evaluating on other pictures")
+    strange = [name for name in source.classes if name not in model.classes]
+    if strange:
+        expected = ", ".join(model.classes)
+        raise DataError(
+            f"the model of {run} does not know every class of {data}", expected=expected, got=strange[0]
+        )
+    place = source.test.labels.new_tensor([model.classes.index(name) for name in source.classes])
+    test = replace(source.test, labels=place[source.test.labels], classes=model.classes)
+    evaluation = judge(model, test, source.name)
+    reporter.finish(evaluation)
+    return evaluation
+
+
+def predict(run: Path, pictures: Sequence[Path]) -> list[Prediction]:
+    """Say what a run's model sees in pictures of any size, which are fitted as its training pictures were.
+
+    Raises:
+        ArgumentError: there is no picture.
+        CheckpointError: there is no such run, or its weights are damaged.
+        DataError: a picture cannot be read.
+    """
+    if not pictures:
+        raise ArgumentError("nothing to predict", expected="at least one picture")
+    model, facts = Run(run).load_model()
+    channels, height, width = model.input_shape
+    images = read_pictures(pictures, size=(height, width), channels=channels, fit=facts["fit"])
+    probabilities = model.probabilities(scores_of(model, images))
+    values, order = probabilities.sort(dim=1, descending=True, stable=True)
+    return [
+        Prediction(Path(path), tuple((model.classes[k], p) for k, p in zip(ranks, row, strict=True)))
+        for path, ranks, row in zip(pictures, order.tolist(), values.tolist(), strict=True)
+    ]
