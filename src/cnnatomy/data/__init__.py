@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cnnatomy.data.catalog import SOURCES, Source
     from cnnatomy.data.fit import POLICIES
     from cnnatomy.data.fitted import FitReport
-    from cnnatomy.data.loading import load, read_pictures
+    from cnnatomy.data.loading import load
     from cnnatomy.data.pictures import Dataset, Pictures, Progress, Skipped
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "Skipped",
     "Source",
     "load",
-    "read_pictures",
 ]
 
 _HOMES = {
@@ -46,7 +45,6 @@ _HOMES = {
     "Skipped": "pictures",
     "Source": "catalog",
     "load": "loading",
-    "read_pictures": "loading",
 }
 
 

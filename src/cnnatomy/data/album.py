@@ -48,7 +48,7 @@ def split(names: Sequence[str], labels: Labels, test_fraction: float, seed: int)
     Example:
         >>> names, labels = [f"cats/{i}.png" for i in range(5)], np.zeros(5, np.int64)
         >>> [part.tolist() for part in split(names, labels, 0.2, seed=0)]
-        [[0, 1, 3, 4], [2]]
+        [[0, 2, 3, 4], [1]]
     """
     ticket = np.array([_ticket(seed, name) for name in names], np.uint64)
     test = np.zeros(len(labels), bool)

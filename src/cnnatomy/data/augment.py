@@ -22,12 +22,13 @@ from cnnatomy.errors import ArgumentError
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MASK = (1 << 64) - 1
+_DTYPES = (torch.float32, torch.float64)  # fewer bits cannot tell where between two cells a sample lies
 
 
 def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return 64 well mixed bits for each 64-bit counter.
 
-    Source: G. Steele, D. Lea and C. Flood, Fast splittable pseudorandom number generators, OOPSLA 2014, Fig. 16.
+    Source: Steele, Lea and Flood, Fast splittable pseudorandom number generators, OOPSLA 2014, Fig. 16.
 
     Example:
         >>> hex(splitmix64(np.zeros(1, np.uint64))[0])
@@ -41,9 +42,9 @@ def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def uniform(seed: int, epoch: int, indices: NDArray[np.int64], lanes: int) -> NDArray[np.float64]:
     """Return (len(indices), lanes) numbers in [0, 1), each a hash of (seed, epoch, index, lane)."""
-    run = splitmix64(np.array([seed & _MASK], np.uint64)) + np.uint64(epoch & _MASK)
+    run = splitmix64(np.array([seed & _MASK], np.uint64)) + np.array([epoch & _MASK], np.uint64)
     sample = splitmix64(run) + indices.astype(np.uint64)
-    bits = splitmix64(splitmix64(sample)[:, None] + np.arange(lanes, dtype=np.uint64))
+    bits = splitmix64(splitmix64(sample)[:, None] + np.arange(lanes).astype(np.uint64))
     return np.ldexp((bits >> np.uint64(11)).astype(np.float64), -53)
 
 
@@ -70,7 +71,7 @@ class Augment:
     scale: float = 0.0
     """0.1 scales by 0.9 to 1.1."""
     shear: float = 0.0
-    """Columns moved up or down... the tangent of the angle by which upright lines lean."""
+    """The tangent of the angle by which upright lines lean."""
     flip: bool = False
     """Mirror left and right, half of the time."""
     whole_shift: bool = False
@@ -95,23 +96,21 @@ class Augment:
         epoch: int,
         fill: float | Sequence[float] | Tensor = 0.0,
     ) -> Tensor:
-        """Return float images (B, C, H, W), each varied by the draw of its index in the data set: `indices` (B,).
+        """Return images (B, C, H, W), each varied by the draw of its index in the data set: `indices` (B,).
 
         `fill` is the value of the background: a number, or one for each channel. The layout in memory stays.
         """
         if self == Augment():
             return images
-        if images.ndim != 4 or not images.is_floating_point() or len(indices) != len(images):
+        if images.ndim != 4 or images.dtype not in _DTYPES or len(indices) != len(images):
             raise ArgumentError(
                 "cannot vary these images",
-                expected="float (B, C, H, W) and an index for each",
+                expected="float32 or float64 (B, C, H, W) and an index for each",
                 got=f"{images.dtype} {tuple(images.shape)}, {len(indices)} indices",
             )
         height, width = images.shape[2:]
         grid = _grid(self._inverse(seed, epoch, indices, height, width).to(images), height, width)
-        exact = self == Augment(shift=self.shift, flip=self.flip, whole_shift=True) or self == Augment(
-            flip=True
-        )
+        exact = not (self.rotate_deg or self.scale or self.shear) and (self.whole_shift or not self.shift)
         background = torch.as_tensor(fill, dtype=images.dtype, device=images.device).reshape(-1, 1, 1)
         shifted = images - background if background.any() else images  # grid_sample pads with zero
         moved = F.grid_sample(

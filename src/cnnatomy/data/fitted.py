@@ -16,8 +16,8 @@ class FitReport:
     Example:
         >>> print(FitReport("letterbox", (32, 32), {(28, 28): 60_000}).sentence())
         60,000 pictures 28x28 padded to 32x32 (23% of the area is padding)
-        >>> FitReport("crop", (32, 32), {(300, 400): 1, (60, 40): 1}).cut
-        0.29166666666666663
+        >>> round(FitReport("crop", (32, 32), {(300, 400): 1, (60, 40): 1}).cut, 3)
+        0.292
     """
 
     policy: str
