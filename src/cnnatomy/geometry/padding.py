@@ -34,14 +34,14 @@ def extent(kernel: int, dilation: int = 1) -> int:
 def resolve(rule: Rule, n: int, kernel: int, stride: int = 1, dilation: int = 1) -> tuple[int, int]:
     """Cells to add (before, after) an axis of n cells under a padding rule.
 
-    | rule      | output       | total padding                   | where the odd cell goes |
-    |-----------|--------------|---------------------------------|-------------------------|
-    | `"valid"` | shrinks      | 0                               |                         |
-    | `"same"`  | ceil(n / s)  | max((ceil(n/s) - 1)s + f* - n, 0) | after                 |
-    | `"keep"`  | n            | (n - 1)s + f* - n               | after                   |
-    | `"full"`  | every window that touches the input | 2(f* - 1) |                        |
-    | p         |              | 2p                              |                         |
-    | (lo, hi)  |              | lo + hi                         |                         |
+    | rule      | outputs                             | total, split in half, the odd cell after |
+    |-----------|-------------------------------------|------------------------------------------|
+    | `"valid"` | floor((n - f*) / s) + 1             | 0                                        |
+    | `"same"`  | ceil(n / s)                         | max((ceil(n / s) - 1)s + f* - n, 0)      |
+    | `"keep"`  | n                                   | (n - 1)s + f* - n                        |
+    | `"full"`  | every window that touches the input | 2(f* - 1)                                |
+
+    An int p means p on both sides, and a pair (lo, hi) what it says.
 
     `"same"` is TensorFlow's rule (Abadi et al. 2015; documented at `tf.nn.convolution`); the maximum with 0
     matters only where f* < s. Often taught instead is P = s ceil(n/s) - n, which forgets the kernel: for
@@ -123,14 +123,15 @@ def per_axis(value: int | Sequence[int], rank: int, name: str, least: int = 1) -
     Example:
         >>> per_axis(3, rank=2, name="kernel_size"), per_axis([3, 5], rank=2, name="kernel_size")
         ((3, 3), (3, 5))
-        >>> per_axis((3, 5, 7), rank=2, name="kernel_size")
+        >>> per_axis((3, 5, 7), rank=2, name="stride")
         Traceback (most recent call last):
-        cnnatomy.errors.ArgumentError: kernel_size has another length: expected an int or 2, got (3, 5, 7)
+        cnnatomy.errors.ArgumentError: stride has the wrong length: expected an int or 2 ints, got (3, 5, 7)
     """
     if not isinstance(value, Sequence):
         return (whole_number(name, value, least),) * rank
     if len(value) != rank:
-        raise ArgumentError(f"{name} has another length", expected=f"an int or {rank}", got=repr(value))
+        expected = f"an int or {rank} int{'s' if rank > 1 else ''}"
+        raise ArgumentError(f"{name} has the wrong length", expected=expected, got=repr(value))
     return tuple(whole_number(name, entry, least) for entry in value)
 
 
@@ -149,16 +150,16 @@ def paddings(value: Rule | Sequence[Rule], rank: int, name: str = "padding") -> 
         ((1, 1), ('same', 'same'), (1, 2))
         >>> paddings(((0, 1), "same"), rank=2)
         ((0, 1), 'same')
-        >>> paddings((1, 2), rank=1)
+        >>> paddings((1, 2), rank=1, name="pad")
         Traceback (most recent call last):
-        cnnatomy.errors.ArgumentError: padding has another length: expected 1 entry, got (1, 2); try ((1, 2),)
+        cnnatomy.errors.ArgumentError: pad has the wrong length: expected 1 entry, got (1, 2); try ((1, 2),)
     """
     if isinstance(value, str) or not isinstance(value, Sequence):
         return (checked(value, name),) * rank
     if len(value) != rank:
         flat = len(value) == 2 * rank and all(isinstance(entry, int) for entry in value)
         raise ArgumentError(
-            f"{name} has another length",
+            f"{name} has the wrong length",
             expected=f"{rank} entr{'ies' if rank > 1 else 'y'}",
             got=repr(value),
             hint=repr(tuple(zip(value[::2], value[1::2], strict=True))) if flat else None,
