@@ -56,13 +56,14 @@ def html_text(table: Table) -> str:
 
     def line(cells: list[str], tag: str) -> str:
         classes = ["", "", ""] + [" class=n"] * (len(cells) - 3)
-        marked = (f"<{tag}{of}>{escape(cell)}</{tag}>" for of, cell in zip(classes, cells, strict=True))
+        marked = (f"<{tag}{of}>{escape(cell)}</{tag[:2]}>" for of, cell in zip(classes, cells, strict=True))
         return f"<tr>{''.join(marked)}</tr>"
 
     said = [f"partial: {table.reason}"] if table.reason else []
     return (
         f"<style>{_HTML_STYLE}</style><table class=cnnatomy><caption>{escape(_title(table))}</caption>"
-        f"<thead>{line(head, 'th')}</thead><tbody>{''.join(line(cells, 'td') for cells in body)}</tbody>"
+        f"<thead>{line(head, 'th scope=col')}</thead>"
+        f"<tbody>{''.join(line(cells, 'td') for cells in body)}</tbody>"
         f"<tfoot>{line(foot, 'td')}</tfoot></table>"
         + "".join(f"<p>{escape(note)}</p>" for note in said + _notes(table))
     )

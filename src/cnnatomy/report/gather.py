@@ -1,0 +1,143 @@
+"""From a run's folder and an evaluation to a page."""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from cnnatomy import anatomy
+from cnnatomy.data import Dataset
+from cnnatomy.models import find
+from cnnatomy.report.page import Curve, Page
+from cnnatomy.report.render import save
+from cnnatomy.report.words import duration
+from cnnatomy.train.config import FitConfig
+from cnnatomy.train.engine import load_data
+from cnnatomy.train.evaluation import Evaluation
+from cnnatomy.train.reporter import Epoch, Silent
+from cnnatomy.train.run import Run
+
+MISTAKES = 21
+Facts = dict[str, dict[str, str]]
+
+
+def write(run: Path, evaluation: Evaluation, *, data: str | None = None, path: Path | None = None) -> Path:
+    """Write the page of a finished run, with its learning curves and its worst mistakes, and say where.
+
+    Args:
+        run: the run's folder.
+        evaluation: what `train.fit` or `train.evaluate` returned for it.
+        data: what it was evaluated on, if not on the run's own data.
+        path: the file to write; `report.html` in the run's folder when left out.
+
+    Raises:
+        CheckpointError: the run is not finished, or damaged.
+        DataError: the pictures cannot be read any more.
+    """
+    return save(gather(Run(run), evaluation, data), path or run / "report.html")
+
+
+def gather(run: Run, evaluation: Evaluation, data: str | None = None) -> Page:
+    """Read from the run's folder all that its page shows."""
+    config = run.config()
+    pictures = load_data(replace(config, data=data or config.data), Silent())
+    model, _ = run.load_model()
+    history = run.log()
+    metrics = _metrics(run)
+    losses, accuracies = curves(history)
+    worst = evaluation.mistakes[:MISTAKES]
+    return Page(
+        title=f"{find(config.model).name} on {evaluation.data}",
+        evaluation=evaluation,
+        summary=_summary(history, metrics),
+        notes=pictures.notes,
+        facts=facts(config, pictures, metrics, model.output),
+        losses=losses,
+        accuracies=accuracies,
+        mistakes=[(mistake, png(pictures.test.images[mistake.index])) for mistake in worst],
+        anatomy=anatomy.inspect(model, model.input_shape),
+    )
+
+
+def curves(history: Sequence[Epoch]) -> tuple[list[Curve], list[Curve]]:
+    """The losses and the accuracies of a run, epoch by epoch."""
+    losses = [
+        Curve("train", [epoch.loss for epoch in history]),
+        Curve("test", [epoch.test_loss for epoch in history]),
+    ]
+    accuracies = [
+        Curve("train", [epoch.accuracy for epoch in history]),
+        Curve("test", [epoch.test_accuracy for epoch in history]),
+    ]
+    held = [epoch.validation_accuracy for epoch in history if epoch.validation_accuracy is not None]
+    if held:
+        accuracies.append(Curve("validation", held))
+    return losses, accuracies
+
+
+def facts(config: FitConfig, data: Dataset, metrics: Mapping[str, Any], output: str) -> Facts:
+    """What was trained on what, how, and with which versions, in groups."""
+    entry = find(config.model)
+    versions = {name: str(version) for name, version in metrics.get("versions", {}).items()}
+    return {
+        "Data": {
+            "source": data.name,
+            "pictures": f"{len(data.train):,} to train on, {len(data.test):,} to test with",
+            "size": data.fitted.sentence(),
+            "left out": f"{len(data.skipped):,} unreadable" if data.skipped else "none",
+            "fingerprint": data.fingerprint[:16],
+        },
+        "Model": {"name": entry.name, "output": output, "summary": entry.summary, "source": entry.reference},
+        "Training": {
+            "epochs": str(config.epochs),
+            "batch size": str(config.batch_size),
+            "peak learning rate": str(config.lr),
+            "weight decay": str(config.weight_decay),
+            "gradient clipped to": str(config.clip),
+            "augmentation": str(config.augment),
+            "seed": str(config.seed),
+        },
+        "Made with": versions
+        | {
+            "Python": platform.python_version(),
+            "device": f"{metrics.get('device')}, {metrics.get('threads')} threads",
+            "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        },
+    }
+
+
+def png(picture: Tensor) -> bytes:
+    """A uint8 picture (C, H, W) of one or three channels as PNG.
+
+    Example:
+        >>> import torch
+        >>> png(torch.zeros(1, 2, 2, dtype=torch.uint8))[:4]
+        b'\\x89PNG'
+    """
+    pixels = picture[0] if len(picture) == 1 else picture.permute(1, 2, 0)
+    out = io.BytesIO()
+    Image.fromarray(pixels.contiguous().numpy()).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def _metrics(run: Run) -> dict[str, Any]:
+    path = run.path / "metrics.json"
+    metrics: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return metrics
+
+
+def _summary(history: Sequence[Epoch], metrics: dict[str, Any]) -> str:
+    if not history:
+        return ""
+    last = history[-1]
+    passes = f"{last.epoch} pass{'es' if last.epoch > 1 else ''}"
+    return f"{passes} over the training pictures in {duration(last.seconds)}"

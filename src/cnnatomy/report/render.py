@@ -1,0 +1,54 @@
+"""Page to HTML: one Jinja template with escaping on, written in one piece."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from cnnatomy.report import heat
+from cnnatomy.report.chart import chart
+from cnnatomy.report.page import Page
+from cnnatomy.report.words import percent
+from cnnatomy.train.files import write_whole
+
+MATRIX_CLASSES = 32
+"""Up to so many classes the confusion matrix is shown whole; above, only the most frequent confusions."""
+
+UPRIGHT = 4
+"""Longest class name, in letters, that heads a column of the matrix without being turned."""
+
+
+def render(page: Page) -> str:
+    """The page as HTML that refers to nothing outside itself and runs no script."""
+    environment = Environment(
+        loader=PackageLoader("cnnatomy.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "count": "{:,}".format, "embed": embed}
+    return environment.get_template("page.html.j2").render(
+        page=page,
+        result=page.evaluation,
+        chart=chart,
+        heat=heat,
+        style=Markup((Path(__file__).parent / "page.css").read_text("utf-8")),
+        layers=Markup(page.anatomy._repr_html_()) if page.anatomy else None,
+        upright=max(map(len, page.evaluation.classes)) > UPRIGHT,
+        matrix=len(page.evaluation.classes) <= MATRIX_CLASSES,
+    )
+
+
+def save(page: Page, path: Path) -> Path:
+    """Render the page to a file, whole or not at all."""
+    write_whole(path, render(page).encode("utf-8"))
+    return path
+
+
+def embed(png: bytes) -> str:
+    """A picture as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
