@@ -59,10 +59,10 @@ def test_forward_is_the_paper_in_plain_torch() -> None:
     torch.manual_seed(0)
     model = LeNet5("0123456789").double()
     x = torch.randn(3, 1, 32, 32, dtype=torch.float64)
-    state = model.state_dict()
+    state: dict[str, torch.Tensor] = model.state_dict()
 
     def squash(a: torch.Tensor) -> torch.Tensor:
-        return torch.tanh(torch.mul(a, 2 / 3)) * torch.tensor(1.7159, dtype=a.dtype)
+        return torch.tanh(a * 2 / 3).mul(1.7159)
 
     def subsample(a: torch.Tensor, name: str) -> torch.Tensor:
         windows = a[:, :, ::2, ::2] + a[:, :, 1::2, ::2] + a[:, :, ::2, 1::2] + a[:, :, 1::2, 1::2]

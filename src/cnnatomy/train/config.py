@@ -13,7 +13,7 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.models.catalog import find
 
 SMALL = 10_000
-"""Fewer training pictures than this are a small set: small batches, passes until `SMALL_STEPS` are made."""
+"""Fewer training pictures than this are a small set: small batches, distortions, `SMALL_STEPS` at least."""
 SMALL_STEPS = 1_500
 PASSES = 20
 RUNTIME = frozenset({"threads", "device", "checkpoint_every", "data_dir"})
@@ -43,8 +43,8 @@ class FitConfig:
     """Share of the pictures kept for testing, where the data brings no test set of its own."""
     validation: float = 0.0
     """Share of the training pictures held out to choose the best epoch. 0: train on all, keep the last."""
-    augment: str = "none"
-    """Random changes to training pictures: none, distortions or flip-shift."""
+    augment: str | None = None
+    """Random changes to pictures: none, distortions or flip-shift. None: distortions for a small set."""
     epochs: int | None = None
     """Passes over the training pictures. None: 20, or as many as make 1,500 steps if that is more."""
     batch_size: int | None = None
@@ -92,9 +92,11 @@ class FitConfig:
             ('rbf', 32, 34)
         """
         output = find(self.model).output_for(classes, self.output)
-        batch = min(self.batch_size or (32 if pictures < SMALL else 64), pictures)
+        small = pictures < SMALL
+        batch = min(self.batch_size or (32 if small else 64), pictures)
+        augment = self.augment or ("distortions" if small else "none")
         epochs = self.epochs or max(PASSES, math.ceil(SMALL_STEPS / math.ceil(pictures / batch)))
-        return replace(self, output=output, batch_size=batch, epochs=epochs)
+        return replace(self, output=output, augment=augment, batch_size=batch, epochs=epochs)
 
     def differences(self, other: FitConfig) -> list[str]:
         """Say in which fields that decide the result another configuration differs, as "lr 0.1, now 0.2"."""
@@ -128,7 +130,7 @@ class FitConfig:
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "short": MappingProxyType({"epochs": 3}),
-        "paper": MappingProxyType({"data": "mnist", "epochs": 20, "output": "rbf"}),
+        "paper": MappingProxyType({"data": "mnist", "epochs": 20, "output": "rbf", "augment": "none"}),
         "distortions": MappingProxyType({"data": "mnist", "epochs": 20, "augment": "distortions"}),
     }
 )

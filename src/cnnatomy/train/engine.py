@@ -77,7 +77,8 @@ def fit(
 def check(config: FitConfig) -> None:
     """Raise an ArgumentError if a value of the configuration can mean nothing."""
     config.check()
-    recipe(config.augment)
+    if config.augment:
+        recipe(config.augment)
     one_of("fit policy", config.fit, POLICIES)
 
 
@@ -132,7 +133,6 @@ def _loop(trainer: Trainer, data: Dataset, folder: Run, flag: Flag, reporter: Re
     while trainer.step < trainer.steps:
         trainer.advance()
         ended = trainer.place[1] == 0
-        stop = trainer.world.any(flag.raised)
         if ended:
             epoch = trainer.end_epoch()
             if trainer.world.first:
@@ -142,6 +142,7 @@ def _loop(trainer: Trainer, data: Dataset, folder: Run, flag: Flag, reporter: Re
             reporter.epoch(epoch)
         elif trainer.step % TICK == 0:
             reporter.tick(trainer.tick())
+        stop = trainer.world.any(flag.raised)
         if ended or stop or trainer.step % trainer.config.checkpoint_every == 0:
             _save(trainer, data, folder)
         if stop and trainer.step < trainer.steps:

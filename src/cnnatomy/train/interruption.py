@@ -16,7 +16,7 @@ class Interrupted(KeyboardInterrupt):
 
     Example:
         >>> print(Interrupted(Path("runs/digits"), 120, 1530))
-        stopped after step 120 of 1530; all is saved in runs/digits, resume to go on
+        stopped after step 120 of 1530; all of it is saved in runs/digits, resume to go on
     """
 
     def __init__(self, run: Path, step: int, steps: int) -> None:

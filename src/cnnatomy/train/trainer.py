@@ -37,11 +37,12 @@ class Trainer:
     """
 
     def __init__(self, config: FitConfig, data: Dataset, world: World) -> None:
-        assert config.batch_size and config.epochs and config.lr, "settle the configuration first"  # noqa: PT018
+        assert config.batch_size is not None, "settle the configuration first"
+        assert config.epochs is not None
         self.config, self.world, self.test, self.train = config, world, data.test, data.train
         self.kept, held = hold_out(len(data.train), config.validation, config.seed)
         self.validation = _take(data.train, held)
-        self.vary = recipe(config.augment)
+        self.vary = recipe(config.augment or "none")
         torch.manual_seed(derive(config.seed, "weights"))
         self.model = build(config.model, classes=data.classes, output=config.output).to(world.device)
         _lay_out_channels_last(self.model)
@@ -169,9 +170,8 @@ class Trainer:
         self._order = permutation(self.config.seed, self.place[0], len(self.kept))
 
     def _images(self, indices: Tensor, epoch: int) -> Tensor:
-        images = self.train.images[indices].to(self.world.device)
-        if self.config.augment != "none":
-            images = self.vary(images.float(), indices, seed=self.config.seed, epoch=epoch)
+        images = self.train.images[indices].to(self.world.device).float()
+        images = self.vary(images, indices, seed=self.config.seed, epoch=epoch)
         return self.model.preprocess(images).contiguous(memory_format=torch.channels_last)
 
     def _spend(self, seconds: float) -> None:

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cnnatomy.data import load
+from cnnatomy.errors import ArgumentError, CheckpointError, CnnatomyError
+from cnnatomy.train import Diverged, Epoch, Evaluation, FitConfig, Plan, Silent, Tick, fit
+from cnnatomy.train.files import read_tensors
+from cnnatomy.train.run import Run
+
+CONFIG = FitConfig(epochs=3, batch_size=64, threads=1, augment="none")
+
+
+class Listener(Silent):
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def start(self, plan: Plan) -> None:
+        self.heard.append(plan)
+
+    def tick(self, tick: Tick) -> None:
+        self.heard.append(tick)
+
+    def epoch(self, epoch: Epoch) -> None:
+        self.heard.append(epoch)
+
+    def finish(self, evaluation: Evaluation) -> None:
+        self.heard.append(evaluation)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Evaluation, list[Any]]:
+    run, listener = tmp_path_factory.mktemp("runs") / "digits", Listener()
+    return run, fit(CONFIG, run, reporter=listener), listener.heard
+
+
+def test_learns(trained: tuple[Path, Evaluation, list[Any]]) -> None:
+    _, evaluation, heard = trained
+    epochs = [event for event in heard if isinstance(event, Epoch)]
+    assert evaluation.accuracy > 0.7
+    assert epochs[-1].loss < epochs[0].loss / 2
+
+
+def test_tells_the_plan_then_ticks_and_epochs_then_the_result(
+    trained: tuple[Path, Evaluation, list[Any]],
+) -> None:
+    _, evaluation, heard = trained
+    plan, *middle, last = heard
+    assert isinstance(plan, Plan)
+    assert (plan.parameters, plan.steps, plan.first_step, plan.processes) == (60_000, 69, 0, 1)
+    assert plan.config.output == "rbf"
+    ticks = [event for event in middle if isinstance(event, Tick)]
+    assert [tick.step for tick in ticks] == [10, 20, 30, 40, 50, 60]
+    assert [tick.epoch for tick in ticks] == [1, 1, 2, 2, 3, 3]
+    assert all(tick.images_per_second > 0 and tick.seconds_left > 0 for tick in ticks)
+    assert [event.epoch for event in middle if isinstance(event, Epoch)] == [1, 2, 3]
+    assert last is evaluation
+
+
+def test_leaves_a_folder_that_tells_everything(trained: tuple[Path, Evaluation, list[Any]]) -> None:
+    run, evaluation, heard = trained
+    names = {"config.json", "log.csv", "model.safetensors", "checkpoint.safetensors", "metrics.json"}
+    assert {path.name for path in run.iterdir()} == names
+    assert Run(run).config().epochs == 3
+    assert Run(run).log() == [event for event in heard if isinstance(event, Epoch)]
+    with (run / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [field.name for field in fields(Epoch)]
+    assert [row["step"] for row in rows] == ["23", "46", "69"]
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["accuracy"] == evaluation.accuracy
+    assert metrics["versions"]["torch"] == torch.__version__
+
+
+def test_seed_decides_the_weights(trained: tuple[Path, Evaluation, list[Any]], tmp_path: Path) -> None:
+    run = trained[0]
+    torch.manual_seed(99)
+    fit(CONFIG, tmp_path / "same")
+    fit(replace(CONFIG, seed=1), tmp_path / "other")
+    first, same, other = (
+        read_tensors(p / "model.safetensors")[0] for p in (run, tmp_path / "same", tmp_path / "other")
+    )
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not torch.equal(first["c1.weight"], other["c1.weight"])
+
+
+def test_leaves_the_callers_random_state_and_threads_alone(tmp_path: Path) -> None:
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    fit(replace(CONFIG, epochs=1), tmp_path / "run")
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
+
+
+def test_never_touches_a_folder_that_holds_something(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(CheckpointError, match="already exists"):
+        fit(CONFIG, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_takes_an_empty_folder(tmp_path: Path) -> None:
+    assert fit(replace(CONFIG, epochs=1), tmp_path).pictures == 359
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs: expected a whole number >= 1, got 0"),
+        ({"batch_size": -4}, "batch_size"),
+        ({"lr": 0.0}, "lr: expected a number > 0"),
+        ({"lr": float("nan")}, "lr: expected a number > 0, got nan"),
+        ({"clip": -1.0}, "clip"),
+        ({"weight_decay": -0.1}, "weight_decay"),
+        ({"threads": 0}, "threads"),
+        ({"seed": -1}, "seed"),
+        ({"checkpoint_every": 0}, "checkpoint_every"),
+        ({"validation": 1.0}, "validation"),
+        ({"test_fraction": 0.0}, "test_fraction"),
+        ({"model": "lenet"}, "unknown model 'lenet'"),
+        ({"output": "softmix"}, "no output 'softmix'"),
+        ({"augment": "distort"}, "augmentation"),
+        ({"fit": "leterbox"}, "fit policy"),
+        ({"device": "toaster"}, "no device 'toaster'"),
+        ({"data": "digit"}, "digits"),
+    ],
+)
+def test_bad_values_stop_before_anything_is_written(
+    change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(CnnatomyError, match=message) as caught:
+        fit(replace(CONFIG, **change), tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_divergence_stops_with_advice_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match="a lower lr than 1e\\+30"):
+        fit(replace(CONFIG, lr=1e30, clip=1e30, output="softmax"), tmp_path)
+    tensors, _ = read_tensors(Run(tmp_path).checkpoint)
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+
+def test_validation_pictures_choose_the_epoch(tmp_path: Path) -> None:
+    fit(replace(CONFIG, epochs=4, validation=0.25), tmp_path)
+    scores = [epoch.validation_accuracy for epoch in Run(tmp_path).log()]
+    assert None not in scores
+    assert Run(tmp_path).load_model()[1]["epoch"] == 1 + scores.index(max(s for s in scores if s is not None))
+
+
+def test_distortions_change_what_is_learnt(
+    trained: tuple[Path, Evaluation, list[Any]], tmp_path: Path
+) -> None:
+    fit(replace(CONFIG, augment="distortions"), tmp_path)
+    plain, varied = (read_tensors(p / "model.safetensors")[0]["c1.weight"] for p in (trained[0], tmp_path))
+    assert not torch.equal(plain, varied)
+
+
+def test_the_trained_model_gives_the_evaluation(trained: tuple[Path, Evaluation, list[Any]]) -> None:
+    run, evaluation, _ = trained
+    model, facts = Run(run).load_model()
+    test = load("digits", size=(32, 32), channels=1).test
+    with torch.no_grad():
+        hits = model(model.preprocess(test.images)).argmax(1) == test.labels
+    assert hits.double().mean().item() == evaluation.accuracy
+    assert facts["classes"] == list("0123456789")
+    assert not model.training
+
+
+def test_a_run_that_is_none_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="is not a run"):
+        fit(CONFIG, tmp_path / "nowhere", resume=True)
+    with pytest.raises(CheckpointError, match="is not a run"):
+        Run(tmp_path).load_model()
+    with pytest.raises(ArgumentError, match="differ"):
+        FitConfig.from_json({"epochs": 3})
