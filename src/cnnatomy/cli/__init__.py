@@ -1,0 +1,7 @@
+"""The command line: `cnnatomy train`, `evaluate`, `predict`, `inspect`."""
+
+from __future__ import annotations
+
+from cnnatomy.cli.main import main
+
+__all__ = ["main"]

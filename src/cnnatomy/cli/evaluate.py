@@ -1,0 +1,67 @@
+"""`cnnatomy evaluate`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from cnnatomy.cli.parsing import Command, Common, Switch
+from cnnatomy.errors import ArgumentError
+
+COMMAND = Command(
+    "evaluate",
+    {
+        "examples": {
+            "cnnatomy evaluate runs/digits-lenet5-1": "on the test pictures of its own data",
+            "cnnatomy evaluate runs/digits-lenet5-1 --data mnist": "on other data with the same classes",
+            "cnnatomy evaluate runs/digits-lenet5-1 --json": "as JSON",
+        },
+    },
+)
+
+
+@dataclass(frozen=True)
+class Arguments(Common):
+    """What `evaluate` is told."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = tyro.MISSING
+    """The run's folder."""
+    data: Annotated[str | None, tyro.conf.arg(metavar="DATA", help_behavior_hint="")] = None
+    """Other data: a built-in source or a folder of pictures. Left out: the run's own."""
+    report: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Write an HTML page on the result to this file."""
+    json: Switch = False
+    """Print the result as JSON."""
+
+
+def main(words: Sequence[str]) -> None:
+    """Evaluate a run."""
+    arguments: Arguments = COMMAND.parse(Arguments, words)
+    page = arguments.report.expanduser() if arguments.report else None
+    if page and (page.is_dir() or not page.parent.is_dir()):
+        raise ArgumentError(f"cannot write {page}", expected="a file in a folder that exists")
+    data = str(Path(arguments.data).expanduser()) if arguments.data else None
+    from cnnatomy.cli.console import output
+    from cnnatomy.cli.progress import reporter
+    from cnnatomy.train import evaluate
+
+    console, run = output(), arguments.run.expanduser()
+    with reporter(console, quiet=arguments.json) as told:
+        evaluation = evaluate(run, data=data, reporter=told)
+    if page:
+        from cnnatomy import report
+
+        report.write(run, evaluation, data=data, path=page)
+    if arguments.json:
+        print(json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False))
+        return
+    from cnnatomy.cli.results import show
+
+    show(evaluation, console)
+    if page:
+        console.print(f"report  {page}", soft_wrap=True, markup=False)

@@ -1,0 +1,38 @@
+"""What `cnnatomy --help` shows."""
+
+from __future__ import annotations
+
+COMMANDS: dict[str, str] = {
+    "train": "Train a network on pictures, and report how well it does.",
+    "evaluate": "Judge a trained network on test pictures.",
+    "predict": "Say what a trained network sees in pictures.",
+    "inspect": "Show the layers, shapes and parameters of a network.",
+}
+
+EXAMPLES = {
+    "cnnatomy train digits": "train LeNet-5 on the digits that come along",
+    "cnnatomy train ~/pictures": "or on a folder of pictures, one subfolder a class",
+    "cnnatomy evaluate runs/digits-lenet5-1": "judge it again",
+    "cnnatomy predict runs/digits-lenet5-1 seven.png": "and use it",
+    "cnnatomy inspect lenet5": "see what it is made of",
+}
+
+
+OPTIONS = {"--help": "this page, or that of the command before it", "--version": "the version"}
+
+
+def overview() -> None:
+    """Print the commands, with examples."""
+    from rich.text import Text
+
+    from cnnatomy.cli.console import output
+
+    console = output()
+    console.print(
+        "usage: [bold]cnnatomy[/] COMMAND ...\n\nThe workbench for convolutional networks on PyTorch."
+    )
+    for title, pairs in (("commands", COMMANDS), ("examples", EXAMPLES), ("options", OPTIONS)):
+        width = max(map(len, pairs))
+        console.print(Text(f"\n{title}", "bold"))
+        for name, meaning in pairs.items():
+            console.print(Text.assemble("  ", (f"{name:<{width}}", "cyan"), f"   {meaning}"), soft_wrap=True)

@@ -1,0 +1,90 @@
+"""From the words of a command line to a command, and from what happens to an exit code.
+
+| code | meaning                                                                   |
+|-----:|---------------------------------------------------------------------------|
+|    0 | done                                                                      |
+|    1 | failed for a reason of our own: a bug                                     |
+|    2 | something the user can mend, said in one line; nothing was written        |
+|  130 | stopped by Ctrl-C or SIGTERM; what was trained is saved                   |
+|  141 | nobody reads the output any more (`cnnatomy ... | head`)                  |
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+
+from cnnatomy import __version__
+from cnnatomy.cli.help import COMMANDS, overview
+from cnnatomy.errors import ArgumentError, CnnatomyError
+
+DONE, BUG, MENDABLE = 0, 1, 2
+STOPPED, UNREAD = 128 + signal.SIGINT, 128 + 13
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; without arguments, those of the process.
+
+    Example:
+        >>> main(["--version"])  # doctest: +ELLIPSIS
+        cnnatomy ...
+        0
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a letter that the terminal lacks is no reason to fail
+    try:
+        with suppress(SystemExit):  # tyro's way to end after it has shown help
+            _dispatch(words)
+        sys.stdout.flush()
+    except KeyboardInterrupt as stopped:
+        return _say(str(stopped) or "stopped", STOPPED, words)
+    except BrokenPipeError:
+        # What is still buffered must not be written again, with a complaint, when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
+    except CnnatomyError as error:
+        return _say(f"error: {error}", MENDABLE, words)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(f"error: {where}{error.strerror or error}", MENDABLE, words)
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        return _say(f"failed: {said} (a bug in cnnatomy: please report what --debug shows)", BUG, words)
+    return DONE
+
+
+def _dispatch(words: list[str]) -> None:
+    if not words or words[0] in ("-h", "--help", "help"):
+        overview()
+    elif words[0] in ("-V", "--version", "version"):
+        print(f"cnnatomy {__version__}")
+    elif words[0] in COMMANDS:
+        import_module(f"cnnatomy.cli.{words[0]}").main(words[1:])
+    else:
+        from cnnatomy.cli.parsing import nearest
+
+        what = "unknown option" if words[0].startswith("-") else "unknown command"
+        known = [*COMMANDS, "--help", "--version"]
+        hint = nearest(words[0], known)
+        raise ArgumentError(
+            f"{what} {words[0]!r}", expected=f"one of {', '.join(COMMANDS)}", hint=hint or "cnnatomy --help"
+        )
+
+
+def _say(message: str, code: int, words: list[str]) -> int:
+    """One line on the error output, under a traceback if one was asked for."""
+    if "--debug" in words or os.environ.get("CNNATOMY_DEBUG", "0") not in ("", "0"):
+        traceback.print_exc()
+    from cnnatomy.cli.console import complaints, literal
+
+    style = "" if code == STOPPED else "red"
+    complaints().print(literal(message), style=style, markup=False, soft_wrap=True)
+    return code

@@ -1,0 +1,97 @@
+"""`cnnatomy train`."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnatomy.cli.options import to_arguments, to_config, train_arguments
+from cnnatomy.cli.parsing import Command
+from cnnatomy.data.catalog import SOURCES
+from cnnatomy.errors import ArgumentError
+from cnnatomy.models.catalog import ENTRIES
+from cnnatomy.train.config import FitConfig, preset
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cnnatomy.train import Evaluation
+
+RUNS = Path("runs")
+COMMAND = Command(
+    "train",
+    {
+        "examples": {
+            "cnnatomy train digits": "the digits that come along, in seconds",
+            "cnnatomy train ~/pictures --epochs 30": "a folder of pictures, one subfolder a class",
+            "cnnatomy train --preset paper": "the experiment of the LeNet-5 paper, on MNIST",
+            "cnnatomy train --resume --run runs/digits-lenet5-1": "go on where a run was stopped",
+        },
+        "built-in data": {source.name: source.summary for source in SOURCES.values()},
+        "models": {entry.name: entry.summary for entry in ENTRIES},
+    },
+)
+
+
+def main(words: Sequence[str]) -> None:
+    """Train, and show and report the result."""
+    arguments = COMMAND.parse(train_arguments(), words)
+    if base := _base(arguments):
+        arguments = COMMAND.parse(train_arguments(), words, default=to_arguments(base))
+    config, options = to_config(arguments), arguments.run
+    config.check()
+    from cnnatomy.cli.console import output
+
+    console = output()
+    run = options.run.expanduser() if options.run else next_run(config)
+    evaluation = _train(config, run, options, console)
+    from cnnatomy import report
+
+    page = report.write(run, evaluation)
+    if options.quiet:
+        print(run)
+        return
+    from cnnatomy.cli.results import show
+
+    show(evaluation, console)
+    console.print(f"run     {run}\nreport  {page}", soft_wrap=True, markup=False)
+
+
+def next_run(config: FitConfig) -> Path:
+    """The first folder runs/DATA-MODEL-NUMBER that does not exist yet."""
+    data = re.sub(r"[^\w.-]+", "-", Path(config.data).resolve().stem if "/" in config.data else config.data)
+    number = 1
+    while (run := RUNS / f"{data}-{config.model}-{number}").exists():
+        number += 1
+    return run
+
+
+def _base(arguments: Any) -> FitConfig | None:
+    """What the defaults are, if a preset or the run to go on with changes them."""
+    options = arguments.run
+    if options.resume and options.preset:
+        raise ArgumentError("--resume goes on with the settings of the run", hint="leaving out --preset")
+    if options.resume:
+        if not options.run:
+            raise ArgumentError("--resume needs the run to go on with", hint="--run runs/...")
+        from cnnatomy.train import Run
+
+        return Run(options.run.expanduser()).config()
+    return preset(options.preset) if options.preset else None
+
+
+def _train(config: FitConfig, run: Path, options: Any, console: Console) -> Evaluation:
+    from cnnatomy.cli.progress import reporter
+    from cnnatomy.train import Interrupted, fit
+
+    try:
+        with reporter(console, quiet=options.quiet) as told:
+            return fit(config, run, resume=options.resume, reporter=told)
+    except Interrupted as stopped:
+        again = shlex.join(["cnnatomy", "train", "--resume", "--run", str(run)])
+        raise KeyboardInterrupt(
+            f"stopped after step {stopped.step:,} of {stopped.steps:,}, all saved; go on with: {again}"
+        ) from stopped

@@ -1,0 +1,222 @@
+"""Whatever is wrong with the input: exit code 2, one line that says so, and nothing written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cnnatomy.cli import main
+
+Files = dict[str, bytes | None]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run; tests copy it."""
+    run = tmp_path_factory.mktemp("trained") / "run"
+    assert main(["train", "digits", "--epochs", "1", "--threads", "1", "--quiet", "--run", str(run)]) == 0
+    return run
+
+
+@pytest.fixture
+def place(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with a run, good and bad pictures, and folders that are no data."""
+    shutil.copytree(trained, tmp_path / "run")
+    Image.new("L", (8, 8), 200).save(tmp_path / "good.png")
+    (tmp_path / "text.png").write_text("I am no picture")
+    (tmp_path / "nothing.png").touch()
+    (tmp_path / "cut.png").write_bytes((tmp_path / "good.png").read_bytes()[:40])
+    (tmp_path / "empty").mkdir()
+    for name in (
+        "lonely/cat/1.png",
+        "broken/cat/1.png",
+        "broken/cat/2.png",
+        "broken/dog/1.png",
+        "broken/dog/2.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / "good.png", tmp_path / name)
+    (tmp_path / "broken/dog/2.png").write_text("<html>")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def snapshot(folder: Path) -> Files:
+    """Every path below a folder with its content."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
+
+
+def spoil(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def apply(run: Path) -> None:
+        path = run / name
+        path.write_bytes(change(path.read_bytes()))
+
+    return apply
+
+
+def other_config(**changes: object) -> Callable[[Path], None]:
+    def change(content: bytes) -> bytes:
+        return json.dumps({**json.loads(content), **changes}).encode()
+
+    return spoil("config.json", change)
+
+
+def half(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def flip(content: bytes) -> bytes:
+    middle = len(content) - 100
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+ARGUMENTS = [
+    ("trian digits", "unknown command 'trian'", "train"),
+    ("--verion", "unknown option '--verion'", "--version"),
+    ("train digist", "unknown data source", "'digits'"),
+    ("train digits more", "unexpected argument 'more'", ""),
+    ("train digits --epoch 3", "unknown option --epoch", "--epochs"),
+    ("train digits --epochs", "--epochs needs a value", ""),
+    ("train digits --epochs three", "--epochs: expected a whole number, got 'three'", ""),
+    ("train digits --lr fast", "--lr: expected a number, got 'fast'", ""),
+    ("train digits --epochs 0", "epochs: expected a whole number >= 1, got 0", ""),
+    ("train digits --batch-size -4", "batch_size: expected a whole number >= 1, got -4", ""),
+    ("train digits --lr nan", "lr: expected a number > 0, got nan", ""),
+    ("train digits --clip 0", "clip: expected a number > 0", ""),
+    ("train digits --test-fraction 1.5", "test_fraction: expected a number between 0 and 1, got 1.5", ""),
+    ("train digits --seed -1", "seed: expected a whole number >= 0", ""),
+    ("train digits --model lenet", "unknown model 'lenet'", "lenet5"),
+    ("train digits --output rfb", "lenet5 has no output 'rfb'", "rbf"),
+    ("train digits --fit lettrbox", "unknown fit policy", "letterbox"),
+    ("train digits --augment distortion", "unknown augmentation", "distortions"),
+    ("train digits --device cudda", "no device 'cudda'", "cpu"),
+    ("train --preset papr", "unknown preset 'papr'", "paper"),
+    ("train --resume", "--resume needs the run", "--run"),
+    ("train --resume --run run --preset short", "--resume goes on with the settings of the run", ""),
+    ("train digits --run run", "run already exists", ""),
+    ("train digits --run good.png", "good.png already exists", ""),
+    ("train digits --run good.png/run", "good.png/run: Not a directory", ""),
+    ("train --resume --run run --epochs 2", "run was trained with epochs 1, now 2", ""),
+    ("evaluate", "RUN is missing", ""),
+    ("evaluate run --report missing/page.html", "cannot write missing/page.html", ""),
+    ("predict run", "nothing to predict", ""),
+    ("predict run good.png --top 0", "--top: expected a whole number >= 1", ""),
+    ("inspect", "MODEL is missing", ""),
+    ("inspect lenet", "unknown model 'lenet'", "lenet5"),
+    ("inspect lenet5 --input 3x32x32", "layer 'c1' (Conv2d, in_channels=1) cannot take 1×3×32×32", ""),
+    ("inspect lenet5 --input 1x36x36", "layer 'f6'", ""),
+    ("inspect lenet5 --input big", "--input: expected sizes such as 1x32x32, got 'big'", ""),
+    ("inspect lenet5 --format xml", "--format: expected 'table', 'markdown', 'csv', 'json', got 'xml'", ""),
+    ("inspect lenet5 --classes 1", "--classes: expected a whole number >= 2", ""),
+    ("inspect lenet5 --output rbf --classes 200", "the rbf output: expected at most", "softmax"),
+]
+DATA = [
+    ("train empty", "empty holds no pictures"),
+    ("train lonely", "lonely"),
+    ("train broken", "dog/2.png is no picture"),
+    ("train missing/pictures", "there is no file or folder missing/pictures"),
+    ("train text.png", "text.png is neither a folder nor an archive"),
+    ("evaluate run --data lonely", "lonely"),
+    ("evaluate run --data mnits", "unknown data source"),
+    ("predict run text.png", "text.png"),
+    ("predict run good.png cut.png", "cut.png"),
+    ("predict run nothing.png", "nothing.png is empty"),
+    ("predict run missing.png", "missing.png"),
+    ("predict run empty", "empty is a folder"),
+]
+RUNS = [
+    ("evaluate missing", "missing is not a run"),
+    ("predict empty good.png", "empty is not a run"),
+    ("train --resume --run empty", "empty is not a run"),
+]
+CHECKPOINTS: list[tuple[str, str, Callable[[Path], None]]] = [
+    ("predict run good.png", "has no weights", lambda run: (run / "model.safetensors").unlink()),
+    ("predict run good.png", "model.safetensors is damaged", spoil("model.safetensors", half)),
+    ("predict run good.png", "model.safetensors is damaged", spoil("model.safetensors", flip)),
+    ("evaluate run", "model.safetensors is damaged", spoil("model.safetensors", lambda _: b"")),
+    ("evaluate run", "config.json cannot be read", spoil("config.json", half)),
+    ("evaluate run", "config.json cannot be read", other_config(surprise=1)),
+    ("train --resume --run run", "checkpoint.safetensors is damaged", spoil("checkpoint.safetensors", half)),
+    ("train --resume --run run", "checkpoint.safetensors is damaged", spoil("checkpoint.safetensors", flip)),
+    ("train --resume --run run", "was trained with lr", other_config(lr=0.25)),
+]
+
+
+def refuse(line: str, said: str, hint: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = snapshot(place)
+    capsys.readouterr()
+    assert main(line.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert said in err
+    assert hint in err
+    assert snapshot(place) == before
+
+
+@pytest.mark.parametrize(("line", "said", "hint"), ARGUMENTS)
+def test_arguments(line: str, said: str, hint: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refuse(line, said, hint, place, capsys)
+
+
+@pytest.mark.parametrize(("line", "said"), DATA + RUNS)
+def test_data_and_runs(line: str, said: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refuse(line, said, "", place, capsys)
+
+
+@pytest.mark.parametrize(("line", "said", "damage"), CHECKPOINTS)
+def test_checkpoints(
+    line: str, said: str, damage: Callable[[Path], None], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(place / "run")
+    refuse(line, said, "", place, capsys)
+
+
+def test_a_name_with_line_breaks_and_escapes_stays_one_harmless_line(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "run", "a\nb\x1b[2Jc.png"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "\x1b[2J" not in err
+
+
+def test_debug_shows_where(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["evaluate", "missing", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setenv("CNNATOMY_DEBUG", "1")
+    assert main(["evaluate", "missing"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_bug_is_called_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("oh")
+
+    monkeypatch.setattr("cnnatomy.anatomy.inspect", fail)
+    assert main(["inspect", "lenet5"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("failed: KeyError: 'oh'")
+    assert err.count("\n") == 1
+
+
+def test_the_process_itself_exits_with_2() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "cnnatomy", "trian"], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("error: unknown command 'trian'")
