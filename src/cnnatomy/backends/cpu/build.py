@@ -1,0 +1,110 @@
+"""From LLVM text to a callable: optimise, keep the machine code on disk, link, and look up the address.
+
+Machine code is kept under a name that hashes everything it depends on: the text of the kernel itself, the
+processor with its features, and LLVM's version. A stale or a wrong kernel therefore cannot be found, and a
+second process only links.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import tempfile
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+
+_lock = threading.Lock()
+_engines: list[Any] = []  # keeps the machine code alive
+compiled: list[str] = []
+"""The names of the kernels that this process compiled, rather than found on disk."""
+
+
+def cache_folder() -> Path:
+    """Where machine code is kept: `CNNATOMY_CACHE`, else the user's cache folder."""
+    if own := os.environ.get("CNNATOMY_CACHE"):
+        return Path(own).expanduser() / "kernels"
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
+    return Path(base).expanduser() / "cnnatomy" / "kernels"
+
+
+@lru_cache
+def target() -> tuple[Any, str, str]:
+    """The machine to compile for, its name and its features."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    name, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=name, features=features, opt=3, reloc="pic", codemodel="default"
+    )
+    return machine, name, features
+
+
+@lru_cache
+def vector_bytes() -> int:
+    """How many bytes one vector register holds."""
+    features = llvm.get_host_cpu_features()
+    return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+
+
+def machine_code(text: str) -> bytes:
+    """Optimise the kernel and emit an object file."""
+    machine = target()[0]
+    module = llvm.parse_assembly(text)
+    compiled.append(module.name)
+    module.triple, module.data_layout = machine.triple, str(machine.target_data)
+    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
+    tuning.loop_vectorization = False  # kernels are written in vectors already
+    builder = llvm.create_pass_builder(machine, tuning)
+    builder.getModulePassManager().run(module, builder)
+    return bytes(machine.emit_object(module))
+
+
+def cached(text: str) -> bytes:
+    """The object file of a kernel, from disk if it has been compiled before."""
+    _, name, features = target()
+    key = "\0".join((text, name, features, str(llvm.llvm_version_info)))
+    path = cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()}.o"
+    try:
+        stored = path.read_bytes()
+        digest, code = stored[:32], stored[32:]
+        if hashlib.sha256(code).digest() == digest:
+            return code
+    except OSError:
+        pass
+    code = machine_code(text)
+    _keep(path, hashlib.sha256(code).digest() + code)
+    return code
+
+
+def _keep(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as beside:
+            beside.write(content)
+        os.replace(beside.name, path)
+    except OSError:  # a read-only home: compile again next time
+        return
+
+
+def link(name: str, text: str) -> int:
+    """The address of a kernel."""
+    with _lock:
+        code = cached(text)
+        empty = llvm.parse_assembly("")
+        empty.triple = target()[0].triple
+        engine = llvm.create_mcjit_compiler(empty, target()[0])
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        engine.finalize_object()
+        _engines.append(engine)
+        return int(engine.get_function_address(name))
+
+
+def function(name: str, text: str, pointers: int) -> Any:
+    """A kernel as a foreign function, which runs without the interpreter's lock."""
+    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (1 + pointers), ctypes.c_int64, ctypes.c_int64)
+    return kind(link(name, text))

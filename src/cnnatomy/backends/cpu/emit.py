@@ -1,0 +1,254 @@
+"""The few statements that CPU kernels are written in: loops, vector loads and stores, shuffles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from llvmlite import ir
+
+from cnnatomy.backends.cpu.lanes import I32, I64, PTR, Lanes, splat, traced, vector
+from cnnatomy.reducers.contract import Lane
+
+STORAGE: dict[str, tuple[ir.Type, ir.Type]] = {
+    "float32": (ir.FloatType(), ir.FloatType()),
+    "float64": (ir.DoubleType(), ir.DoubleType()),
+    "float16": (ir.HalfType(), ir.FloatType()),
+    "bfloat16": (ir.IntType(16), ir.FloatType()),
+}
+"""For each dtype: how an element lies in memory, and the type it is computed in."""
+
+
+class Emitter:
+    """Writes one kernel `void(ptr plan, ptr..., i64 lo, i64 hi)`; the plan holds 64-bit integers."""
+
+    def __init__(self, name: str, pointers: Sequence[str], dtype: str) -> None:
+        self.module = ir.Module(name=name)
+        kind = ir.FunctionType(ir.VoidType(), [PTR] + [PTR] * len(pointers) + [I64, I64])
+        self.function = ir.Function(self.module, kind, name=name)
+        self.entry = self.function.append_basic_block("entry")
+        self.builder = ir.IRBuilder(self.function.append_basic_block("body"))
+        for argument in self.function.args[: 1 + len(pointers)]:
+            argument.add_attribute("noalias")
+        self.plan = self.function.args[0]
+        self.pointers = dict(zip(pointers, self.function.args[1:], strict=False))
+        self.lo, self.hi = self.function.args[-2:]
+        self.memory, self.compute = STORAGE[dtype]
+        self.dtype = dtype
+        self.tap = I64 if dtype == "float64" else I32  # as wide as a value, so that masks fit both
+
+    def finish(self) -> str:
+        """The kernel's LLVM text."""
+        self.builder.ret_void()
+        ir.IRBuilder(self.entry).branch(self.function.basic_blocks[1])
+        return str(self.module)
+
+    # integers and loops
+
+    def const(self, value: int) -> Any:
+        """A 64-bit integer constant."""
+        return ir.Constant(I64, value)
+
+    def size(self, slot: int) -> Any:
+        """The plan's integer in `slot`."""
+        return self.item(self.plan, self.const(slot))
+
+    def table(self, slot: int) -> Any:
+        """The plan's pointer in `slot`."""
+        return self.builder.inttoptr(self.size(slot), PTR)
+
+    def item(self, table: Any, index: Any) -> Any:
+        """table[index], of 64-bit integers."""
+        return self.builder.load(self.builder.gep(table, [index], source_etype=I64), typ=I64)
+
+    def add(self, *terms: Any) -> Any:
+        """The sum of integers."""
+        total = terms[0]
+        for term in terms[1:]:
+            total = self.builder.add(total, term)
+        return total
+
+    def mul(self, *factors: Any) -> Any:
+        """The product of integers."""
+        total = factors[0]
+        for factor in factors[1:]:
+            total = self.builder.mul(total, factor)
+        return total
+
+    def smaller(self, a: Any, b: Any) -> Any:
+        """min(a, b) of integers."""
+        return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)
+
+    def cell(self, kind: ir.Type) -> Any:
+        """A mutable variable (the optimiser turns it into a register)."""
+        return ir.IRBuilder(self.entry).alloca(kind)
+
+    @contextmanager
+    def loop(self, start: Any, stop: Any, step: int = 1) -> Iterator[Any]:
+        """For i in range(start, stop, step)."""
+        b = self.builder
+        counter = self.cell(I64)
+        b.store(start, counter)
+        test, body, after = (b.append_basic_block(name) for name in ("test", "loop", "after"))
+        b.branch(test)
+        b.position_at_end(test)
+        i = b.load(counter, typ=I64)
+        b.cbranch(b.icmp_signed("<", i, stop), body, after)
+        b.position_at_end(body)
+        yield i
+        b.store(b.add(i, self.const(step)), counter)
+        b.branch(test)
+        b.position_at_end(after)
+
+    @contextmanager
+    def odometer(self, start: Any, stop: Any, bases: Sequence[Any]) -> Iterator[list[Any]]:
+        """For start <= i < stop, the digits of i, last digit first; one division a loop, not one a step."""
+        b, rest, digits = self.builder, start, list[Any]()
+        for base in bases:
+            cell = self.cell(I64)
+            b.store(b.srem(rest, base), cell)
+            rest = b.sdiv(rest, base)
+            digits.append(cell)
+        last = self.cell(I64)
+        b.store(rest, last)
+        with self.loop(start, stop):
+            yield [b.load(cell, typ=I64) for cell in (*digits, last)]
+            carry: Any = self.const(1)
+            for cell, base in zip(digits, bases, strict=True):
+                digit = b.add(b.load(cell, typ=I64), carry)
+                full = b.icmp_signed("==", digit, base)
+                b.store(b.select(full, self.const(0), digit), cell)
+                carry = b.zext(full, I64)
+            b.store(b.add(b.load(last, typ=I64), carry), last)
+
+    def either(self, condition: Any, yes: Callable[[], None], no: Callable[[], None]) -> None:
+        """`yes()` if the condition holds, else `no()`."""
+        with self.builder.if_else(condition) as (then, otherwise):
+            with then:
+                yes()
+            with otherwise:
+                no()
+
+    def when(self, condition: Any, body: Callable[[], None]) -> None:
+        """`body()` if the condition holds."""
+        with self.builder.if_then(condition):
+            body()
+
+    def equal(self, a: Any, b: Any) -> Any:
+        """a == b of integers."""
+        return self.builder.icmp_signed("==", a, b)
+
+    def sweep(self, length: Any, widths: Sequence[int], body: Callable[[Any, int], None]) -> None:
+        """`body(start, width)` over `length` elements; the last vector steps back to end where they end.
+
+        Elements it shares with the vector before are computed twice, to the same result.
+        """
+        width, rest = widths[0], widths[1:]
+
+        def wide() -> None:
+            with self.loop(self.const(0), length, width) as i:
+                body(self.smaller(i, self.builder.sub(length, self.const(width))) if width > 1 else i, width)
+
+        if not rest:
+            wide()
+            return
+        fits = self.builder.icmp_signed(">=", length, self.const(width))
+        self.either(fits, wide, lambda: self.sweep(length, rest, body))
+
+    # vectors
+
+    def lanes(self, value: Any) -> Lanes:
+        """A traced vector."""
+        return Lanes(self.builder, value)
+
+    def full(self, number: float, width: int, kind: ir.Type) -> Lanes:
+        """The same number in every lane."""
+        return self.lanes(splat(vector(kind, width), number))
+
+    def spread(self, scalar: Any, width: int) -> Lanes:
+        """A run-time scalar in every lane."""
+        if width == 1:
+            return self.lanes(scalar)
+        kind = vector(scalar.type, width)
+        first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(I32, 0))
+        zeros = ir.Constant(ir.VectorType(I32, width), [0] * width)
+        return self.lanes(self.builder.shuffle_vector(first, first, zeros))
+
+    def taps(self, number: Any, width: int) -> Lanes:
+        """A 64-bit tap number in every lane."""
+        return self.spread(number if self.tap == I64 else self.builder.trunc(number, I32), width)
+
+    def at(self, pointer: Any, index: Any, element: ir.Type) -> Any:
+        """The address of pointer[index]."""
+        return self.builder.gep(pointer, [index], source_etype=element)
+
+    def raw_load(self, pointer: Any, index: Any, element: ir.Type, width: int) -> Any:
+        """`width` elements as they lie in memory."""
+        align = 1 if isinstance(element, ir.IntType) and element.width == 8 else 2
+        return self.builder.load(self.at(pointer, index, element), align=align, typ=vector(element, width))
+
+    def raw_store(self, value: Any, pointer: Any, index: Any, element: ir.Type) -> None:
+        """Elements as they shall lie in memory."""
+        align = 1 if isinstance(element, ir.IntType) and element.width == 8 else 2
+        self.builder.store(value, self.at(pointer, index, element), align=align)
+
+    def load(self, pointer: Any, index: Any, width: int) -> Lanes:
+        """`width` values from a tensor, in the type they are computed in."""
+        value, b = self.raw_load(pointer, index, self.memory, width), self.builder
+        if self.dtype == "bfloat16":
+            high = b.shl(b.zext(value, vector(I32, width)), splat(vector(I32, width), 16))
+            value = b.bitcast(high, vector(self.compute, width))
+        elif self.dtype == "float16":
+            value = b.fpext(value, vector(self.compute, width))
+        return self.lanes(value)
+
+    def store(self, lanes: Lane, pointer: Any, index: Any, width: int) -> None:
+        """Values into a tensor, rounded to nearest even where it is narrower."""
+        value, b = traced(lanes), self.builder
+        if self.dtype == "bfloat16":
+            value = self._round_bfloat16(value, width)
+        elif self.dtype == "float16":
+            value = b.fptrunc(value, vector(self.memory, width))
+        self.raw_store(value, pointer, index, self.memory)
+
+    def _round_bfloat16(self, value: Any, width: int) -> Any:
+        b, word = self.builder, vector(I32, width)
+        bits = b.bitcast(value, word)
+        odd = b.and_(b.lshr(bits, splat(word, 16)), splat(word, 1))
+        rounded = b.lshr(b.add(bits, b.add(odd, splat(word, 0x7FFF))), splat(word, 16))
+        quiet = splat(word, 0x7FC0)
+        return b.trunc(
+            b.select(b.fcmp_unordered("uno", value, value), quiet, rounded), vector(self.memory, width)
+        )
+
+    def pick(self, lanes: Lane, phase: int, stride: int, width: int) -> Lanes:
+        """Every `stride`-th lane from `phase` on."""
+        value = traced(lanes)
+        if stride == 1:
+            return self.lanes(value)
+        if width == 1:
+            return self.lanes(self.builder.extract_element(value, ir.Constant(I32, phase)))
+        mask = ir.Constant(ir.VectorType(I32, width), [phase + stride * i for i in range(width)])
+        return self.lanes(self.builder.shuffle_vector(value, value, mask))
+
+    def interleave(self, parts: Sequence[Lanes], width: int) -> Lanes:
+        """a0 b0 .. a1 b1 ..: the inverse of picking every phase."""
+        b = self.builder
+        if len(parts) == 1:
+            return parts[0]
+        if width == 1:
+            joined: Any = ir.Constant(vector(parts[0].kind, len(parts)), ir.Undefined)
+            for i, part in enumerate(parts):
+                joined = b.insert_element(joined, part.value, ir.Constant(I32, i))
+            return self.lanes(joined)
+        joined, have = parts[0].value, width
+        for part in parts[1:]:  # concatenate: both sides of a shuffle must be equally long
+            grow = ir.Constant(ir.VectorType(I32, have), [min(i, width - 1) for i in range(have)])
+            other = b.shuffle_vector(part.value, part.value, grow) if have > width else part.value
+            join = ir.Constant(ir.VectorType(I32, have + width), list(range(have + width)))
+            joined = b.shuffle_vector(joined, other, join)
+            have += width
+        order = [p * width + i for i in range(width) for p in range(len(parts))]
+        mask = ir.Constant(ir.VectorType(I32, have), order)
+        return self.lanes(b.shuffle_vector(joined, joined, mask))

@@ -1,0 +1,192 @@
+"""torch.nn's own pooling names: the same arguments, results, gradients and exceptions, with these kernels.
+
+Each is torch's module with another `forward`. What torch refuses, and what these kernels cannot read (other
+devices, integers, tracing with proxies), goes to torch's implementation, which answers or raises as ever.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnnatomy.geometry.padding import extent
+from cnnatomy.ops import pool
+from cnnatomy.reducers import Max, Mean, Reducer
+from cnnatomy.regions import Adaptive, Region, Sliding
+
+
+def _expand(value: Any, rank: int) -> tuple[int, ...] | None:
+    """One int per axis as torch expands it; None if it would not."""
+    entries = tuple(value) if isinstance(value, tuple | list) else (value,)
+    if len(entries) == 1:
+        entries *= rank
+    plain = len(entries) == rank and all(isinstance(n, int) and not isinstance(n, bool) for n in entries)
+    return entries if plain else None
+
+
+def _takes(x: Any, rank: int) -> bool:
+    """True if the kernels have a path for x."""
+    return (
+        isinstance(x, Tensor)
+        and x.device.type in ("cpu", "meta")
+        and x.is_floating_point()
+        and x.layout is torch.strided
+        and x.dim() in (rank + 1, rank + 2)
+        and all(n > 0 for n in x.shape[x.dim() - rank - 1 :])
+    )
+
+
+def _sliding(x: Any, module: Any, rank: int) -> Sliding | None:
+    """The region of torch's arguments, where torch takes them for x."""
+    wanted = (module.kernel_size, module.stride, module.padding, getattr(module, "dilation", 1))
+    kernel, stride, padding, dilation = (_expand(value, rank) for value in wanted)
+    if not (_takes(x, rank) and kernel and stride and padding and dilation):
+        return None
+    for n, k, s, p, d in zip(x.shape[-rank:], kernel, stride, padding, dilation, strict=True):
+        if min(k, s, d) < 1 or not 0 <= 2 * p <= extent(k, d) or n + 2 * p < extent(k, d):
+            return None
+    return Sliding(kernel, stride, padding, dilation, bool(module.ceil_mode))
+
+
+def _grid(x: Any, module: Any, rank: int) -> Adaptive | None:
+    size = module.output_size
+    bins = tuple(size) if isinstance(size, tuple | list) else (size,) * rank
+    fits = len(bins) == rank and all(n is None or (isinstance(n, int) and n > 0) for n in bins)
+    return Adaptive(bins) if fits and _takes(x, rank) else None
+
+
+def _pool(x: Tensor, region: Region, reducer: Reducer, module: Any, rank: int) -> Any:
+    indices = bool(getattr(module, "return_indices", False))
+    return pool(x, region, reducer, return_indices=indices, rank=rank)
+
+
+def _mean(module: Any) -> Mean:
+    return Mean(bool(module.count_include_pad), getattr(module, "divisor_override", None))
+
+
+class MaxPool1d(nn.MaxPool1d):
+    """`torch.nn.MaxPool1d`, the same but for speed."""
+
+    def forward(self, x: Tensor) -> Any:
+        """(N, C, L) or (C, L) -> the same with the output's length."""
+        region = _sliding(x, self, 1)
+        return super().forward(x) if region is None else _pool(x, region, Max(), self, 1)
+
+
+class MaxPool2d(nn.MaxPool2d):
+    """`torch.nn.MaxPool2d`, the same but for speed; its backward pass keeps one byte for each output.
+
+    Example:
+        >>> x = torch.rand(2, 3, 8, 8)
+        >>> torch.equal(MaxPool2d(2)(x), torch.nn.MaxPool2d(2)(x))
+        True
+    """
+
+    def forward(self, x: Tensor) -> Any:
+        """(N, C, H, W) or (C, H, W) -> the same with the output's size."""
+        region = _sliding(x, self, 2)
+        return super().forward(x) if region is None else _pool(x, region, Max(), self, 2)
+
+
+class MaxPool3d(nn.MaxPool3d):
+    """`torch.nn.MaxPool3d`, the same but for speed."""
+
+    def forward(self, x: Tensor) -> Any:
+        """(N, C, D, H, W) or (C, D, H, W) -> the same with the output's size."""
+        region = _sliding(x, self, 3)
+        return super().forward(x) if region is None else _pool(x, region, Max(), self, 3)
+
+
+class AvgPool1d(nn.AvgPool1d):
+    """`torch.nn.AvgPool1d`, the same but for speed."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, L) or (C, L) -> the same with the output's length."""
+        region = _sliding(x, self, 1)
+        y: Tensor = super().forward(x) if region is None else _pool(x, region, _mean(self), self, 1)
+        return y
+
+
+class AvgPool2d(nn.AvgPool2d):
+    """`torch.nn.AvgPool2d`, the same but for speed.
+
+    Example:
+        >>> x = torch.rand(2, 3, 8, 8)
+        >>> torch.allclose(AvgPool2d(3, 2, 1)(x), torch.nn.AvgPool2d(3, 2, 1)(x))
+        True
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) or (C, H, W) -> the same with the output's size."""
+        region = None if self.divisor_override == 0 else _sliding(x, self, 2)
+        y: Tensor = super().forward(x) if region is None else _pool(x, region, _mean(self), self, 2)
+        return y
+
+
+class AvgPool3d(nn.AvgPool3d):
+    """`torch.nn.AvgPool3d`, the same but for speed."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, D, H, W) or (C, D, H, W) -> the same with the output's size."""
+        region = None if self.divisor_override == 0 else _sliding(x, self, 3)
+        y: Tensor = super().forward(x) if region is None else _pool(x, region, _mean(self), self, 3)
+        return y
+
+
+class AdaptiveMaxPool1d(nn.AdaptiveMaxPool1d):
+    """`torch.nn.AdaptiveMaxPool1d`, the same but for speed."""
+
+    def forward(self, x: Tensor) -> Any:
+        """(N, C, L) or (C, L) -> the same with `output_size` bins."""
+        region = _grid(x, self, 1)
+        return super().forward(x) if region is None else _pool(x, region, Max(), self, 1)
+
+
+class AdaptiveMaxPool2d(nn.AdaptiveMaxPool2d):
+    """`torch.nn.AdaptiveMaxPool2d`, the same but for speed."""
+
+    def forward(self, x: Tensor) -> Any:
+        """(N, C, H, W) or (C, H, W) -> the same with `output_size` bins."""
+        region = _grid(x, self, 2)
+        return super().forward(x) if region is None else _pool(x, region, Max(), self, 2)
+
+
+class AdaptiveMaxPool3d(nn.AdaptiveMaxPool3d):
+    """`torch.nn.AdaptiveMaxPool3d`, the same but for speed."""
+
+    def forward(self, x: Tensor) -> Any:
+        """(N, C, D, H, W) or (C, D, H, W) -> the same with `output_size` bins."""
+        region = _grid(x, self, 3)
+        return super().forward(x) if region is None else _pool(x, region, Max(), self, 3)
+
+
+class AdaptiveAvgPool1d(nn.AdaptiveAvgPool1d):
+    """`torch.nn.AdaptiveAvgPool1d`, the same but for speed."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, L) or (C, L) -> the same with `output_size` bins."""
+        region = _grid(x, self, 1)
+        y: Tensor = super().forward(x) if region is None else _pool(x, region, Mean(), self, 1)
+        return y
+
+
+class AdaptiveAvgPool2d(nn.AdaptiveAvgPool2d):
+    """`torch.nn.AdaptiveAvgPool2d`, the same but for speed."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) or (C, H, W) -> the same with `output_size` bins."""
+        region = _grid(x, self, 2)
+        y: Tensor = super().forward(x) if region is None else _pool(x, region, Mean(), self, 2)
+        return y
+
+
+class AdaptiveAvgPool3d(nn.AdaptiveAvgPool3d):
+    """`torch.nn.AdaptiveAvgPool3d`, the same but for speed."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, D, H, W) or (C, D, H, W) -> the same with `output_size` bins."""
+        region = _grid(x, self, 3)
+        y: Tensor = super().forward(x) if region is None else _pool(x, region, Mean(), self, 3)
+        return y

@@ -1,0 +1,86 @@
+"""Average pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from cnnatomy.errors import ArgumentError
+from cnnatomy.reducers.contract import Lane, Reducer, State, Windows
+from cnnatomy.regions import Axis
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Mean(Reducer):
+    """The average of a region: y = (1/n) sum_i x_i.
+
+    A region without any tap is 0/0, NaN, unless its padding counts.
+
+    Args:
+        count_include_pad: let n count the taps in the padding as well, as torch does by default.
+        divisor: divide by this instead of n; 1 gives the sum.
+
+    Raises:
+        ArgumentError: the divisor is zero.
+
+    Source: LeCun et al., "Handwritten digit recognition with a back-propagation network", NIPS 1989.
+
+    Example:
+        >>> import torch, cnnatomy
+        >>> x = torch.tensor([[[1.0, 4.0, 2.0, 3.0]]])
+        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), cnnatomy.Mean())
+        tensor([[[2.5000, 2.5000]]])
+        >>> cnnatomy.pool(x, cnnatomy.Sliding(2, padding="full"), cnnatomy.Mean(count_include_pad=True))
+        tensor([[[0.5000, 3.0000, 1.5000]]])
+    """
+
+    count_include_pad: bool = False
+    divisor: float | None = None
+
+    name = "mean"
+    summary = "the average"
+    formula = "(1/n) sum_i x_i"
+    source = "LeCun et al. 1989"
+    gradient: ClassVar[Literal["sum"]] = "sum"
+    linear: ClassVar[bool] = True
+    identity = (0.0,)
+
+    def __post_init__(self) -> None:
+        if self.divisor == 0:
+            raise ArgumentError("divisor must be not zero", expected="a number other than 0", got="0")
+
+    def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
+        """The sum of the taps inside, over the divisor."""
+        import torch
+
+        inside = torch.where(windows.inside, windows.values, 0)
+        return inside.sum(-1) / windows.divisor, None
+
+    def divisors(self, axes: Sequence[Axis]) -> tuple[tuple[float, ...], ...]:
+        """The taps inside the input, or the input and its padding; or the divisor itself."""
+        if self.divisor is not None:
+            factors = [self.divisor] + [1.0] * (len(axes) - 1)
+            return tuple((f,) * axis.table.outputs for f, axis in zip(factors, axes, strict=True))
+        if self.count_include_pad:
+            return tuple(axis.divisors for axis in axes)
+        return super().divisors(axes)
+
+    def lift(self, value: Lane, tap: Lane | None) -> State:
+        """(value,)"""
+        return (value,)
+
+    def merge(self, state: State, other: State) -> State:
+        """The sum of both parts."""
+        return (state[0] + other[0],)
+
+    def finish(self, state: State, count: Lane) -> Lane:
+        """Sum / count"""
+        return state[0] / count
+
+    def spread(self, grad: Lane, count: Lane) -> Lane:
+        """dy/dx = 1 / count, for every input of the window."""
+        return grad / count

@@ -1,0 +1,74 @@
+"""Regions with a fixed number of outputs: the adaptive grid, and the whole map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cnnatomy.errors import ArgumentError
+from cnnatomy.geometry import AxisTable
+from cnnatomy.regions.region import Axis, Region
+
+
+@dataclass(frozen=True)
+class Adaptive(Region):
+    """A grid of bins over any input: bin o of an axis reads floor(o n / out) .. ceil((o + 1) n / out) - 1.
+
+    Args:
+        size: bins, an int for all axes or one per axis (.., y, x); None keeps the input's size on that axis.
+
+    Raises:
+        ArgumentError: a size below 1, or another number of entries than the input has axes.
+
+    Example:
+        >>> Adaptive((7, None)).output_size((30, 20))
+        (7, 20)
+    """
+
+    size: int | tuple[int | None, ...] | None
+
+    def __post_init__(self) -> None:
+        for bins in self.size if isinstance(self.size, tuple) else (self.size,):
+            if bins is not None and (isinstance(bins, bool) or not isinstance(bins, int) or bins < 1):
+                raise ArgumentError(
+                    "a grid has no such size", expected="ints >= 1 or None", got=repr(self.size)
+                )
+
+    def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """The number of bins, whatever the input's size."""
+        bins = self.size if isinstance(self.size, tuple) else (self.size,) * len(size)
+        if len(bins) != len(size):
+            raise ArgumentError(
+                "the grid has the wrong number of axes",
+                expected=f"{len(size)}",
+                got=f"{len(bins)}: {self.size}",
+            )
+        return tuple(n if wanted is None else wanted for wanted, n in zip(bins, size, strict=True))
+
+    def axes(self, size: tuple[int, ...]) -> tuple[Axis, ...]:
+        """The bins of every axis."""
+        return _axes(size, self.output_size(size))
+
+
+@dataclass(frozen=True)
+class Whole(Region):
+    """The whole map as one region: global pooling.
+
+    Example:
+        >>> Whole().output_size((7, 9))
+        (1, 1)
+    """
+
+    def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """One output on every axis."""
+        return (1,) * len(size)
+
+    def axes(self, size: tuple[int, ...]) -> tuple[Axis, ...]:
+        """Every cell of every axis."""
+        return _axes(size, self.output_size(size))
+
+
+@lru_cache(maxsize=256)
+def _axes(size: tuple[int, ...], bins: tuple[int, ...]) -> tuple[Axis, ...]:
+    tables = [AxisTable.adaptive(n, out) for n, out in zip(size, bins, strict=True)]
+    return tuple(Axis(table, table.count) for table in tables)

@@ -1,0 +1,80 @@
+"""Sliding windows: the region of ordinary pooling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cnnatomy.geometry import Window, padding
+from cnnatomy.regions.region import Axis, Region
+
+
+@dataclass(frozen=True)
+class Sliding(Region):
+    """A window that slides over every axis: output o has its tap j at input o s - lo + j d.
+
+    Args:
+        kernel: taps, an int for all axes or one per axis (.., y, x).
+        stride: cells from one window to the next; the kernel if left out.
+        padding: an int, a rule's name (`"valid"`, `"same"`, `"keep"`, `"full"`), or one entry per axis, each
+            an int, a name or a (before, after) pair. Padding is never read: taps in it are dropped.
+        dilation: cells from one tap to the next.
+        ceil_mode: let a last window overhang the padded input, as torch does.
+
+    Raises:
+        ArgumentError: a number is out of range, or the entries do not match the input's axes.
+
+    Example:
+        >>> Sliding(3, stride=2, padding=1).output_size((56, 56))
+        (28, 28)
+        >>> Sliding((2, 3)).output_size((4, 9))
+        (2, 3)
+    """
+
+    kernel: int | tuple[int, ...]
+    stride: int | tuple[int, ...] | None = None
+    padding: padding.Rule | tuple[padding.Rule, ...] = 0
+    dilation: int | tuple[int, ...] = 1
+    ceil_mode: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("kernel", "stride", "padding", "dilation"):
+            object.__setattr__(self, name, _hashable(getattr(self, name)))
+
+    def most_taps(self, rank: int) -> int:
+        """The product of the kernel's sizes."""
+        return math.prod(padding.per_axis(self.kernel, rank, "kernel_size"))
+
+    def windows(self, size: tuple[int, ...]) -> tuple[Window, ...]:
+        """The window of every axis, its padding rule resolved for the input's size."""
+        rank = len(size)
+        kernel = padding.per_axis(self.kernel, rank, "kernel_size")
+        stride = kernel if self.stride is None else padding.per_axis(self.stride, rank, "stride")
+        dilation = padding.per_axis(self.dilation, rank, "dilation")
+        rules = padding.paddings(self.padding, rank)
+        return tuple(
+            Window(k, s, padding.resolve(rule, n, k, s, d), d, self.ceil_mode)
+            for n, k, s, rule, d in zip(size, kernel, stride, rules, dilation, strict=True)
+        )
+
+    def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """floor((n + lo + hi - f*) / s) + 1 on every axis."""
+        return tuple(window.output_size(n) for window, n in zip(self.windows(size), size, strict=True))
+
+    def axes(self, size: tuple[int, ...]) -> tuple[Axis, ...]:
+        """The tables of every axis."""
+        return _axes(self, size)
+
+
+@lru_cache(maxsize=256)
+def _axes(region: Sliding, size: tuple[int, ...]) -> tuple[Axis, ...]:
+    windows = zip(region.windows(size), size, strict=True)
+    return tuple(Axis(window.table(n), window.padded_counts(n), window) for window, n in windows)
+
+
+def _hashable(value: object) -> object:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(_hashable(entry) for entry in value)
+    return value

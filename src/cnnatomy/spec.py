@@ -1,0 +1,34 @@
+"""Records that print as the call that makes them, and are read back from that text.
+
+Regions and reducers travel through compiled and exported graphs, and through files, in this form.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import TypeVar
+
+from cnnatomy.errors import ArgumentError
+
+T = TypeVar("T")
+
+
+def parse(text: str, kinds: Mapping[str, type[T]], what: str) -> T:
+    """Read `Name(field=literal, ...)` back into the record of that name.
+
+    Raises:
+        ArgumentError: the text names no record of this sort, or gives it fields it does not take.
+    """
+    try:
+        call = ast.parse(text, mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+            raise ValueError(text)
+        fields = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
+        return kinds[call.func.id](**fields)
+    except (SyntaxError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        raise ArgumentError(
+            f"this is no {what}", expected=f"one of {', '.join(kinds)}", got=repr(text)
+        ) from error
