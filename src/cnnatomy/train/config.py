@@ -16,8 +16,8 @@ SMALL = 10_000
 """Fewer training pictures than this are a small set: small batches, distortions, `SMALL_STEPS` at least."""
 SMALL_STEPS = 1_500
 PASSES = 20
-RUNTIME = frozenset({"threads", "device", "checkpoint_every", "data_dir"})
-"""Fields that say where and how a run computes, not what: a resumed run may change them."""
+RUNTIME = frozenset({"data", "data_dir", "skip_bad", "threads", "device", "checkpoint_every"})
+"""Fields a resumed run may change: where it computes, and where its pictures lie (by fingerprint)."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class FitConfig:
     """Longest gradient (L2 norm over all parameters) that a step uses; longer ones are shortened to it."""
     seed: int = 0
     """Decides the first weights, the order of the pictures and their distortions; the test set stays."""
-    threads: int | None = None
-    """CPU threads. None: as many as torch chooses."""
+    threads: int = 1
+    """CPU threads. For a net like LeNet-5 a second one gains little and, beside other work, costs much."""
     device: str | None = None
     """Where to compute: cpu, cuda, cuda:1, mps. None: a CUDA device if there is one, else the CPU."""
     checkpoint_every: int = 500

@@ -171,11 +171,11 @@ def _metrics(trainer: Trainer, evaluation: Evaluation) -> dict[str, object]:
 
 
 @contextmanager
-def _torch_settings(threads: int | None) -> Iterator[None]:
+def _torch_settings(threads: int) -> Iterator[None]:
     """Set the threads, and leave them and the caller's random state as they were."""
     before = torch.get_num_threads()
     with torch.random.fork_rng():
-        torch.set_num_threads(threads or before)
+        torch.set_num_threads(threads)
         try:
             yield
         finally:

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cnnatomy.data import read_pictures
+import torch
+
+from cnnatomy.data import SOURCES, Dataset, Pictures, read_pictures
 from cnnatomy.errors import ArgumentError, DataError
 from cnnatomy.train.engine import load_data
 from cnnatomy.train.evaluation import Evaluation, judge, scores_of
 from cnnatomy.train.reporter import Reporter, Silent
 from cnnatomy.train.run import Run
+from cnnatomy.train.world import pick_device
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,9 @@ class Prediction:
 
 
 def evaluate(run: Path, *, data: str | None = None, reporter: Reporter | None = None) -> Evaluation:
-    """Evaluate a run's model on the test pictures of its own data, or of other data with the same classes.
+    """Evaluate a run's model on the test pictures of its own data, or on other data with the same classes.
+
+    Of another built-in source the test pictures are used; of any other folder, every picture.
 
     Raises:
         CheckpointError: there is no such run, or its weights are damaged.
@@ -34,20 +39,25 @@ def evaluate(run: Path, *, data: str | None = None, reporter: Reporter | None = 
     config = folder.config()
     model, facts = folder.load_model()
     source = load_data(replace(config, data=data or config.data), reporter)
-    if data in (None, config.data) and source.fingerprint != facts["fingerprint"]:
+    own = source.fingerprint == facts["fingerprint"]
+    if data in (None, config.data) and not own:
         what = f"the pictures of {config.data} have changed since {run} was trained"
         raise DataError(what, hint="training anew, or evaluating on other pictures")
-    strange = [name for name in source.classes if name not in model.classes]
-    if strange:
-        expected = ", ".join(model.classes)
-        raise DataError(
-            f"the model of {run} does not know every class of {data}", expected=expected, got=strange[0]
-        )
-    place = source.test.labels.new_tensor([model.classes.index(name) for name in source.classes])
-    test = replace(source.test, labels=place[source.test.labels], classes=model.classes)
-    evaluation = judge(model, test, source.name)
+    if strange := [name for name in source.classes if name not in model.classes]:
+        what = f"the model of {run} does not know every class of {data}"
+        raise DataError(what, expected=", ".join(model.classes), got=strange[0])
+    shown = source.test if own or data in SOURCES else _all(source)
+    place = torch.tensor([model.classes.index(name) for name in source.classes])
+    shown = replace(shown, labels=place[shown.labels], classes=model.classes)
+    evaluation = judge(model.to(pick_device(None)), shown, source.name)
     reporter.finish(evaluation)
     return evaluation
+
+
+def _all(source: Dataset) -> Pictures:
+    first, then = source.train, source.test
+    images, labels = torch.cat([first.images, then.images]), torch.cat([first.labels, then.labels])
+    return replace(first, images=images, labels=labels, names=[*first.names, *then.names])
 
 
 def predict(run: Path, pictures: Sequence[Path]) -> list[Prediction]:
@@ -63,7 +73,7 @@ def predict(run: Path, pictures: Sequence[Path]) -> list[Prediction]:
     model, facts = Run(run).load_model()
     channels, height, width = model.input_shape
     images = read_pictures(pictures, size=(height, width), channels=channels, fit=facts["fit"])
-    probabilities = model.probabilities(scores_of(model, images))
+    probabilities = model.probabilities(scores_of(model.to(pick_device(None)), images))
     values, order = probabilities.sort(dim=1, descending=True, stable=True)
     return [
         Prediction(Path(path), tuple((model.classes[k], p) for k, p in zip(ranks, row, strict=True)))

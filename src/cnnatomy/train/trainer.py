@@ -45,7 +45,6 @@ class Trainer:
         self.vary = recipe(config.augment or "none")
         torch.manual_seed(derive(config.seed, "weights"))
         self.model = build(config.model, classes=data.classes, output=config.output).to(world.device)
-        _lay_out_channels_last(self.model)
         self.network = world.wrap(self.model)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), config.lr, weight_decay=config.weight_decay, fused=True
@@ -172,7 +171,7 @@ class Trainer:
     def _images(self, indices: Tensor, epoch: int) -> Tensor:
         images = self.train.images[indices].to(self.world.device).float()
         images = self.vary(images, indices, seed=self.config.seed, epoch=epoch)
-        return self.model.preprocess(images).contiguous(memory_format=torch.channels_last)
+        return self.model.preprocess(images)
 
     def _spend(self, seconds: float) -> None:
         self.seconds += seconds
@@ -182,13 +181,6 @@ class Trainer:
 def _take(pictures: Pictures, indices: Tensor) -> Pictures:
     names = [pictures.names[i] for i in indices.tolist()]
     return replace(pictures, images=pictures.images[indices], labels=pictures.labels[indices], names=names)
-
-
-def _lay_out_channels_last(model: nn.Module) -> None:
-    """Keep kernels in the layout in which convolutions of pictures run fastest (LeNet-5: 1.25 times)."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
 
 
 def _like(parameter: Tensor, saved: Tensor) -> Tensor:
