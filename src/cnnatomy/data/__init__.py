@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cnnatomy.data.catalog import SOURCES, Source
     from cnnatomy.data.fit import POLICIES
     from cnnatomy.data.fitted import FitReport
-    from cnnatomy.data.loading import load
+    from cnnatomy.data.loading import load, read_pictures
     from cnnatomy.data.pictures import Dataset, Pictures, Progress, Skipped
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Skipped",
     "Source",
     "load",
+    "read_pictures",
 ]
 
 _HOMES = {
@@ -45,11 +46,14 @@ _HOMES = {
     "Skipped": "pictures",
     "Source": "catalog",
     "load": "loading",
+    "read_pictures": "loading",
 }
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first used: the catalog must not load torch."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:  # a type checker sees the imports above, and reports names that are not there
+
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first used: the catalog must not load torch."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -159,8 +159,10 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
 )
 
 
-def one_of(what: str, name: str, known: Iterable[str]) -> str:
+def one_of(what: str, name: str, known: Iterable[str], *, also: str | None = None) -> str:
     """Return `name` if it is known; otherwise raise an `ArgumentError` that names the nearest one.
+
+    `also` says what else would have been understood.
 
     Example:
         >>> one_of("fit policy", "crop", ["letterbox", "crop"])
@@ -175,7 +177,7 @@ def one_of(what: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     raise ArgumentError(
         f"unknown {what}",
-        expected=" or ".join(filter(None, [", ".join(names[:-1]), names[-1]])),
+        expected=" or ".join(filter(None, [", ".join(names[:-1]), names[-1], also])),
         got=repr(name),
         hint=repr(near[0]) if near else None,
     )

@@ -41,7 +41,9 @@ class FitReport:
 
     @property
     def distorted(self) -> float:
-        """The largest change of the ratio of the sides: 1 means that shapes are kept."""
+        """The largest change of the ratio of the sides: 1 means that shapes are kept, up to whole cells."""
+        if self.policy != "stretch":
+            return 1.0
         zooms = [self._place(size).zoom for size in self.sizes]
         return max((max(y / x, x / y) for y, x in zooms), default=1.0)
 

@@ -15,14 +15,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnatomy.data.guard import allowed_size
 from cnnatomy.data.text import byte_count, shown
 from cnnatomy.errors import DataError
 
 UBYTE = 0x08
 _TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
 _GZIP_MAGIC = b"\x1f\x8b"
-# Deflate cannot exceed 1032:1 and pictures stay far below this; 1 GiB is always allowed (MNIST is 47 MB).
-_MOST_RATIO, _ALWAYS_ALLOWED = 200, 1 << 30
 
 
 class Readable(Protocol):
@@ -55,7 +54,7 @@ def read_idx(path: Path, rank: int) -> NDArray[np.uint8]:
 def _read(stream: Readable, path: Path, rank: int) -> NDArray[np.uint8]:
     shape = _read_shape(stream, path, rank)
     count = math.prod(shape)
-    allowed = max(_ALWAYS_ALLOWED, _MOST_RATIO * path.stat().st_size)
+    allowed = allowed_size(path)
     if count > allowed:
         raise DataError(
             f"{shown(path)} announces far more than it can hold",

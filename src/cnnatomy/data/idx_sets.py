@@ -31,9 +31,15 @@ class Pair:
     labels: Path
 
 
-def is_idx_file(path: Path) -> bool:
-    """Return whether a file is named as idx files are."""
-    return _NAME.fullmatch(path.name) is not None
+def stem_of(path: Path) -> str | None:
+    """Return what an idx file and its partner are called together; None where a file is not named as idx is.
+
+    Example:
+        >>> stem_of(Path("mnist/t10k-images-idx3-ubyte.gz")), stem_of(Path("cats.zip"))
+        ('t10k', None)
+    """
+    match = _NAME.fullmatch(path.name)
+    return match["stem"] if match else None
 
 
 def find_pairs(folder: Path, prefix: str = "") -> tuple[Pair, ...]:

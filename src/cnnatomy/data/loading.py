@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from cnnatomy.data.album import Album, to_dataset
-from cnnatomy.data.builtin import read_digits, read_idx_source
+from cnnatomy.data.builtin import Wish, read_source, shelf_of
+from cnnatomy.data.cache import cached
 from cnnatomy.data.catalog import SOURCES, one_of
 from cnnatomy.data.fit import Frame, Size
-from cnnatomy.data.idx_sets import find_pairs, read_pairs
+from cnnatomy.data.idx_sets import find_pairs, read_pairs, stem_of
 from cnnatomy.data.pictures import Dataset, Progress, silent
-from cnnatomy.errors import ArgumentError
+from cnnatomy.data.reading import allocate, decode_all, read_shelf
+from cnnatomy.data.shelves import read_file
+from cnnatomy.data.text import shown
+from cnnatomy.errors import ArgumentError, DataError
 
 
 def load(
@@ -27,6 +36,16 @@ def load(
 ) -> Dataset:
     """Return the pictures of `source`, uint8 (N, channels, *size), as a training set and a test set.
 
+    `source` is a name from `SOURCES`; a folder or an archive with a sub-folder for each class, below train/
+    and test/ or not; or a folder, a file or the beginning of the names of idx files. What has no test set of
+    its own gives `test_fraction` of each class, drawn by `seed`. `fit` is one of `POLICIES`. Files of named
+    sources are looked for in `data_dir` (else CNNATOMY_DATA), then in the cache, else fetched.
+
+    Raises:
+        ArgumentError: an argument out of its range; a source that is neither a name nor there.
+        DataError: pictures that cannot be read, which `skip_bad` lists in `Dataset.skipped` instead; a source
+            that is damaged, unsafe to read, or lacks classes or pictures.
+
     Example:
         >>> digits = load("digits", size=(32, 32), channels=1)
         >>> tuple(digits.train.images.shape), len(digits.test)
@@ -34,25 +53,65 @@ def load(
         >>> digits.fitted.sentence()
         '1,797 pictures 8x8 enlarged x4 to 32x32'
     """
-    frame = Frame(size, channels, fit)
     if not 0 < test_fraction < 1:
         raise ArgumentError(
             "test_fraction is a part of the pictures", expected="between 0 and 1", got=str(test_fraction)
         )
-    name = source if isinstance(source, str) else source.name
-    album = _read(source, frame, skip_bad, data_dir, progress or silent)
-    return to_dataset(album, name, frame, seed=seed, test_fraction=test_fraction)
+    wish = Wish(Frame(size, channels, fit), data_dir, progress or silent)
+    if source in SOURCES:
+        name, album = str(source), read_source(str(source), wish)
+    else:
+        path = Path(source).expanduser()
+        name, album = path.name or str(path), _read_path(path, str(source), wish)
+    if album.skipped and not skip_bad:
+        raise DataError(_complaint(album), hint="skip_bad (--skip-bad) to leave such pictures out")
+    return to_dataset(album, name, wish.frame, seed=seed, test_fraction=test_fraction)
 
 
-def _read(
-    source: str | Path, frame: Frame, skip_bad: bool, data_dir: Path | None, progress: Progress
-) -> Album:
-    if source == "digits":
-        return read_digits(frame)
-    if source in ("mnist", "fashion-mnist"):
-        return read_idx_source(str(source), frame, data_dir)
-    path = Path(source)
-    if path.is_dir() and (pairs := find_pairs(path)):
-        return read_pairs(pairs, frame, path.name)
-    one_of("data source", str(source), SOURCES)
-    raise AssertionError
+def _read_path(path: Path, source: str, wish: Wish) -> Album:
+    stem = stem_of(path)
+    if path.is_dir():
+        pairs = find_pairs(path)
+    elif stem is not None or not path.exists():
+        pairs = find_pairs(path.parent, stem or path.name) if path.parent.is_dir() else ()
+    else:
+        pairs = ()
+    if pairs:
+        return read_pairs(pairs, wish.frame, path.name)
+    if not path.exists():
+        if len(path.parts) == 1:
+            one_of("data source", source, SOURCES, also="a folder or a file")
+        raise DataError(f"there is no file or folder {shown(path)}")
+    shelf = shelf_of(path)
+    return cached(shelf.stamp, wish.frame, lambda: read_shelf(shelf, wish.frame, wish.progress))
+
+
+def _complaint(album: Album) -> str:
+    bad, first = len(album.skipped), album.skipped[0]
+    sentence = f"{shown(first.path)} {first.reason}"
+    if bad == 1:
+        return sentence
+    return f"{bad:,} of {bad + len(album.labels):,} pictures cannot be read, the first: {sentence}"
+
+
+def read_pictures(
+    paths: Sequence[str | Path], *, size: Size, channels: int, fit: str = "letterbox"
+) -> Tensor:
+    """Return picture files as `load` would: uint8 (len(paths), channels, *size), in the order of `paths`.
+
+    Raises:
+        ArgumentError: an argument out of its range.
+        DataError: a picture that cannot be read; the first one is named.
+    """
+    frame = Frame(size, channels, fit)
+    files = [Path(path).expanduser() for path in paths]
+    images = allocate(len(files), frame, Path(f"a set of {len(files):,} pictures"))
+    keys = [str(i) for i in range(len(files))]
+    rows = dict(zip(keys, images, strict=True))
+    found = decode_all(
+        [(key, partial(read_file, path)) for key, path in zip(keys, files, strict=True)], rows, frame
+    )
+    for key, path in zip(keys, files, strict=True):
+        if isinstance(reason := found[key], str):
+            raise DataError(f"{shown(path)} {reason}")
+    return torch.from_numpy(images)

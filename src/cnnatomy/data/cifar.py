@@ -1,0 +1,57 @@
+"""CIFAR-10 as its authors publish it: records of one label byte and 3x32x32 colour bytes.
+
+Source: A. Krizhevsky, The CIFAR-10 dataset, "Binary version".
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from cnnatomy.data.album import Album
+from cnnatomy.data.fit import Bytes, Frame
+from cnnatomy.data.shelves import Shelf
+from cnnatomy.data.text import shown
+from cnnatomy.errors import DataError
+
+BATCHES = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")
+SIDE = 32
+_RECORD = 1 + 3 * SIDE * SIDE
+
+
+def read_binary(shelf: Shelf, frame: Frame, classes: tuple[str, ...]) -> Album:
+    """Return the album of the six batches, the last of which is the test set.
+
+    Raises:
+        DataError: a batch is missing, is no whole number of records, or has a label that is no class.
+    """
+    at = {PurePosixPath(name).name: name for name in shelf.listing.files}
+    if missing := [batch for batch in BATCHES if batch not in at]:
+        raise DataError(f"{shown(shelf.path)} is not CIFAR-10", expected=f"a file {missing[0]} in it")
+    with shelf.open([at[batch] for batch in BATCHES]) as files:
+        read = {PurePosixPath(name).name: read() for name, read in files}
+    parts = [_records(read[batch], f"{shown(shelf.path)}: {batch}", len(classes)) for batch in BATCHES]
+    records, train = np.concatenate(parts), sum(map(len, parts[:-1]))
+    names = [
+        f"cifar10/{part}#{i}" for part, n in (("train", train), ("test", len(parts[-1]))) for i in range(n)
+    ]
+    return Album(
+        images=frame.stack(records[:, 1:].reshape(-1, 3, SIDE, SIDE)),
+        labels=records[:, 0].astype(np.int64),
+        classes=classes,
+        names=names,
+        train=train,
+        sizes={(SIDE, SIDE): len(records)},
+    )
+
+
+def _records(data: bytes, what: str, classes: int) -> Bytes:
+    if not data or len(data) % _RECORD:
+        raise DataError(
+            f"{what} is cut off", expected=f"records of {_RECORD:,} bytes", got=f"{len(data):,} bytes"
+        )
+    records = np.frombuffer(data, np.uint8).reshape(-1, _RECORD)
+    if (worst := int(records[:, 0].max())) >= classes:
+        raise DataError(f"{what} has a label that is no class", expected=f"0..{classes - 1}", got=str(worst))
+    return records

@@ -1,0 +1,149 @@
+"""From the bytes of a picture file to pixels, by Pillow, with every way of failing as one plain reason.
+
+Decided once: the first frame of an animation or a stack of pages; the EXIF orientation is honoured; what is
+transparent shows white; 16 bits are scaled to 8; colour profiles are not applied.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from cnnatomy.data.fit import Bytes, Frame, Size
+from cnnatomy.data.text import byte_count
+
+KINDS = ".png .jpg .bmp .gif .tif .webp .ppm"  # as messages name them
+SUFFIXES = frozenset(
+    [*KINDS.split(), ".jpeg", ".jpe", ".jfif", ".dib", ".tiff", ".pgm", ".pbm", ".pnm", ".jp2", ".avif"]
+)
+MAX_PIXELS = 89_478_485  # Pillow's own bound: a quarter of a GiB in 24 bits
+MAX_BYTES = 256 << 20
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+_ORIENTATION = 0x0112  # the EXIF tag
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = (5, 6, 7, 8)  # orientations that swap the sides
+
+
+class BadPictureError(Exception):
+    """Why a picture cannot be read, as the end of a sentence that begins with its name."""
+
+
+def is_picture(name: str) -> bool:
+    """Return whether a file is named as pictures are."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+@cache
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
+
+
+@contextmanager
+def strict_pillow() -> Iterator[None]:
+    """Make Pillow's warnings errors; entered once around all decoding, because it holds for all threads."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", module=r"PIL\.")
+        yield
+
+
+def decode(data: bytes, frame: Frame, out: Bytes) -> Size:
+    """Decode a picture file, write it fitted into the zeroed `out` (C, H, W), return its (height, width).
+
+    Raises:
+        BadPictureError: empty, no known type, cut off or damaged, too large, or pixels without a fixed range.
+    """
+    if not data:
+        raise BadPictureError("is empty (zero bytes)")
+    if len(data) > MAX_BYTES:
+        raise BadPictureError(f"is {byte_count(len(data))}, more than the {byte_count(MAX_BYTES)} allowed")
+    try:
+        with Image.open(BytesIO(data), formats=_formats()) as image:
+            return _decode(image, frame, out)
+    except BadPictureError:
+        raise
+    except UnidentifiedImageError:
+        raise BadPictureError(f"is no picture of a known type: it begins with {data[:8]!r}") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadPictureError(f"has more than the {MAX_PIXELS:,} pixels allowed") from None
+    except MemoryError:
+        raise BadPictureError("needs more memory than there is") from None
+    except Exception as error:  # damaged bytes make decoders fail in more ways than they declare
+        raise BadPictureError(f"is cut off or damaged ({_one_line(error)})") from error
+
+
+def _decode(image: Image.Image, frame: Frame, out: Bytes) -> Size:
+    if (pixels := math.prod(image.size)) > MAX_PIXELS:
+        raise BadPictureError(f"has {pixels:,} pixels, more than the {MAX_PIXELS:,} allowed")
+    stored = image.size
+    if image.format == "JPEG":
+        _draft(image, frame)
+    image.load()
+    if image.format == "TIFF":
+        stored = image.size  # Pillow has turned it upright while loading
+    shrunk = image.width / stored[0], image.height / stored[1]
+    orientation = image.getexif().get(_ORIENTATION, 1)
+    width, height = stored
+    image = in_mode(image, frame.mode)
+    if orientation in _TURNS:
+        image = image.transpose(_TURNS[orientation])
+    if orientation in _SIDEWAYS:
+        width, height, shrunk = height, width, shrunk[::-1]
+    placement = frame.place((height, width))
+    left, top, right, bottom = placement.box
+    box = (left * shrunk[0], top * shrunk[1], right * shrunk[0], bottom * shrunk[1])
+    frame.put(image, placement._replace(box=box), out)
+    return height, width
+
+
+def _draft(image: Image.Image, frame: Frame) -> None:
+    """Let a large JPEG be decoded at 1/2, 1/4 or 1/8, never below twice the wanted size."""
+    turned = image.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
+    size = image.size if turned else image.size[::-1]
+    zoom = max(frame.place((size[0], size[1])).zoom)
+    image.draft(None, (math.ceil(2 * zoom * image.width), math.ceil(2 * zoom * image.height)))
+
+
+def in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Return a picture of any of Pillow's modes as "L" or "RGB"."""
+    if image.mode == mode and "transparency" not in image.info:
+        return image
+    if image.mode.startswith(("I", "F")):
+        return Image.fromarray(_eight_bits(image)).convert(mode)
+    if image.has_transparency_data:
+        paper = Image.new("RGBA", image.size, "white")
+        paper.alpha_composite(image.convert("RGBA"))
+        return paper.convert(mode)
+    if image.mode not in ("1", "L", "P", "RGB"):
+        image = image.convert("RGB")
+    return image.convert(mode)
+
+
+def _eight_bits(image: Image.Image) -> Bytes:
+    """Return 16-bit grey as 8-bit grey, rounded."""
+    pixels = np.asarray(image)
+    low, high = pixels.min(), pixels.max()
+    if pixels.dtype.kind == "f" or low < 0 or high > 0xFFFF:
+        raise BadPictureError(f"has pixels {low}..{high}: neither 8 nor 16 bits say what is white")
+    return ((pixels.astype(np.uint32) * 255 + 0x7FFF) // 0xFFFF).astype(np.uint8)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text[:100] or type(error).__name__

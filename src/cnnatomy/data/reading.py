@@ -1,0 +1,122 @@
+"""Reading the pictures of a shelf: decoded by a few threads, straight into their place in one array."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from cnnatomy.data.album import Album
+from cnnatomy.data.classes import Arrangement, arrange
+from cnnatomy.data.decode import BadPictureError, decode, strict_pillow
+from cnnatomy.data.fit import Bytes, Frame, Size
+from cnnatomy.data.pictures import Progress, Skipped
+from cnnatomy.data.shelves import Read, Shelf
+from cnnatomy.data.text import byte_count, shown
+from cnnatomy.errors import DataError
+
+_CHUNK = 32  # the files a thread takes at a time: a small one is decoded in 0.1 ms
+Outcome = Size | str  # the size of a picture, or why it is bad
+
+
+def read_shelf(shelf: Shelf, frame: Frame, progress: Progress) -> Album:
+    """Return the album of a shelf with a folder for each class; bad pictures are left out and listed.
+
+    Raises:
+        DataError: what `arrange` raises; a class whose pictures are all bad; more pictures than memory holds.
+    """
+    plan = arrange(shelf.listing, shelf.path)
+    images = allocate(len(plan.names), frame, shelf.path)
+    rows = {name: images[i] for i, name in enumerate(plan.names)}
+    what, total = f"decoding {shown(shelf.path.name)}", len(rows)
+    with shelf.open(plan.names) as files:
+        found = decode_all(files, rows, frame, lambda done: progress(what, done, total, "pictures"))
+    good = np.array([not isinstance(found[name], str) for name in plan.names])
+    skipped = _skipped(plan, found, shelf.path)
+    for to, at in enumerate(np.flatnonzero(good) if skipped else ()):
+        images[to] = images[at]
+    return Album(
+        images=images[: good.sum()],
+        labels=plan.labels[good],
+        classes=plan.classes,
+        names=[name for name, keep in zip(plan.names, good, strict=True) if keep],
+        train=None if plan.train is None else int(good[: plan.train].sum()),
+        sizes=Counter(outcome for outcome in found.values() if not isinstance(outcome, str)),
+        skipped=skipped,
+        notes=plan.notes,
+    )
+
+
+def _skipped(plan: Arrangement, found: Mapping[str, Outcome], where: Path) -> tuple[Skipped, ...]:
+    """Return the bad pictures; raise DataError where they leave a class with nothing to train on."""
+    reasons = [found[name] for name in plan.names]
+    bad = [Skipped(name, why) for name, why in zip(plan.names, reasons, strict=True) if isinstance(why, str)]
+    for label, name in enumerate(plan.classes):
+        members = np.flatnonzero(plan.labels[: plan.train] == label)
+        if all(isinstance(reasons[i], str) for i in members):
+            first = plan.names[members[0]]
+            raise DataError(f"no picture of {name} can be read: {shown(where / first)} {found[first]}")
+    return tuple(bad)
+
+
+def allocate(count: int, frame: Frame, where: Path) -> Bytes:
+    """Return zeroed room (count, C, H, W).
+
+    Raises:
+        DataError: it is more than the memory of the machine.
+    """
+    shape = (count, frame.channels, *frame.size)
+    if (wanted := math.prod(shape)) > (has := _memory()):
+        raise DataError(
+            f"{shown(where)} does not fit into memory at {frame.size[0]}x{frame.size[1]}",
+            expected=f"at most {byte_count(has)}",
+            got=byte_count(wanted),
+            hint="a smaller size or fewer pictures",
+        )
+    return np.zeros(shape, np.uint8)
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # no such question to this platform
+        return 1 << 62
+
+
+def decode_all(
+    files: Iterable[tuple[str, Read]],
+    rows: Mapping[str, Bytes],
+    frame: Frame,
+    done: Callable[[int], object] = lambda count: None,
+) -> dict[str, Outcome]:
+    """Decode each file into its row, telling `done` how many there are so far; return what came of each."""
+
+    def work(chunk: Sequence[tuple[str, Read]]) -> dict[str, Outcome]:
+        return {name: _decode(read, frame, rows[name]) for name, read in chunk}
+
+    outcomes: dict[str, Outcome] = {}
+    workers = min(8, os.cpu_count() or 1)
+    waiting: deque[Future[dict[str, Outcome]]] = deque()
+    source = iter(files)
+    with strict_pillow(), ThreadPoolExecutor(workers, "decode") as pool:
+        while (chunk := list(islice(source, _CHUNK))) or waiting:
+            if chunk:
+                waiting.append(pool.submit(work, chunk))
+            # A few chunks ahead and no more, because what was read from an archive waits in memory.
+            if not chunk or len(waiting) > 2 * workers:
+                outcomes |= waiting.popleft().result()
+                done(len(outcomes))
+    return outcomes
+
+
+def _decode(read: Read, frame: Frame, out: Bytes) -> Outcome:
+    try:
+        return decode(read(), frame, out)
+    except BadPictureError as error:
+        return str(error)
