@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _dispatch(words)
         sys.stdout.flush()
     except KeyboardInterrupt as stopped:
-        return _say(str(stopped) or "stopped", STOPPED, words)
+        return _say(
+            str(stopped) if type(stopped) is KeyboardInterrupt and stopped.args else "stopped", STOPPED, words
+        )
     except BrokenPipeError:
         # What is still buffered must not be written again, with a complaint, when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -28,9 +28,9 @@ def reporter(console: Console, *, quiet: bool = False) -> Iterator[Reporter]:
     else:
         bar = Progress(
             SpinnerColumn(finished_text=" "),
-            TextColumn("{task.description}", style="bold"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(bar_width=None),
-            TextColumn("{task.fields[facts]}"),
+            TextColumn("{task.fields[facts]}", markup=False),
             console=console,
             transient=True,
             expand=True,
@@ -50,11 +50,12 @@ class Lines(Silent):
         """Say what is about to be done, and head the columns."""
         config = plan.config
         self.epochs = config.epochs or 0
+        epochs = f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
         processes = f" in {plan.processes} processes" if plan.processes > 1 else ""
         self._print(Text(f"{config.model} on {config.data}", "bold"))
         self._print(plan.data)
         self._print(
-            f"{plan.parameters:,} parameters, output {config.output}; {self.epochs} epochs of batches of "
+            f"{plan.parameters:,} parameters, output {config.output}; {epochs} of batches of "
             f"{config.batch_size}, augmentation {config.augment}, seed {config.seed}; "
             f"on {plan.device}{processes}"
         )

@@ -35,8 +35,9 @@ def show(evaluation: Evaluation, console: Console) -> None:
     )
     console.print(classes(evaluation))
     matrix = confusion(evaluation)
-    if matrix.row_count <= 32 and console.measure(matrix).minimum <= console.width:
-        console.print(Text("row: what the pictures are, column: what the model said", "dim"))
+    unbounded = console.options.update(width=10_000)
+    if matrix.row_count <= 32 and console.measure(matrix, options=unbounded).maximum <= console.width:
+        console.print(Text(" row: what the pictures are, column: what the model said", "dim"))
         console.print(matrix)
     else:
         console.print(worst_pairs(evaluation))
@@ -59,12 +60,7 @@ def confusion(evaluation: Evaluation) -> Table:
     """A row for what the pictures are, a column for what the model said."""
     names = [literal(name) for name in evaluation.classes]
     short = max(map(len, names)) <= 4
-    table = Table(
-        box=None,
-        pad_edge=False,
-        padding=(0, 0, 0, 1),
-        header_style="dim",
-    )
+    table = Table(box=None, padding=(0, 0, 0, 1), header_style="dim")
     table.add_column("", style="dim", no_wrap=True)
     for index, name in enumerate(names):
         table.add_column(Text(name if short else str(index)), justify="right", no_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -46,8 +47,10 @@ def main(words: Sequence[str]) -> None:
     from cnnatomy.cli.console import output
 
     console = output()
-    run = options.run.expanduser() if options.run else next_run(config)
+    run = _run_folder(config, options.run)
     evaluation = _train(config, run, options, console)
+    if not _speaks():
+        return
     from cnnatomy import report
 
     page = report.write(run, evaluation)
@@ -58,6 +61,19 @@ def main(words: Sequence[str]) -> None:
 
     show(evaluation, console)
     console.print(f"run     {run}\nreport  {page}", soft_wrap=True, markup=False)
+
+
+def _speaks() -> bool:
+    """Whether this process is the one that reports: under `torchrun` there are several."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _run_folder(config: FitConfig, asked: Path | None) -> Path:
+    if asked:
+        return asked.expanduser()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ArgumentError("many processes must agree on the run's folder", hint="--run runs/...")
+    return next_run(config)
 
 
 def next_run(config: FitConfig) -> Path:
@@ -85,13 +101,16 @@ def _base(arguments: Any) -> FitConfig | None:
 
 def _train(config: FitConfig, run: Path, options: Any, console: Console) -> Evaluation:
     from cnnatomy.cli.progress import reporter
-    from cnnatomy.train import Interrupted, fit
+    from cnnatomy.train import Interrupted, Run, fit
 
     try:
-        with reporter(console, quiet=options.quiet) as told:
+        with reporter(console, quiet=options.quiet or not _speaks()) as told:
             return fit(config, run, resume=options.resume, reporter=told)
-    except Interrupted as stopped:
+    except KeyboardInterrupt as stopped:
+        if not Run(run).checkpoint.exists():
+            raise
+        saved = "at once, saved up to the last checkpoint"
+        if isinstance(stopped, Interrupted):
+            saved = f"after step {stopped.step:,} of {stopped.steps:,}, all saved"
         again = shlex.join(["cnnatomy", "train", "--resume", "--run", str(run)])
-        raise KeyboardInterrupt(
-            f"stopped after step {stopped.step:,} of {stopped.steps:,}, all saved; go on with: {again}"
-        ) from stopped
+        raise KeyboardInterrupt(f"stopped {saved}; go on with: {again}") from stopped

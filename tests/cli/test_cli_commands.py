@@ -1,0 +1,352 @@
+"""The commands do what they say, and print the numbers that the library gives."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from cnnatomy import __version__, anatomy, models
+from cnnatomy.cli import main
+from cnnatomy.cli.help import COMMANDS
+from cnnatomy.cli.options import GROUPS, documentation
+from cnnatomy.cli.progress import reporter
+from cnnatomy.cli.results import show
+from cnnatomy.train import Evaluation, Interrupted, Mistake, Run, evaluate, predict
+from cnnatomy.train.config import FitConfig
+from cnnatomy.train.reporter import Epoch, Plan, Tick
+
+CNNATOMY = [sys.executable, "-m", "cnnatomy"]
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `cnnatomy train digits` has been called once, and what it printed."""
+    folder = tmp_path_factory.mktemp("home")
+    before = Path.cwd()
+    os.chdir(folder)
+    out, sys.stdout = sys.stdout, io.StringIO()
+    try:
+        assert main(["train", "digits", "--epochs", "2", "--threads", "1"]) == 0
+        (folder / "printed.txt").write_text(sys.stdout.getvalue(), "utf-8")
+    finally:
+        sys.stdout = out
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(home)
+    return home
+
+
+RUN = "runs/digits-lenet5-1"
+
+
+def ran(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)])
+def test_help_is_quick_and_does_not_load_torch(words: list[str]) -> None:
+    code = "import sys, cnnatomy.cli as c; c.main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        ran(code, *words)
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_examples_that_parse(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from importlib import import_module
+
+    assert main([name, "--help"]) == 0
+    shown = capsys.readouterr().out
+    command = import_module(f"cnnatomy.cli.{name}").COMMAND
+    assert len(command.lists["examples"]) >= 3
+    for example in command.lists["examples"]:
+        assert example in shown
+        assert shlex.split(example)[:2] == ["cnnatomy", name]
+
+
+def test_every_setting_is_a_documented_flag_in_one_group(capsys: pytest.CaptureFixture[str]) -> None:
+    grouped = [name for names in GROUPS.values() for name in names]
+    assert sorted([*grouped, "data"]) == sorted(member.name for member in fields(FitConfig))
+    assert main(["train", "--help"]) == 0
+    shown = capsys.readouterr().out
+    for name in grouped:
+        assert f"--{name.replace('_', '-')}" in shown
+        assert documentation(FitConfig)[name].split()[0] in shown
+
+
+def test_overview_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(len(re.findall(rf"^  {name} ", shown, re.MULTILINE)) == 2 for name in COMMANDS)
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"cnnatomy {__version__}\n"
+
+
+def test_train_leaves_a_run_with_a_report_and_says_where(here: Path) -> None:
+    printed = (here / "printed.txt").read_text("utf-8")
+    assert not CONTROL.search(printed)
+    metrics = json.loads((here / RUN / "metrics.json").read_text())
+    assert f"test accuracy {100 * metrics['accuracy']:.2f}%" in printed
+    for epoch in Run(here / RUN).log():
+        (line,) = (line for line in printed.splitlines() if line.split()[:1] == [f"{epoch.epoch}/2"])
+        assert line.split()[4] == f"{100 * epoch.test_accuracy:.1f}%"
+    for name, row in zip("0123456789", metrics["confusion"], strict=True):
+        assert re.search(
+            rf"^ *{name} +" + " +".join(str(n) if n else "·" for n in row) + " *$", printed, re.M
+        )
+    assert RUN in printed
+    assert f"{RUN}/report.html" in printed
+    page = (here / RUN / "report.html").read_text("utf-8")
+    assert f"{100 * metrics['accuracy']:.2f}%" in page
+    assert page.count("<img ") == min(21, metrics["mistakes"])
+
+
+def test_quiet_prints_the_next_free_folder_and_nothing_else(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "digits", "--epochs", "1", "--threads", "1", "--quiet"]) == 0
+    assert capsys.readouterr() == ("runs/digits-lenet5-2\n", "")
+    assert (here / "runs/digits-lenet5-2/report.html").exists()
+
+
+def test_a_preset_gives_defaults_that_flags_change(here: Path) -> None:
+    line = ["train", "digits", "--preset", "short", "--batch-size", "256", "--quiet", "--run", "runs/short"]
+    assert main([*line, "--threads", "1"]) == 0
+    config = Run(here / "runs/short").config()
+    assert (config.epochs, config.batch_size, config.data) == (3, 256, "digits")
+
+
+def test_a_finished_run_can_be_resumed_and_says_the_same(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (here / RUN / "model.safetensors").read_bytes()
+    assert main(["train", "--resume", "--run", RUN, "--quiet"]) == 0
+    assert (here / RUN / "model.safetensors").read_bytes() == before
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_that_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = [*CNNATOMY, "train", "digits", "--epochs", "3", "--threads", "1", "--augment", "none"]
+    monkeypatch.chdir(tmp_path)
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while not process.stdout.readline().lstrip().startswith("1/3"):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        code, said = process.wait(30), process.stderr.read()
+    assert code == 130
+    assert said.startswith("stopped after step ")
+    assert said.count("\n") == 1
+    again = shlex.split(said.split("go on with: ")[1])
+    assert again == ["cnnatomy", "train", "--resume", "--run", RUN]
+    assert main(again[1:]) == 0
+    assert "going on after step" in capsys.readouterr().out
+    assert [epoch.epoch for epoch in Run(tmp_path / RUN).log()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("stopped", "said"),
+    [
+        (Interrupted(Path("my runs"), 1200, 4500), "after step 1,200 of 4,500, all saved"),
+        (KeyboardInterrupt(), "at once, saved up to the last checkpoint"),
+    ],
+)
+def test_an_interruption_is_130(
+    stopped: KeyboardInterrupt,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise stopped
+
+    monkeypatch.setattr("cnnatomy.train.fit", stop)
+    monkeypatch.chdir(tmp_path)
+    line = ["train", "digits", "--run", "my runs"]
+    assert main(line) == 130
+    assert "go on with" not in capsys.readouterr().err
+    (tmp_path / "my runs").mkdir()
+    (tmp_path / "my runs/checkpoint.safetensors").touch()
+    assert main(line) == 130
+    again = "cnnatomy train --resume --run 'my runs'"
+    assert capsys.readouterr().err == f"stopped {said}; go on with: {again}\n"
+
+
+def test_many_processes_must_be_told_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["train", "digits"]) == 2
+    assert "--run" in capsys.readouterr().err
+
+
+def test_nobody_reads() -> None:
+    for words in (["--help"], ["train", "--help"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        process = subprocess.Popen([*CNNATOMY, *words], stdout=writing, stderr=subprocess.PIPE, text=True)
+        os.close(writing)
+        _, said = process.communicate(timeout=30)
+        assert (process.returncode, said) == (141, "")
+
+
+def test_a_terminal_without_the_letters_gets_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(bare, encoding="ascii"))
+    assert main(["inspect", "lenet5"]) == 0
+    assert b"1?6?28?28" in bare.getvalue()
+
+
+def test_evaluate_as_json_and_as_a_page(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    assert main(["evaluate", RUN, "--json", "--report", str(page)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads(json.dumps(evaluate(Path(RUN)).to_json()))
+    assert f"{100 * printed['accuracy']:.2f}%" in page.read_text("utf-8")
+
+
+def test_evaluate_on_other_data(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("0", "1"):
+        (tmp_path / "marks" / name).mkdir(parents=True)
+        for count in range(5):
+            shade = Image.new("L", (8, 8), 40 * int(name) + count)
+            shade.save(tmp_path / "marks" / name / f"{count}.png")
+    assert main(["evaluate", RUN, "--data", str(tmp_path / "marks")]) == 0
+    assert re.search(r"of 10 pictures wrong", capsys.readouterr().out)
+
+
+def test_predict_agrees_with_the_library(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for index in range(2):
+        Image.effect_noise((20, 30), 90 + index).save(here / f"noise {index}.png")
+    pictures = ["noise 0.png", "noise 1.png"]
+    truth = predict(Path(RUN), [Path(name) for name in pictures])
+    assert main(["predict", RUN, *pictures, "--json", "--top", "10"]) == 0
+    for said, one in zip(json.loads(capsys.readouterr().out), truth, strict=True):
+        assert said["picture"] == str(one.path)
+        assert [(entry["class"], entry["probability"]) for entry in said["classes"]] == list(one.ranked)
+        assert sum(entry["probability"] for entry in said["classes"]) == pytest.approx(1)
+    assert main(["predict", RUN, *pictures, "--top", "2"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if "%" in line]
+    assert [line[-2] for line in lines] == [name for one in truth for name, _ in one.ranked[:2]]
+
+
+@pytest.mark.parametrize("style", ["table", "markdown", "csv", "json"])
+def test_inspect_prints_the_anatomy(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    table = anatomy.inspect(models.build("lenet5", classes=26, output="softmax"), (1, 32, 32))
+    assert main(["inspect", "lenet5", "--classes", "26", "--format", style]) == 0
+    out = capsys.readouterr().out
+    if style == "json":
+        assert json.loads(out)["parameters"] == table.parameters
+    elif style == "csv":
+        assert sum(int(row["trainable"]) for row in csv.DictReader(io.StringIO(out))) == table.parameters
+    else:
+        assert f"{table.parameters:,}" in out
+
+
+PLAN = Plan(Path("runs/[x]"), FitConfig(epochs=12), "10 to train on", 60_000, 240, 0, "cpu", 1)
+TICK = Tick(25, 2, 1.5, 0.5, 4321.0, 3725.0)
+EPOCH = Epoch(2, 40, 0.001, 1.25, 0.75, None, 1.5, 0.625, 4000.0, 3.0)
+
+
+def told(console: Console, *, quiet: bool = False) -> str:
+    with reporter(console, quiet=quiet) as listener:
+        listener.reading("reading [b]", 5, 10, "pictures")
+        listener.reading("fetching", 5_000_000, None, "bytes")
+        listener.start(PLAN)
+        listener.tick(TICK)
+        listener.epoch(EPOCH)
+        time.sleep(0.15)
+        listener.finish(evaluation(("a", "b")))
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def evaluation(classes: tuple[str, ...]) -> Evaluation:
+    confusion = torch.eye(len(classes), dtype=torch.int64) * 50
+    confusion[0, 1] = 3
+    wrong = tuple(Mistake(i, f"{i}.png", classes[0], classes[1], 0.9) for i in range(3))
+    return Evaluation("x", classes, 0.1, confusion, wrong, {})
+
+
+def terminal(width: int = 120, **settings: object) -> Console:
+    return Console(file=io.StringIO(), force_terminal=True, width=width, **settings)  # type: ignore[arg-type]
+
+
+def test_a_terminal_gets_a_bar_and_a_line_an_epoch() -> None:
+    text = told(terminal())
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    assert "epoch 2/12  loss 1.500  accuracy 50.0%  4,321 images/s  1:02:05 left" in plain
+    assert "reading [b]" in plain
+    assert "runs/[x]" in plain
+    assert re.search(r"2/12 +1\.250 +75\.0% +1\.500 +62\.5% +4,000", plain)
+    assert text.endswith("\x1b[?25h") or "\x1b[?25h" in text
+
+
+def test_a_file_gets_lines_without_control_codes() -> None:
+    text = told(Console(file=io.StringIO(), width=120))
+    assert "62.5%" in text
+    assert "left" not in text
+    assert not CONTROL.search(text)
+
+
+def test_quiet_says_nothing() -> None:
+    assert told(terminal(), quiet=True) == ""
+
+
+def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    coloured = terminal(color_system="truecolor")
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = terminal(color_system="truecolor")
+    for console in (coloured, plain):
+        show(evaluation(("cat", "dog")), console)
+    colours = re.compile(r"(?<=[\[;])(3[0-7]|9[0-7])(?=[;m])")
+    assert colours.search(coloured.file.getvalue())  # type: ignore[attr-defined]
+    assert not colours.search(plain.file.getvalue())  # type: ignore[attr-defined]
+
+
+def test_names_cannot_speak_to_the_terminal() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    show(evaluation(("[red]cat[/]", "dog\x1b[2J\x07", "cow")), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "[red]cat[/]" in text
+    assert not CONTROL.search(text)
+
+
+def test_a_matrix_without_room_becomes_a_list() -> None:
+    names = tuple(f"a rather long class {index}" for index in range(30))
+    narrow, wide = Console(file=io.StringIO(), width=60), Console(file=io.StringIO(), width=160)
+    for console in (narrow, wide):
+        show(evaluation(names), console)
+    assert "taken for" in narrow.file.getvalue()  # type: ignore[attr-defined]
+    assert "row: what the pictures are" in wide.file.getvalue()  # type: ignore[attr-defined]
