@@ -12,7 +12,7 @@ from cnnatomy.nn.subsample import Subsample2d
 
 def by_the_book(layer: Subsample2d, x: Tensor) -> Tensor:
     """(a1 + a2 + ...) * w + b, one window at a time."""
-    k, s = layer.kernel, layer.stride
+    k, s = layer.kernel_size, layer.stride
     rows = range(0, x.shape[2] - k + 1, s)
     columns = range(0, x.shape[3] - k + 1, s)
     sums = [[x[:, :, i : i + k, j : j + k].sum((2, 3)) for j in columns] for i in rows]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.nn.dropin import AvgPool2d
 
 
-class Subsample2d(nn.Module):
+class Subsample2d(AvgPool2d):
     """Sum each window of a map, scale the sum by the map's coefficient and add the map's bias.
 
     y[n, c, i, j] = weight[c] * sum(x over window (i, j)) + bias[c]
@@ -22,7 +22,7 @@ class Subsample2d(nn.Module):
         kernel: side of the square window.
         stride: step between windows; the kernel when left out, so that windows tile the map.
 
-    Shapes: (N, C, H, W) -> (N, C, H', W') with H' = floor((H - kernel) / stride) + 1.
+    Shapes: (N, C, H, W) -> (N, C, H', W') with H' = floor((H - kernel) / stride) + 1; or without N.
 
     Raises:
         ArgumentError: maps, kernel or stride is below 1.
@@ -34,27 +34,29 @@ class Subsample2d(nn.Module):
         6.0
     """
 
+    kernel_size: int
+    stride: int
+
     def __init__(self, maps: int, kernel: int = 2, stride: int | None = None) -> None:
-        super().__init__()
-        self.maps, self.kernel, self.stride = maps, kernel, kernel if stride is None else stride
-        for name, value in (("maps", self.maps), ("kernel", self.kernel), ("stride", self.stride)):
+        stride = kernel if stride is None else stride
+        for name, value in (("maps", maps), ("kernel", kernel), ("stride", stride)):
             if value < 1:
                 raise ArgumentError(f"{name} of a Subsample2d", expected="an int >= 1", got=repr(value))
+        super().__init__(kernel, stride, divisor_override=1)
+        self.maps = maps
         self.weight = nn.Parameter(torch.empty(maps))
         self.bias = nn.Parameter(torch.empty(maps))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Start as the mean of the window: coefficient 1 / kernel^2, bias 0."""
-        nn.init.constant_(self.weight, 1 / self.kernel**2)
+        nn.init.constant_(self.weight, 1 / self.kernel_size**2)
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Subsample (N, C, H, W)."""
-        mean = F.avg_pool2d(x, self.kernel, self.stride)
-        scale = self.weight * self.kernel**2
-        return torch.addcmul(self.bias[:, None, None], mean, scale[:, None, None])
+        """Subsample (N, C, H, W) or (C, H, W)."""
+        return torch.addcmul(self.bias[:, None, None], super().forward(x), self.weight[:, None, None])
 
     def extra_repr(self) -> str:
         """Name the arguments that printing the module shows."""
-        return f"{self.maps}, kernel={self.kernel}, stride={self.stride}"
+        return f"{self.maps}, kernel={self.kernel_size}, stride={self.stride}"
