@@ -70,27 +70,36 @@ class FitConfig:
         """Raise an ArgumentError if a value can mean nothing, before anything is read or written."""
         find(self.model).output_for(10, self.output)
         for name in ("epochs", "batch_size", "threads", "checkpoint_every"):
-            self._demand(name, lambda value: value >= 1, "a whole number >= 1")
+            self._demand(name, lambda value: isinstance(value, int) and value >= 1, "a whole number >= 1")
         for name in ("lr", "clip"):
             self._demand(name, lambda value: 0 < value < math.inf, "a number > 0")
         self._demand("weight_decay", lambda value: 0 <= value < math.inf, "a number >= 0")
         self._demand("test_fraction", lambda value: 0 < value < 1, "a number between 0 and 1")
         self._demand("validation", lambda value: 0 <= value < 1, "a number from 0 to below 1")
-        self._demand("seed", lambda value: value >= 0, "a whole number >= 0")
+        self._demand("seed", lambda value: isinstance(value, int) and value >= 0, "a whole number >= 0")
 
     def _demand(self, name: str, holds: Any, expected: str) -> None:
         value = getattr(self, name)
-        if value is not None and not holds(value):
+        if value is None and getattr(FitConfig, name) is None:
+            return
+        if not (isinstance(value, int | float) and holds(value)):
             raise ArgumentError(name, expected=expected, got=repr(value))
 
     def resolved(self, pictures: int, classes: Sequence[str]) -> FitConfig:
         """Settle every field left at None for so many training pictures of these classes.
+
+        Raises:
+            ArgumentError: there is no training picture.
 
         Example:
             >>> settled = FitConfig().resolved(1437, list("0123456789"))
             >>> settled.output, settled.batch_size, settled.epochs
             ('rbf', 32, 34)
         """
+        if pictures < 1:
+            raise ArgumentError(
+                "no picture is left to train on", hint="a smaller validation or test_fraction"
+            )
         output = find(self.model).output_for(classes, self.output)
         small = pictures < SMALL
         batch = min(self.batch_size or (32 if small else 64), pictures)

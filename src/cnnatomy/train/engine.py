@@ -58,10 +58,10 @@ def fit(
         folder.config()
     else:
         folder.demand_free()
-    with join(config.device) as world, _torch_settings(config.threads), listen() as flag:
+    with join(config.device) as world, _torch_settings(config.threads, world.device), listen() as flag:
         reporter = reporter if world.first else Silent()
         data = _load(config, world, reporter)
-        config = config.resolved(round(len(data.train) * (1 - config.validation)), data.classes)
+        config = config.resolved(len(data.train) - round(len(data.train) * config.validation), data.classes)
         trainer = Trainer(config, data, world)
         _start(trainer, data, folder, resume)
         reporter.start(_plan(trainer, data, folder))
@@ -171,10 +171,10 @@ def _metrics(trainer: Trainer, evaluation: Evaluation) -> dict[str, object]:
 
 
 @contextmanager
-def _torch_settings(threads: int) -> Iterator[None]:
+def _torch_settings(threads: int, device: torch.device) -> Iterator[None]:
     """Set the threads, and leave them and the caller's random state as they were."""
     before = torch.get_num_threads()
-    with torch.random.fork_rng():
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.set_num_threads(threads)
         try:
             yield
