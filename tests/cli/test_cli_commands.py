@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -23,9 +23,10 @@ from rich.console import Console
 from cnnatomy import __version__, anatomy, models
 from cnnatomy.cli import main
 from cnnatomy.cli.help import COMMANDS
-from cnnatomy.cli.options import GROUPS, documentation
+from cnnatomy.cli.options import GROUPS, documentation, to_arguments, to_config, train_arguments
 from cnnatomy.cli.progress import reporter
 from cnnatomy.cli.results import show
+from cnnatomy.cli.train import COMMAND, next_run
 from cnnatomy.train import Evaluation, Interrupted, Mistake, Run, evaluate, predict
 from cnnatomy.train.config import FitConfig
 from cnnatomy.train.reporter import Epoch, Plan, Tick
@@ -97,6 +98,41 @@ def test_every_setting_is_a_documented_flag_in_one_group(capsys: pytest.CaptureF
     for name in grouped:
         assert f"--{name.replace('_', '-')}" in shown
         assert documentation(FitConfig)[name].split()[0] in shown
+
+
+@pytest.mark.parametrize(
+    "base",
+    [FitConfig(), FitConfig(data="mnist", skip_bad=True, epochs=7, lr=0.5, data_dir="x", output="rbf")],
+)
+def test_defaults_survive_the_way_through_the_flags(base: FitConfig) -> None:
+    parsed = COMMAND.parse(train_arguments(), [], default=to_arguments(base))
+    assert to_config(parsed, base) == base
+    parsed = COMMAND.parse(
+        train_arguments(), ["~/a", "--lr", "0.25", "--skip-bad"], default=to_arguments(base)
+    )
+    changed = replace(base, data=str(Path("~/a").expanduser()), lr=0.25, skip_bad=True)
+    assert to_config(parsed, base) == changed
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("digits", "digits"),
+        ("my cats/", "my-cats"),
+        (".", "here"),
+        ("../a/b.zip", "b"),
+        ("ab~c/döner", "döner"),
+    ],
+)
+def test_the_folder_of_a_run_is_named_after_the_data(
+    data: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here/runs").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    config = FitConfig(data=data)
+    assert next_run(config) == Path(f"runs/{name}-lenet5-1")
+    next_run(config).mkdir()
+    assert next_run(config) == Path(f"runs/{name}-lenet5-2")
 
 
 def test_overview_and_version(capsys: pytest.CaptureFixture[str]) -> None:

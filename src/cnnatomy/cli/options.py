@@ -24,7 +24,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 """Every field of `FitConfig` but the data, which is no flag."""
 _PRESET = f"Start from a preset, which other options then change: {', '.join(PRESETS)}."
-METAVARS = {"int": "INT", "float": "NUMBER", "str": "NAME"}
+METAVARS = {"int": "INT", "float": "NUMBER", "str": "NAME", "data_dir": "DIR"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class RunOptions(Common):
     run: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder of the run. Left out: the next free runs/DATA-MODEL-NUMBER."""
     resume: Switch = False
-    """Go on with the run in --run, with the settings it began with."""
+    """Go on with the run in --run, with its own settings."""
     preset: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="", help=_PRESET)] = None
     quiet: Switch = False
     """Print only the run's folder, when it is done."""
@@ -60,9 +60,13 @@ def train_arguments() -> Any:
     return make_dataclass("Train", members)
 
 
-def to_config(arguments: Any) -> FitConfig:
-    """The configuration that parsed arguments stand for, with ~ for the home folder spelt out."""
+def to_config(arguments: Any, base: FitConfig) -> FitConfig:
+    """The configuration that parsed arguments stand for, with ~ for the home folder spelt out.
+
+    A switch can only be turned on: one that `base` has on stays on.
+    """
     values = {one: getattr(getattr(arguments, group), one) for group in GROUPS for one in GROUPS[group]}
+    values |= {one: True for one in values if getattr(base, one) is True}
     values["data"] = arguments.source
     for name in ("data", "data_dir"):
         if (values[name] or "").startswith("~"):
@@ -72,8 +76,10 @@ def to_config(arguments: Any) -> FitConfig:
 
 def to_arguments(config: FitConfig) -> Any:
     """The arguments that stand for a configuration: the defaults that a preset or a resumed run brings."""
+    given = {one: value for one, value in vars(config).items() if not isinstance(value, bool)}
     made = {
-        name: group(**{one: getattr(config, one) for one in GROUPS[name]}) for name, group in groups().items()
+        name: group(**{one: given[one] for one in GROUPS[name] if one in given})
+        for name, group in groups().items()
     }
     return train_arguments()(source=config.data, **made)
 
@@ -100,8 +106,8 @@ def _flag(member: Field[Any], hint: Any, document: str) -> tuple[str, Any, Any]:
     kind = next(one for one in get_args(hint) or (hint,) if one is not type(None))
     shown = tyro.conf.arg(
         help=document.replace("None:", "Left out:"),
-        metavar=METAVARS.get(kind.__name__),
+        metavar=METAVARS.get(member.name) or METAVARS.get(kind.__name__),
         help_behavior_hint="" if member.default is None or kind is bool else None,
     )
-    flag: Any = Annotated[hint, shown]
+    flag: Any = Annotated[hint, tyro.conf.FlagCreatePairsOff, shown]
     return member.name, flag, field(default=member.default)

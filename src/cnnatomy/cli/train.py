@@ -40,9 +40,9 @@ COMMAND = Command(
 def main(words: Sequence[str]) -> None:
     """Train, and show and report the result."""
     arguments = COMMAND.parse(train_arguments(), words)
-    if base := _base(arguments):
-        arguments = COMMAND.parse(train_arguments(), words, default=to_arguments(base))
-    config, options = to_config(arguments), arguments.run
+    base = _base(arguments)
+    arguments = COMMAND.parse(train_arguments(), words, default=to_arguments(base))
+    config, options = to_config(arguments, base), arguments.run
     config.check()
     from cnnatomy.cli.console import output
 
@@ -78,15 +78,15 @@ def _run_folder(config: FitConfig, asked: Path | None) -> Path:
 
 def next_run(config: FitConfig) -> Path:
     """The first folder runs/DATA-MODEL-NUMBER that does not exist yet."""
-    data = re.sub(r"[^\w.-]+", "-", Path(config.data).resolve().stem if "/" in config.data else config.data)
+    data = re.sub(r"[^\w.-]+", "-", Path(config.data).resolve().stem)
     number = 1
     while (run := RUNS / f"{data}-{config.model}-{number}").exists():
         number += 1
     return run
 
 
-def _base(arguments: Any) -> FitConfig | None:
-    """What the defaults are, if a preset or the run to go on with changes them."""
+def _base(arguments: Any) -> FitConfig:
+    """What the defaults are: our own, a preset's, or those of the run to go on with."""
     options = arguments.run
     if options.resume and options.preset:
         raise ArgumentError("--resume goes on with the settings of the run", hint="leaving out --preset")
@@ -96,7 +96,7 @@ def _base(arguments: Any) -> FitConfig | None:
         from cnnatomy.train import Run
 
         return Run(options.run.expanduser()).config()
-    return preset(options.preset) if options.preset else None
+    return preset(options.preset) if options.preset else FitConfig()
 
 
 def _train(config: FitConfig, run: Path, options: Any, console: Console) -> Evaluation:
