@@ -226,3 +226,23 @@ def test_a_gzip_file_that_is_no_tar(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b"just a text" * 1000))
     with pytest.raises(DataError, match="is cut off or damaged"):
         read(path)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_damage_anywhere_is_a_data_set_or_one_line(tmp_path: Path, kind: str) -> None:
+    whole = WRITERS[kind](tmp_path / "whole").read_bytes()
+    rng = random.Random(11)
+    for i in range(60):
+        data = bytearray(whole)
+        # Half of the damage where the structure is: the first header, or the directory at the end.
+        for at in (
+            rng.randrange(len(data)),
+            *(rng.choice((n, -n)) for n in [rng.randrange(1, 300)] * (i % 2)),
+        ):
+            data[at] = rng.randrange(256)
+        path = tmp_path / f"{i}"
+        path.write_bytes(data)
+        try:
+            assert read(path, skip_bad=True).fitted.count <= 40
+        except DataError as error:
+            assert str(error).isprintable()  # noqa: PT017

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from cnnatomy.data import Dataset, load
-from cnnatomy.errors import ArgumentError, DataError
+from cnnatomy.errors import ArgumentError, CnnatomyError, DataError
 
 from .makers import class_files, encoded, random_pixels, write_files
 
@@ -224,6 +224,13 @@ def test_sources_that_are_not_there(tmp_path: Path) -> None:
         read("mnst")
     with pytest.raises(DataError, match=r"there is no file or folder .*nothing/here"):
         read(tmp_path / "nothing" / "here")
+    for source, message in (
+        ("", "unknown data source"),
+        ("a\0b", "null byte"),
+        ("x" * 9999, "name too long"),
+    ):
+        with pytest.raises(CnnatomyError, match=message):
+            read(source)
     (tmp_path / "file.bin").write_bytes(b"12345678")
     with pytest.raises(DataError, match=r"neither a folder nor an archive: expected a folder, .zip"):
         read(tmp_path / "file.bin")

@@ -95,9 +95,11 @@ def test_one_pair_is_split_and_label_values_become_classes(tmp_path: Path) -> No
 @pytest.mark.parametrize("source", ["a", "a-images-idx3-ubyte", "a-labels-idx1-ubyte"])
 def test_a_pair_is_found_by_prefix_or_by_either_file(tmp_path: Path, source: str) -> None:
     write_idx_pair(tmp_path, "a-", IMAGES, LABELS)
-    write_idx_pair(tmp_path, "b-", IMAGES[::-1], LABELS)
+    write_idx_pair(tmp_path, "ab-", IMAGES[::-1], LABELS)
     data = load(tmp_path / source, size=(5, 4), channels=1)
     assert len(data.train) + len(data.test) == 10
+    i = int(data.test.names[0].split("#")[1])
+    np.testing.assert_array_equal(data.test.images[0, 0], IMAGES[i])
     with pytest.raises(DataError, match=r"several idx pairs.*try naming one by its prefix"):
         load(tmp_path, size=(5, 4), channels=1)
 

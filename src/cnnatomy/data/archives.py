@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -21,7 +22,10 @@ from cnnatomy.data.shelves import Listing, Read, Shelf, stamp_of, too_large
 from cnnatomy.data.text import shown
 from cnnatomy.errors import DataError
 
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
+_DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, UnicodeError, OverflowError, NotImplementedError),
+)
 _ZIP, _GZIP, _BZIP2, _XZ = (b"PK\x03\x04", b"PK\x05\x06"), b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00"
 
 

@@ -45,7 +45,7 @@ def stem_of(path: Path) -> str | None:
 def find_pairs(folder: Path, prefix: str = "") -> tuple[Pair, ...]:
     """Return the idx pairs in `folder` whose names begin with `prefix`: (train, test), or the only one.
 
-    An unpacked file is taken before its gzipped copy.
+    A pair that is called just `prefix` is taken alone. An unpacked file is taken before its gzipped copy.
 
     Raises:
         DataError: pictures without labels or labels without pictures; pairs that are no train and test pair.
@@ -54,6 +54,8 @@ def find_pairs(folder: Path, prefix: str = "") -> tuple[Pair, ...]:
     for path in sorted(folder.iterdir(), key=lambda path: path.name):
         if path.name.startswith(prefix) and (match := _NAME.fullmatch(path.name)):
             found.setdefault(match["stem"], {}).setdefault(match["what"].lower(), path)
+    if prefix and prefix in found:
+        found = {prefix: found[prefix]}
     pairs = [_pair(stem, files) for stem, files in found.items()]
     if len(pairs) < 2:
         return tuple(pairs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from cnnatomy.data.builtin import Wish, read_source, shelf_of
 from cnnatomy.data.cache import cached
 from cnnatomy.data.catalog import SOURCES, one_of
 from cnnatomy.data.fit import Frame, Size
-from cnnatomy.data.idx_sets import find_pairs, read_pairs, stem_of
+from cnnatomy.data.idx_sets import Pair, find_pairs, read_pairs, stem_of
 from cnnatomy.data.pictures import Dataset, Progress, silent
 from cnnatomy.data.reading import allocate, decode_all, read_shelf
 from cnnatomy.data.shelves import read_file
@@ -57,33 +58,49 @@ def load(
         raise ArgumentError(
             "test_fraction is a part of the pictures", expected="between 0 and 1", got=str(test_fraction)
         )
-    wish = Wish(Frame(size, channels, fit), data_dir, progress or silent)
+    if not str(source):
+        one_of("data source", "", SOURCES, also="a folder or a file")
+    wish = Wish(Frame((size[0], size[1]), channels, fit), data_dir, progress or silent)
     if source in SOURCES:
         name, album = str(source), read_source(str(source), wish)
     else:
-        path = Path(source).expanduser()
-        name, album = path.name or str(path), _read_path(path, str(source), wish)
+        path = _path(source)
+        name, album = path.resolve().name, _read_path(path, wish)
     if album.skipped and not skip_bad:
         raise DataError(_complaint(album), hint="skip_bad (--skip-bad) to leave such pictures out")
     return to_dataset(album, name, wish.frame, seed=seed, test_fraction=test_fraction)
 
 
-def _read_path(path: Path, source: str, wish: Wish) -> Album:
-    stem = stem_of(path)
-    if path.is_dir():
-        pairs = find_pairs(path)
-    elif stem is not None or not path.exists():
-        pairs = find_pairs(path.parent, stem or path.name) if path.parent.is_dir() else ()
-    else:
-        pairs = ()
-    if pairs:
-        return read_pairs(pairs, wish.frame, path.name)
+def _path(source: str | Path) -> Path:
+    path = Path(os.path.expanduser(source))
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # it may be the beginning of the names of idx files
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {shown(path)}: {getattr(error, 'strerror', error)}") from error
+    return path
+
+
+def _read_path(path: Path, wish: Wish) -> Album:
+    if pairs := _idx_pairs(path):
+        return read_pairs(pairs, wish.frame, path.resolve().name)
     if not path.exists():
         if len(path.parts) == 1:
-            one_of("data source", source, SOURCES, also="a folder or a file")
+            one_of("data source", str(path), SOURCES, also="a folder or a file")
         raise DataError(f"there is no file or folder {shown(path)}")
     shelf = shelf_of(path)
     return cached(shelf.stamp, wish.frame, lambda: read_shelf(shelf, wish.frame, wish.progress))
+
+
+def _idx_pairs(path: Path) -> tuple[Pair, ...]:
+    """Return the idx pairs in a folder, of a file, or whose names begin as `path` does."""
+    if path.is_dir():
+        return find_pairs(path)
+    stem = stem_of(path)
+    if not path.parent.is_dir() or (path.exists() and stem is None):
+        return ()
+    return find_pairs(path.parent, path.name if stem is None else stem)
 
 
 def _complaint(album: Album) -> str:
@@ -103,8 +120,8 @@ def read_pictures(
         ArgumentError: an argument out of its range.
         DataError: a picture that cannot be read; the first one is named.
     """
-    frame = Frame(size, channels, fit)
-    files = [Path(path).expanduser() for path in paths]
+    frame = Frame((size[0], size[1]), channels, fit)
+    files = [Path(os.path.expanduser(path)) for path in paths]
     images = allocate(len(files), frame, Path(f"a set of {len(files):,} pictures"))
     keys = [str(i) for i in range(len(files))]
     rows = dict(zip(keys, images, strict=True))

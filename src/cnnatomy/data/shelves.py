@@ -141,8 +141,8 @@ def read_file(path: Path) -> bytes:
         if status.st_size > MAX_BYTES:
             raise BadPictureError(too_large(status.st_size))
         return path.read_bytes()
-    except OSError as error:
-        raise BadPictureError(f"cannot be read ({error.strerror or error})") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise BadPictureError(f"cannot be read ({getattr(error, 'strerror', error)})") from error
 
 
 def too_large(size: int) -> str:
