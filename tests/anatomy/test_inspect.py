@@ -100,11 +100,12 @@ class Everything(nn.Module):
         self.fixed = nn.Linear(7, 7).requires_grad_(False)
         self.unused = nn.Linear(3, 3)
         self.order = torch.randperm(7)
+        self.steps = {"first": [torch.randn(7)]}
         self.attention = nn.MultiheadAttention(7, 1, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.twice(self.twice(x * self.scale))[:, self.order]
-        x = self.norm(self.tied(x)) + torch.zeros(7)
+        x = self.norm(self.tied(x)) + torch.zeros(7) + self.steps["first"][0]
         mixed, _ = self.attention(x[:, None], x[:, None], x[:, None])
         return self.fixed(mixed[:, 0])  # type: ignore[no-any-return]
 

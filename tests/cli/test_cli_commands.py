@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -272,14 +273,24 @@ def test_evaluate_as_json_and_as_a_page(
     assert f"{100 * printed['accuracy']:.2f}%" in page.read_text("utf-8")
 
 
-def test_evaluate_on_other_data(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_on_other_data_shows_its_pictures(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shades = {}
     for name in ("0", "1"):
         (tmp_path / "marks" / name).mkdir(parents=True)
         for count in range(5):
-            shade = Image.new("L", (8, 8), 40 * int(name) + count)
-            shade.save(tmp_path / "marks" / name / f"{count}.png")
-    assert main(["evaluate", RUN, "--data", str(tmp_path / "marks")]) == 0
-    assert re.search(r"of 10 pictures wrong", capsys.readouterr().out)
+            shade = 40 * int(name) + 7 * count
+            shades[f"{name}/{count}.png"] = shade
+            Image.new("L", (8, 8), shade).save(tmp_path / "marks" / name / f"{count}.png")
+    page = tmp_path / "page.html"
+    assert main(["evaluate", RUN, "--data", str(tmp_path / "marks"), "--report", str(page)]) == 0
+    assert "of 10 pictures wrong" in capsys.readouterr().out
+    shown = re.findall(r'<img src="data:image/png;base64,([^"]*)" alt="([^:]*):', page.read_text("utf-8"))
+    assert shown
+    for content, name in shown:
+        picture = Image.open(io.BytesIO(base64.b64decode(content)))
+        assert picture.getextrema() == (shades[name], shades[name])
 
 
 def test_predict_agrees_with_the_library(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,7 +117,7 @@ def _shell(model: nn.Module) -> nn.Module:
     """A copy of the model's structure in evaluation mode, meta tensors in place of all its tensors."""
     memo: dict[int, Any] = {}
     for module in model.modules():
-        for tensor in (*module._parameters.values(), *module._buffers.values(), *vars(module).values()):
+        for tensor in tree_leaves(vars(module)):  # parameters, buffers, and what lies in plain attributes
             if isinstance(tensor, Tensor) and id(tensor) not in memo:
                 bare = torch.empty_like(tensor.detach(), device="meta")
                 parameter = isinstance(tensor, nn.Parameter)

@@ -22,7 +22,7 @@ from cnnatomy.report.render import save
 from cnnatomy.report.words import duration
 from cnnatomy.train.config import FitConfig
 from cnnatomy.train.engine import load_data
-from cnnatomy.train.evaluation import Evaluation
+from cnnatomy.train.evaluation import Evaluation, Mistake
 from cnnatomy.train.reporter import Epoch, Silent
 from cnnatomy.train.run import Run
 
@@ -54,16 +54,15 @@ def gather(run: Run, evaluation: Evaluation, data: str | None = None) -> Page:
     history = run.log()
     metrics = _metrics(run)
     losses, accuracies = curves(history)
-    worst = evaluation.mistakes[:MISTAKES]
     return Page(
         title=f"{find(config.model).name} on {evaluation.data}",
         evaluation=evaluation,
         summary=_summary(history, metrics),
         notes=pictures.notes,
-        facts=facts(config, pictures, metrics, model.output),
+        facts=facts(config, pictures, evaluation, metrics, model.output),
         losses=losses,
         accuracies=accuracies,
-        mistakes=[(mistake, png(pictures.test.images[mistake.index])) for mistake in worst],
+        mistakes=illustrated(evaluation.mistakes[:MISTAKES], pictures),
         anatomy=anatomy.inspect(model, model.input_shape),
     )
 
@@ -84,20 +83,35 @@ def curves(history: Sequence[Epoch]) -> tuple[list[Curve], list[Curve]]:
     return losses, accuracies
 
 
-def facts(config: FitConfig, data: Dataset, metrics: Mapping[str, Any], output: str) -> Facts:
+def illustrated(mistakes: Sequence[Mistake], data: Dataset) -> list[tuple[Mistake, bytes]]:
+    """Each mistake with its picture, found by name: other data than the run's own is judged as a whole."""
+    wanted = {mistake.name for mistake in mistakes}
+    found = {
+        name: png(part.images[index])
+        for part in (data.train, data.test)
+        for index, name in enumerate(part.names)
+        if name in wanted
+    }
+    return [(mistake, found[mistake.name]) for mistake in mistakes]
+
+
+def facts(
+    config: FitConfig, data: Dataset, evaluation: Evaluation, metrics: Mapping[str, Any], output: str
+) -> Facts:
     """What was trained on what, how, and with which versions, in groups."""
     entry = find(config.model)
     versions = {name: str(version) for name, version in metrics.get("versions", {}).items()}
     return {
         "Data": {
             "source": data.name,
-            "pictures": f"{len(data.train):,} to train on, {len(data.test):,} to test with",
+            "judged": f"{evaluation.pictures:,} pictures",
             "size": data.fitted.sentence(),
             "left out": f"{len(data.skipped):,} unreadable" if data.skipped else "none",
             "fingerprint": data.fingerprint[:16],
         },
         "Model": {"name": entry.name, "output": output, "summary": entry.summary, "source": entry.reference},
         "Training": {
+            "data": config.data + (f", {len(data.train):,} pictures" if data.name == config.data else ""),
             "epochs": str(config.epochs),
             "batch size": str(config.batch_size),
             "peak learning rate": str(config.lr),
