@@ -87,6 +87,22 @@ def prune_some(layer: nn.Linear) -> nn.Linear:
     return layer
 
 
+def test_vgg16_has_as_many_parameters_as_published_and_needs_no_memory() -> None:
+    layers: list[nn.Module] = []
+    width = 3
+    with torch.device("meta"):
+        for repeats, out in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
+            for _ in range(repeats):
+                layers += [nn.Conv2d(width, out, 3, padding=1), nn.ReLU()]
+                width = out
+            layers.append(nn.MaxPool2d(2))
+        head = [nn.Linear(25088, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 1000)]
+        model = nn.Sequential(*layers, nn.Flatten(), *head)
+    table = anatomy.inspect(model, (3, 224, 224))
+    assert table.parameters == 138_357_544
+    assert next(row for row in table.rows if row.type == "Flatten").output_shapes == ((1, 25088),)
+
+
 class Everything(nn.Module):
     """Own parameters, tied weights, a layer run twice, one never run, a plain tensor, attention, a lock."""
 

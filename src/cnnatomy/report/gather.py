@@ -50,20 +50,29 @@ def gather(run: Run, evaluation: Evaluation, data: str | None = None) -> Page:
     """Read from the run's folder all that its page shows."""
     config = run.config()
     pictures = load_data(replace(config, data=data or config.data), Silent())
-    model, _ = run.load_model()
+    model, known = run.load_model()
     history = run.log()
     metrics = _metrics(run)
     losses, accuracies = curves(history)
     return Page(
         title=f"{find(config.model).name} on {evaluation.data}",
         evaluation=evaluation,
-        summary=_summary(history, metrics),
+        summary=summary(history, known["epoch"]),
         notes=pictures.notes,
         facts=facts(config, pictures, evaluation, metrics, model.output),
         losses=losses,
         accuracies=accuracies,
         mistakes=illustrated(evaluation.mistakes[:MISTAKES], pictures),
         anatomy=anatomy.inspect(model, model.input_shape),
+    )
+
+
+def summary(history: Sequence[Epoch], used: int) -> str:
+    """How long the run was, and which epoch's weights were judged if not the last one's."""
+    last = history[-1]
+    said = f"{last.epoch} epoch{'s' * (last.epoch > 1)} in {duration(last.seconds)}"
+    return said + (
+        f"; the weights of epoch {used}, the best on the validation pictures" if used < last.epoch else ""
     )
 
 
@@ -147,11 +156,3 @@ def _metrics(run: Run) -> dict[str, Any]:
     path = run.path / "metrics.json"
     metrics: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     return metrics
-
-
-def _summary(history: Sequence[Epoch], metrics: dict[str, Any]) -> str:
-    if not history:
-        return ""
-    last = history[-1]
-    passes = f"{last.epoch} pass{'es' if last.epoch > 1 else ''}"
-    return f"{passes} over the training pictures in {duration(last.seconds)}"
