@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from typing import TypeVar
+from dataclasses import fields
+from typing import Any, TypeVar
 
 from cnnatomy.errors import ArgumentError
 
 T = TypeVar("T")
+
+
+def text(record: Any) -> str:
+    """The call that makes a dataclass record, as its repr prints it."""
+    names = [field.name for field in fields(record)]
+    return f"{type(record).__name__}({', '.join(f'{name}={getattr(record, name)!r}' for name in names)})"
 
 
 def parse(text: str, kinds: Mapping[str, type[T]], what: str) -> T:

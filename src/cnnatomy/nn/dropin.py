@@ -45,7 +45,7 @@ def _sliding(x: Any, module: Any, rank: int) -> Sliding | None:
     if not (_takes(x, rank) and kernel and stride and padding and dilation):
         return None
     for n, k, s, p, d in zip(x.shape[-rank:], kernel, stride, padding, dilation, strict=True):
-        if min(k, s, d) < 1 or not 0 <= 2 * p <= extent(k, d) or n + 2 * p < extent(k, d):
+        if min(k, s, d) < 1 or not 0 <= 2 * p <= k or n + 2 * p < extent(k, d):
             return None
     return Sliding(kernel, stride, padding, dilation, bool(module.ceil_mode))
 

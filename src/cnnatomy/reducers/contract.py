@@ -18,7 +18,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from cnnatomy import spec
@@ -92,6 +92,9 @@ class Reducer(ABC):
     """
 
     kinds: ClassVar[dict[str, type[Reducer]]] = {}
+    if TYPE_CHECKING:
+        text: str
+        """The printed form, made once so that compilers see a constant."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
@@ -114,10 +117,8 @@ class Reducer(ABC):
         """
         return _parse(text)
 
-    @cached_property
-    def text(self) -> str:
-        """The printed form, made once."""
-        return repr(self)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", spec.text(self))
 
     @abstractmethod
     def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:

@@ -52,6 +52,7 @@ class Mean(Reducer):
     def __post_init__(self) -> None:
         if self.divisor == 0:
             raise ArgumentError("divisor must be not zero", expected="a number other than 0", got="0")
+        super().__post_init__()
 
     def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
         """The sum of the taps inside, over the divisor."""

@@ -33,6 +33,7 @@ class Adaptive(Region):
                 raise ArgumentError(
                     "a grid has no such size", expected="ints >= 1 or None", got=repr(self.size)
                 )
+        super().__post_init__()
 
     def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """The number of bins, whatever the input's size."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import ClassVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
 
 from cnnatomy import spec
 from cnnatomy.geometry import AxisTable, Window
@@ -45,14 +45,15 @@ class Region(ABC):
     """
 
     kinds: ClassVar[dict[str, type[Region]]] = {}
+    if TYPE_CHECKING:
+        text: str
+        """The printed form, made once so that compilers see a constant."""
 
     def __init_subclass__(cls) -> None:
         Region.kinds[cls.__name__] = cls
 
-    @cached_property
-    def text(self) -> str:
-        """The printed form, made once."""
-        return repr(self)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", spec.text(self))
 
     @abstractmethod
     def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:

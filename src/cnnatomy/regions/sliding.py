@@ -42,6 +42,7 @@ class Sliding(Region):
     def __post_init__(self) -> None:
         for name in ("kernel", "stride", "padding", "dilation"):
             object.__setattr__(self, name, _hashable(getattr(self, name)))
+        super().__post_init__()
 
     def most_taps(self, rank: int) -> int:
         """The product of the kernel's sizes."""

@@ -18,6 +18,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+_PIPELINE = "speed 2, no vectorisation, no unrolling"
 _lock = threading.Lock()
 _engines: list[Any] = []  # keeps the machine code alive
 compiled: list[str] = []
@@ -57,8 +58,9 @@ def machine_code(text: str) -> bytes:
     module = llvm.parse_assembly(text)
     compiled.append(module.name)
     module.triple, module.data_layout = machine.triple, str(machine.target_data)
-    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
-    tuning.loop_vectorization = False  # kernels are written in vectors already
+    tuning = llvm.create_pipeline_tuning_options(speed_level=2)
+    tuning.loop_vectorization = tuning.slp_vectorization = False  # kernels are written in vectors already
+    tuning.loop_unrolling = False  # and unrolled where it pays
     builder = llvm.create_pass_builder(machine, tuning)
     builder.getModulePassManager().run(module, builder)
     return bytes(machine.emit_object(module))
@@ -67,7 +69,7 @@ def machine_code(text: str) -> bytes:
 def cached(text: str) -> bytes:
     """The object file of a kernel, from disk if it has been compiled before."""
     _, name, features = target()
-    key = "\0".join((text, name, features, str(llvm.llvm_version_info)))
+    key = "\0".join((text, name, features, str(llvm.llvm_version_info), _PIPELINE))
     path = cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()}.o"
     try:
         stored = path.read_bytes()
@@ -104,6 +106,7 @@ def link(name: str, text: str) -> int:
         return int(engine.get_function_address(name))
 
 
+@lru_cache(maxsize=1024)
 def function(name: str, text: str, pointers: int) -> Any:
     """A kernel as a foreign function, which runs without the interpreter's lock."""
     kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (1 + pointers), ctypes.c_int64, ctypes.c_int64)

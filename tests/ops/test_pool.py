@@ -1,0 +1,296 @@
+"""`pool` as an operator: derivatives of every order and mode, transforms, compilers, threads, forks, processes."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from support import last, random
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
+
+import cnnatomy
+from cnnatomy import Adaptive, Region, Sliding, Whole
+from cnnatomy.errors import ArgumentError
+from cnnatomy.reducers import REGISTRY, Reducer, reducer
+
+REGIONS: list[Region] = [Sliding(2), Sliding(3, 2, 1), Sliding(2, 1, 2, 2), Adaptive(3), Whole()]
+every_reducer = pytest.mark.parametrize("what", [REGISTRY[name]() for name in sorted(REGISTRY)], ids=str)
+every_region = pytest.mark.parametrize("region", REGIONS, ids=str)
+
+
+def distinct(*shape: int) -> Tensor:
+    """Random float64 values without ties, so that finite differences see no kink."""
+    order = torch.randperm(math.prod(shape), generator=torch.Generator().manual_seed(3))
+    return order.view(shape).double() / 7
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler() -> Iterator[None]:
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+@every_reducer
+@every_region
+def test_derivatives(what: Reducer, region: Region) -> None:
+    x = distinct(2, 2, 6, 5).requires_grad_()
+
+    def run(t: Tensor) -> Tensor:
+        y: Tensor = cnnatomy.pool(t, region, what)
+        return torch.where(y.isfinite(), y, 0)  # windows wholly in the padding
+
+    assert torch.autograd.gradcheck(run, x, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(run, x)
+
+
+@every_reducer
+@every_region
+def test_function_transforms(what: Reducer, region: Region) -> None:
+    x = distinct(3, 2, 6, 5)
+
+    def run(t: Tensor) -> Tensor:
+        return torch.nan_to_num(cnnatomy.pool(t, region, what), 0, 0, 0)
+
+    def cost(t: Tensor) -> Tensor:
+        return (run(t) ** 3).sum()
+
+    leaf = x.clone().requires_grad_()
+    (wanted,) = torch.autograd.grad(cost(leaf), leaf)
+    torch.testing.assert_close(torch.func.grad(cost)(x), wanted)
+    torch.testing.assert_close(torch.func.jacfwd(cost)(x), wanted)
+    torch.testing.assert_close(torch.func.jacfwd(run)(x), torch.func.jacrev(run)(x))
+    torch.testing.assert_close(torch.vmap(run, in_dims=1)(x.unsqueeze(1)), run(x).unsqueeze(0))
+    each = torch.vmap(torch.func.grad(cost))(x.unsqueeze(1)).squeeze(1)
+    torch.testing.assert_close(each, wanted)
+    hessian = torch.func.hessian(cost)(x[:1, :1])
+    assert hessian.shape == (1, 1, 6, 5, 1, 1, 6, 5)
+    assert bool(hessian.isfinite().all())
+
+
+@every_reducer
+@every_region
+def test_library_operators(what: Reducer, region: Region) -> None:
+    x = distinct(2, 3, 6, 5).requires_grad_()
+    torch.library.opcheck(torch.ops.cnnatomy.pool, (x, region.text, what.text, True))
+    y, saved = torch.ops.cnnatomy.pool(x.detach(), region.text, what.text, True)
+    grad = random(tuple(y.shape), torch.float64).requires_grad_()
+    torch.library.opcheck(torch.ops.cnnatomy.pool_backward, (grad, saved, region.text, what.text, [6, 5]))
+    if what.selects:
+        torch.library.opcheck(torch.ops.cnnatomy.pool_indices, (saved, region.text, [6, 5]))
+
+    def through_library(t: Tensor) -> Tensor:
+        out: Tensor = torch.ops.cnnatomy.pool(t, region.text, what.text, True)[0]
+        return torch.where(out.isfinite(), out, 0)
+
+    assert torch.autograd.gradgradcheck(through_library, x)
+
+
+@every_reducer
+@every_region
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_compiled_whole(what: Reducer, region: Region, dynamic: bool) -> None:
+    def run(t: Tensor) -> Tensor:
+        return torch.nan_to_num(cnnatomy.pool(t.sin(), region, what), 0, 0, 0)
+
+    compiled = torch.compile(run, fullgraph=True, dynamic=dynamic, backend="aot_eager")
+    for size in ((2, 3, 8, 6), (1, 3, 9, 12)):
+        x, again = (random(size).requires_grad_() for _ in range(2))
+        y, wanted = compiled(x), run(again)
+        torch.testing.assert_close(y, wanted)
+        grad = random(tuple(y.shape), seed=5)
+        y.backward(grad)
+        wanted.backward(grad)  # type: ignore[no-untyped-call]
+        torch.testing.assert_close(x.grad, again.grad)
+
+
+def test_region_and_reducer_made_inside_a_compiled_function() -> None:
+    def run(t: Tensor) -> Tensor:
+        y: Tensor = cnnatomy.pool(t, Sliding(3, 2, "same"), "mean")
+        return y
+
+    x = random((1, 2, 9, 9))
+    torch.testing.assert_close(torch.compile(run, fullgraph=True, backend="aot_eager")(x), run(x))
+
+
+@every_region
+def test_exported(region: Region) -> None:
+    class Net(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = cnnatomy.pool(x, region, "max")
+            return y
+
+    x = random((2, 3, 12, 12))
+    batch = torch.export.Dim("batch", min=2, max=64)
+    program = torch.export.export(Net(), (x,), dynamic_shapes={"x": {0: batch}})
+    assert any("cnnatomy.pool" in str(node.target) for node in program.graph.nodes)
+    wider = random((5, 3, 12, 12))
+    torch.testing.assert_close(program.module()(wider), Net()(wider), equal_nan=True)
+
+
+@every_region
+def test_indices_point_at_the_values(region: Region) -> None:
+    x = random((2, 3, 9, 8), ties=True)
+    y, indices = cnnatomy.pool(x, region, "max", return_indices=True)
+    picked = x.flatten(2).gather(2, indices.clamp(min=0).flatten(2)).view(y.shape)
+    assert torch.equal(torch.where(indices < 0, -math.inf, picked), y)
+    meta_y, meta_indices = cnnatomy.pool(x.to("meta"), region, "max", return_indices=True)
+    assert (meta_y.shape, meta_indices.shape) == (y.shape, indices.shape)
+    assert meta_indices.dtype == torch.int64
+
+
+def test_meta_tensors_have_the_real_shape_and_format() -> None:
+    for make in (lambda x: x, last):
+        x = make(random((2, 3, 9, 8)))
+        for region in REGIONS:
+            y, fake = cnnatomy.pool(x, region, "mean"), cnnatomy.pool(x.to("meta"), region, "mean")
+            assert (y.shape, y.stride()) == (fake.shape, fake.stride())
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64, torch.uint8], ids=str)
+def test_integers_take_the_reference(dtype: torch.dtype) -> None:
+    x = torch.randint(0, 100, (1, 2, 8, 8), generator=torch.Generator().manual_seed(0)).to(dtype)
+    y = cnnatomy.pool(x, Sliding(3, 2, 1), "max")
+    assert y.dtype == dtype
+    assert torch.equal(y.double(), cnnatomy.pool(x.double(), Sliding(3, 2, 1), "max"))
+
+
+def test_backward_saves_one_byte_per_output_and_not_the_input() -> None:
+    saved: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        saved.append(tensor)
+        return tensor
+
+    x = random((2, 4, 16, 16)).requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        y = cnnatomy.pool(x, Sliding(2), "max")
+        cnnatomy.pool(x, Sliding(2), "mean")
+    assert [t.numel() * t.element_size() for t in saved] == [y.numel()]
+
+
+def test_watched_tensors_go_through_the_library() -> None:
+    x = random((1, 1, 4, 4))
+    with FlopCounterMode(display=False):
+        assert torch.equal(cnnatomy.pool(x, Sliding(2)), torch.nn.functional.max_pool2d(x, 2))
+
+    class Marked(Tensor):
+        pass
+
+    marked = x.as_subclass(Marked)
+    assert type(cnnatomy.pool(marked, Sliding(2))) is Marked
+
+
+def test_symbolic_trace_keeps_the_call() -> None:
+    class Net(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = cnnatomy.pool(x, Sliding(2), "mean")
+            return y
+
+    traced = torch.fx.symbolic_trace(Net())
+    x = random((1, 1, 4, 4))
+    assert torch.equal(traced(x), Net()(x))
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: cnnatomy.pool(random((4,)), Sliding(2)), "spatial axes"),
+        (lambda: cnnatomy.pool(random((1, 1, 2, 2, 2, 2)), Sliding(2)), "spatial axes"),
+        (lambda: cnnatomy.pool(random((4, 4)), Sliding(2), rank=2), "axes, got shape"),
+        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), Sliding(2), "mean", return_indices=True), "selects"),
+        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), Sliding(5)), "window|fit|large"),
+        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), Sliding(0)), "kernel"),
+        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), Sliding(2, padding="sane")), "same"),
+        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), Sliding(2), "maximum"), "no such pooling"),
+    ],
+)
+def test_errors_say_what_is_wrong(call: Callable[[], Tensor], match: str) -> None:
+    with pytest.raises(ArgumentError, match=match):
+        call()
+
+
+def test_eight_threads_at_once() -> None:
+    inputs = [random((4, 16, 56, 56), seed=seed) for seed in range(8)]
+    wanted = [torch.nn.functional.max_pool2d(x, 3, 2, 1) for x in inputs]
+
+    def work(i: int) -> bool:
+        return all(torch.equal(cnnatomy.pool(inputs[i], Sliding(3, 2, 1)), wanted[i]) for _ in range(40))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(8)))
+
+
+class _Pooled(Dataset[Tensor]):
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> Tensor:
+        y: Tensor = cnnatomy.pool(random((1, 16, 96, 96), seed=index), Sliding(3, 2, 1))
+        return y
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_forked_loader_workers_after_use_in_the_parent() -> None:
+    cnnatomy.pool(random((8, 64, 56, 56)), Sliding(3, 2, 1))  # the parent's threads exist now
+    loader = DataLoader(_Pooled(), batch_size=None, num_workers=2, multiprocessing_context="fork", timeout=60)
+    for i, y in enumerate(loader):
+        assert torch.equal(y, torch.nn.functional.max_pool2d(random((1, 16, 96, 96), seed=i), 3, 2, 1))
+
+
+def test_plain_fork_after_use_in_the_parent() -> None:
+    script = """
+        import os, torch, cnnatomy
+        torch.set_num_threads(2)
+        x = torch.randn(8, 64, 56, 56)
+        y = cnnatomy.pool(x, cnnatomy.Sliding(2))
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if torch.equal(cnnatomy.pool(x, cnnatomy.Sliding(2)), y) else 3)
+        assert os.waitpid(child, 0)[1] == 0
+    """
+    run(script)
+
+
+def test_second_process_compiles_nothing(tmp_path: Path) -> None:
+    script = """
+        import torch, cnnatomy
+        from cnnatomy.backends.cpu import build
+        x = torch.randn(1, 2, 8, 8, requires_grad=True)
+        cnnatomy.pool(x, cnnatomy.Sliding(2)).sum().backward()
+        print(len(build.compiled))
+    """
+    assert [run(script, CNNATOMY_CACHE=str(tmp_path)) for _ in range(2)] == ["2", "0"]
+    for stored in tmp_path.rglob("*.o"):  # a damaged file is compiled anew, not run
+        stored.write_bytes(stored.read_bytes()[:-7])
+    assert run(script, CNNATOMY_CACHE=str(tmp_path)) == "2"
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    script = """
+        import torch, cnnatomy
+        print(cnnatomy.pool(torch.ones(1, 1, 2, 2), cnnatomy.Sliding(2)).item())
+    """
+    assert run(script, CNNATOMY_CACHE=str(blocked)) == "1.0"
+
+
+def run(script: str, **environment: str) -> str:
+    """Run a script in a process of its own; its output."""
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(script)]
+    done = subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
