@@ -1,11 +1,13 @@
-"""What several tests share: one table of tolerances, random pictures with ties, and every case worth a try."""
+"""What several tests share: one table of tolerances, and random tensors with ties."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
-TOLERANCE = {
+TOLERANCE: dict[torch.dtype, dict[str, Any]] = {
     torch.float64: {"rtol": 1e-12, "atol": 1e-12},
     torch.float32: {"rtol": 1e-5, "atol": 1e-5},
     torch.float16: {"rtol": 2e-3, "atol": 2e-3},

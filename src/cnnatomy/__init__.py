@@ -1,6 +1,6 @@
 """cnnatomy: the workbench for convolutional networks on PyTorch.
 
-Names load on first use, so that importing the package, and asking its command line for help, cost next to nothing.
+Names load on first use, so that importing the package and asking for help cost next to nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnnatomy import nn
+    from cnnatomy import anatomy, nn
     from cnnatomy.ops import pool
     from cnnatomy.reducers import REGISTRY, Max, Mean, Min, Reducer
     from cnnatomy.regions import Adaptive, Region, Sliding, Whole
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
+    "anatomy": "cnnatomy",
     "nn": "cnnatomy",
     "pool": "cnnatomy.ops",
     "REGISTRY": "cnnatomy.reducers",
@@ -40,6 +41,7 @@ __all__ = [
     "Region",
     "Sliding",
     "Whole",
+    "anatomy",
     "nn",
     "pool",
 ]

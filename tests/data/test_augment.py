@@ -171,6 +171,21 @@ def test_shear_leans_upright_lines_and_keeps_heights() -> None:
     assert -0.31 <= min(leans) < -0.27
 
 
+def test_all_moves_together_are_shear_scale_rotation_flip_and_shift_in_this_order() -> None:
+    varied = Augment(rotate_deg=60, shift=0.1, scale=0.3, shear=0.4, flip=True)
+    draws = uniform(0, 0, np.arange(100), 6)
+    for draw, (y, x) in zip(draws, moves(varied, 3, 5), strict=True):
+        turn, lean, grow, down, right = 2 * draw[:5] - 1
+        angle = math.radians(60 * turn)
+        # Points are (x, y) with y downwards, so that counter-clockwise has the minus sign below.
+        shear = np.array([[1, 0.4 * lean], [0, 1]])
+        rotation = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+        mirror = np.diag([-1 if draw[5] < 0.5 else 1, 1])
+        linear = mirror @ rotation @ shear * (1 + 0.3 * grow)
+        expected = linear @ [5, 3] + [0.1 * 61 * right, 0.1 * 41 * down]
+        np.testing.assert_allclose((x, y), expected, atol=0.05)
+
+
 def test_the_draw_of_a_rotation_is_what_pillow_draws() -> None:
     image = spot(6, 9)
     (angle,) = 45 * (2 * uniform(0, 0, np.array([5]), 6)[:, 0] - 1)

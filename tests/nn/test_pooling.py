@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any, cast
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ SHAPES = {1: (2, 3, 12), 2: (2, 3, 12, 10), 3: (2, 3, 6, 8, 7)}
 @pytest.mark.parametrize("name", sorted(REGISTRY))
 def test_modules_are_the_function(rank: int, name: str) -> None:
     x = random(SHAPES[rank])
-    region = Sliding((3,) * rank, (2,) * rank, ("same",) * rank, (1,) * rank)
+    region = Sliding((3,) * rank, (2,) * rank, cast(Any, ("same",) * rank), (1,) * rank)
     sliding = getattr(nn, f"Pool{rank}d")(name, 3, stride=2, padding="same")
     adaptive = getattr(nn, f"AdaptivePool{rank}d")(name, 2)
     whole = getattr(nn, f"GlobalPool{rank}d")(name)
@@ -53,7 +54,7 @@ def test_a_reducer_with_parameters() -> None:
         lambda: nn.Pool2d("max", 0),
         lambda: nn.Pool2d("max", (2, 2, 2)),
         lambda: nn.Pool2d("max", 2, stride=-1),
-        lambda: nn.Pool2d("max", 2, padding="sume"),
+        lambda: nn.Pool2d("max", 2, padding=cast(Any, "sume")),
         lambda: nn.AdaptivePool2d("max", 0),
     ],
 )

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from cnnatomy.data.fit import Bytes, Frame, Size
+from cnnatomy.data.orientation import turn_of
 from cnnatomy.data.text import byte_count
 
 KINDS = ".png .jpg .bmp .gif .tif .webp .ppm"  # as messages name them
@@ -27,17 +28,6 @@ SUFFIXES = frozenset(
 MAX_PIXELS = 89_478_485  # Pillow's own bound: a quarter of a GiB in 24 bits
 MAX_BYTES = 256 << 20
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
-_ORIENTATION = 0x0112  # the EXIF tag
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_SIDEWAYS = (5, 6, 7, 8)  # orientations that swap the sides
 
 
 class BadPictureError(Exception):
@@ -91,33 +81,29 @@ def decode(data: bytes, frame: Frame, out: Bytes) -> Size:
 def _decode(image: Image.Image, frame: Frame, out: Bytes) -> Size:
     if (pixels := math.prod(image.size)) > MAX_PIXELS:
         raise BadPictureError(f"has {pixels:,} pixels, more than the {MAX_PIXELS:,} allowed")
-    stored = image.size
-    if image.format == "JPEG":
-        _draft(image, frame)
-    image.load()
     if image.format == "TIFF":
-        stored = image.size  # Pillow has turned it upright while loading
-    shrunk = image.width / stored[0], image.height / stored[1]
-    orientation = image.getexif().get(_ORIENTATION, 1)
-    width, height = stored
-    image = in_mode(image, frame.mode)
-    if orientation in _TURNS:
-        image = image.transpose(_TURNS[orientation])
-    if orientation in _SIDEWAYS:
-        width, height, shrunk = height, width, shrunk[::-1]
+        image.load()  # Pillow turns it upright, which may swap its sides
+    turn = turn_of(image)
+    width, height = image.size[::-1] if turn.swap else image.size
     placement = frame.place((height, width))
-    left, top, right, bottom = placement.box
-    box = (left * shrunk[0], top * shrunk[1], right * shrunk[0], bottom * shrunk[1])
-    frame.put(image, placement._replace(box=box), out)
+    part, scaled = turn.back(placement.box, (height, width)), placement.scaled
+    shrunk = _draft(image, max(placement.zoom)) if image.format in ("JPEG", "MPO") else 1.0
+    image.load()
+    left, top, right, bottom = part
+    box = (left * shrunk, top * shrunk, right * shrunk, bottom * shrunk)
+    stored = frame.scale(in_mode(image, frame.mode), box, scaled[::-1] if turn.swap else scaled)
+    placement.write(turn.upright(stored), out)
     return height, width
 
 
-def _draft(image: Image.Image, frame: Frame) -> None:
-    """Let a large JPEG be decoded at 1/2, 1/4 or 1/8, never below twice the wanted size."""
-    turned = image.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
-    size = image.size if turned else image.size[::-1]
-    zoom = max(frame.place((size[0], size[1])).zoom)
-    image.draft(None, (math.ceil(2 * zoom * image.width), math.ceil(2 * zoom * image.height)))
+def _draft(image: Image.Image, zoom: float) -> float:
+    """Let a large JPEG be decoded at 1/2, 1/4 or 1/8, never below twice the wanted size; return that factor.
+
+    The sides are rounded up, so the factor is not the quotient of the sizes.
+    """
+    width, height = image.size
+    drafted = image.draft(None, (math.ceil(2 * zoom * width), math.ceil(2 * zoom * height)))
+    return drafted[1][2] / width if drafted else 1.0
 
 
 def in_mode(image: Image.Image, mode: str) -> Image.Image:

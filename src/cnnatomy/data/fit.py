@@ -31,13 +31,14 @@ POLICIES: Mapping[str, str] = {
     "stretch": "fill the network's input with the whole picture; the ratio changes",
 }
 Size = tuple[int, int]  # (height, width)
+Box = tuple[float, float, float, float]  # (left, top, right, bottom)
 Bytes = NDArray[np.uint8]
 
 
 class Placement(NamedTuple):
     """Where a picture goes: the part `box` of it is scaled to `scaled` and put at `offset` into `into`."""
 
-    box: tuple[float, float, float, float]  # (left, top, right, bottom) in the picture
+    box: Box
     scaled: Size
     offset: Size  # (top, left) in the network's input
     into: Size
@@ -57,6 +58,11 @@ class Placement(NamedTuple):
         """The factors (y, x) by which the picture grows."""
         left, top, right, bottom = self.box
         return self.scaled[0] / (bottom - top), self.scaled[1] / (right - left)
+
+    def write(self, pixels: Bytes, out: Bytes) -> None:
+        """Put scaled pixels (h, w, C) where they belong in the zeroed `out` (C, H, W)."""
+        (h, w), (top, left) = self.scaled, self.offset
+        out[:, top : top + h, left : left + w] = pixels.transpose(2, 0, 1)
 
 
 @lru_cache(maxsize=4096)
@@ -123,13 +129,12 @@ class Frame:
         """Return where a picture of `size` (height, width) goes."""
         return place(size, self.size, self.policy)
 
-    def put(self, image: Image.Image, placement: Placement, out: Bytes) -> None:
-        """Write `image`, which has this `mode`, where `placement` says into the zeroed `out` (C, H, W)."""
-        (h, w), (top, left) = placement.scaled, placement.offset
-        if image.size != (w, h) or placement.box != (0, 0, w, h):
-            image = image.resize((w, h), Image.Resampling.BICUBIC, placement.box, reducing_gap=3.0)
-        pixels = np.asarray(image).reshape(h, w, self.channels)
-        out[:, top : top + h, left : left + w] = pixels.transpose(2, 0, 1)
+    def scale(self, image: Image.Image, box: Box, size: Size) -> Bytes:
+        """Return the part `box` of `image`, which has this `mode`, scaled to `size`: (height, width, C)."""
+        (h, w) = size
+        if image.size != (w, h) or box != (0, 0, w, h):
+            image = image.resize((w, h), Image.Resampling.BICUBIC, box)
+        return np.asarray(image).reshape(h, w, self.channels)
 
     def stack(self, pictures: Bytes) -> Bytes:
         """Return pictures of one size (N, 1 or 3, h, w) as the network takes them: (N, C, H, W)."""
@@ -143,7 +148,8 @@ class Frame:
             return out
         for picture, cell in zip(pictures, out, strict=True):
             pixels = picture[0] if self.channels == 1 else picture.transpose(1, 2, 0)
-            self.put(Image.fromarray(np.ascontiguousarray(pixels)), placement, cell)
+            image = Image.fromarray(np.ascontiguousarray(pixels))
+            placement.write(self.scale(image, placement.box, placement.scaled), cell)
         return out
 
     def _recolour(self, pictures: Bytes) -> Bytes:

@@ -1,5 +1,5 @@
 """Operators on tensors: what the modules and the functional interface call."""
 
-from cnnatomy.ops.pool import pool
+from cnnatomy.ops.pooling import pool
 
 __all__ = ["pool"]

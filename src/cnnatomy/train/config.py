@@ -51,7 +51,7 @@ class FitConfig:
     """Pictures in each step, over all processes together. None: 64, or 32 below 10,000 training pictures."""
     lr: float = 5e-3
     """Peak learning rate of the one-cycle schedule."""
-    weight_decay: float = 0.01
+    weight_decay: float = 0.05
     """AdamW's decoupled weight decay."""
     clip: float = 5.0
     """Longest gradient (L2 norm over all parameters) that a step uses; longer ones are shortened to it."""

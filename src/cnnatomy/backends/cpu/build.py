@@ -12,6 +12,7 @@ import hashlib
 import os
 import tempfile
 import threading
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,17 @@ def _keep(path: Path, content: bytes) -> None:
         return
 
 
-def link(name: str, text: str) -> int:
-    """The address of a kernel."""
+@dataclass(frozen=True)
+class Kernel:
+    """Machine code: `run(plan, pointers.., lo, hi)`, and the address of `shared(job)`, for teams."""
+
+    run: Any
+    shared: int
+
+
+@lru_cache(maxsize=1024)
+def kernel(name: str, text: str, pointers: int) -> Kernel:
+    """Link a kernel; it runs without the interpreter's lock."""
     with _lock:
         code = cached(text)
         empty = llvm.parse_assembly("")
@@ -103,11 +113,6 @@ def link(name: str, text: str) -> int:
         engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         engine.finalize_object()
         _engines.append(engine)
-        return int(engine.get_function_address(name))
-
-
-@lru_cache(maxsize=1024)
-def function(name: str, text: str, pointers: int) -> Any:
-    """A kernel as a foreign function, which runs without the interpreter's lock."""
     kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (1 + pointers), ctypes.c_int64, ctypes.c_int64)
-    return kind(link(name, text))
+    run = kind(engine.get_function_address(name))
+    return Kernel(run, int(engine.get_function_address(f"{name}_shared")))

@@ -42,7 +42,34 @@ class Emitter:
         """The kernel's LLVM text."""
         self.builder.ret_void()
         ir.IRBuilder(self.entry).branch(self.function.basic_blocks[1])
+        self._share()
         return str(self.module)
+
+    def _share(self) -> None:
+        """Write `void shared(ptr job)`: this thread's share of the units, for a team of OpenMP's.
+
+        The job is the kernel's arguments up to `hi`, then the bytes of scratch for each thread, then the
+        addresses of OpenMP's `omp_get_thread_num` and `omp_get_num_threads`. Scratch is the last pointer.
+        """
+        kind = ir.FunctionType(ir.VoidType(), [PTR])
+        shared = ir.Function(self.module, kind, name=f"{self.function.name}_shared")
+        b = ir.IRBuilder(shared.append_basic_block("entry"))
+        count = len(self.function.args)
+
+        def word(i: int) -> Any:
+            slot = b.gep(shared.args[0], [ir.Constant(I64, i)], source_etype=I64)
+            return b.load(slot, typ=I64)
+
+        ask = ir.FunctionType(I32, []).as_pointer()
+        here, team = (b.sext(b.call(b.inttoptr(word(count + i), ask), []), I64) for i in (1, 2))
+        pointers = [word(i) for i in range(count - 2)]
+        pointers[-1] = b.add(pointers[-1], b.mul(here, word(count)))
+        lo, hi = word(count - 2), word(count - 1)
+        cuts = [
+            b.add(lo, b.sdiv(b.mul(b.sub(hi, lo), i), team)) for i in (here, b.add(here, ir.Constant(I64, 1)))
+        ]
+        b.call(self.function, [*(b.inttoptr(pointer, PTR) for pointer in pointers), *cuts])
+        b.ret_void()
 
     # integers and loops
 

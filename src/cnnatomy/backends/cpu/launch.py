@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -71,12 +69,7 @@ def _run(plan: Plan, planes: int, tensors: tuple[Tensor, Tensor | None, Tensor |
     if units == 0:
         return
     most = max(1, plan.elements * planes // _GRAIN)
-    scratch = torch.empty(plan.scratch * min(most, torch.get_num_threads()), dtype=torch.uint8)
-    sizes, base = plan.sizes.ctypes.data, scratch.data_ptr()
-    a, b, c = (0 if tensor is None else tensor.data_ptr() for tensor in tensors)
-    kernel: Any = plan.kernel
-
-    def job(lo: int, hi: int, worker: int) -> None:
-        kernel(sizes, a, b, c, base + worker * plan.scratch, lo, hi)
-
-    threads.share(job, units, most)
+    team = min(most, units, torch.get_num_threads())
+    scratch = torch.empty(plan.scratch * team, dtype=torch.uint8)
+    addresses = [0 if tensor is None else tensor.data_ptr() for tensor in (*tensors, scratch)]
+    threads.share(plan.kernel, [plan.sizes.ctypes.data, *addresses], plan.scratch, units, team)

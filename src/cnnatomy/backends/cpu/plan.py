@@ -35,7 +35,7 @@ class Key:
 class Plan:
     """A kernel with its sizes for one key."""
 
-    kernel: Any
+    kernel: build.Kernel
     path: str
     out: tuple[int, ...]
     units: int
@@ -51,8 +51,8 @@ def output_size(axes: Sequence[Axis]) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _kernel(spec: forward.Forward | backward.Backward) -> Any:
-    return build.function("kernel", spec.emit("kernel"), pointers=4)
+def _kernel(spec: forward.Forward | backward.Backward) -> build.Kernel:
+    return build.kernel("kernel", spec.emit("kernel"), pointers=4)
 
 
 def _three(axes: Sequence[Axis]) -> tuple[Axis, Axis, Axis]:

@@ -1,75 +1,119 @@
-"""A small pool of threads for kernels that run without the interpreter's lock.
+"""Share a kernel's work among threads.
 
-The caller works too. Threads that call at once do not wait for one another: whoever finds the pool busy runs
-its work alone. A forked child starts without the parent's threads and makes its own.
+A kernel most often follows one of torch's own operators, whose OpenMP threads are still awake and waiting:
+it joins that same team, where torch's OpenMP can be found. Elsewhere, and in a forked child, whose parent's
+team is gone, a small pool of Python threads does the work: kernels run without the interpreter's lock.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import torch
 
-Job = Callable[[int, int, int], None]
-"""job(lo, hi, worker): do units lo .. hi - 1 as worker number `worker`."""
+from cnnatomy.backends.cpu.build import Kernel
+
+
+def share(kernel: Kernel, pointers: Sequence[int], scratch: int, units: int, team: int) -> None:
+    """Do all units on a team of threads; the last pointer is scratch, of so many bytes for each thread."""
+    if team <= 1:
+        kernel.run(*pointers, 0, units)
+    elif (omp := _openmp()) is not None and not _pool.forked:
+        job = (ctypes.c_int64 * (len(pointers) + 5))(*pointers, 0, units, scratch, omp.number, omp.count)
+        omp.parallel(kernel.shared, ctypes.addressof(job), team, 0)
+    else:
+        _pool.share(kernel, pointers, scratch, units, team)
+
+
+class _OpenMP:
+    """GNU OpenMP's entry points; Intel's and LLVM's runtimes have them too."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self.parallel = library.GOMP_parallel
+        self.parallel.restype = None
+        self.parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+        address = [ctypes.cast(getattr(library, name), ctypes.c_void_p).value for name in _ASK]
+        self.number, self.count = (int(found or 0) for found in address)
+
+
+_ASK = ("omp_get_thread_num", "omp_get_num_threads")
+
+
+@lru_cache(maxsize=1)
+def _openmp() -> _OpenMP | None:
+    """The OpenMP that torch has loaded, if it is of the kind that can be joined."""
+    for path in sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*")):
+        try:
+            return _OpenMP(ctypes.CDLL(str(path)))
+        except (OSError, AttributeError):
+            continue
+    return None
 
 
 class _Worker(threading.Thread):
+    """Runs shares of work that it is handed, one after another."""
+
     def __init__(self, number: int) -> None:
         super().__init__(name=f"cnnatomy-{number}", daemon=True)
-        self.todo: SimpleQueue[tuple[Job, int, int]] = SimpleQueue()
-        self.done: SimpleQueue[BaseException | None] = SimpleQueue()
-        self.number = number
+        self.todo: SimpleQueue[tuple[Any, list[int]]] = SimpleQueue()
+        self.done: SimpleQueue[None] = SimpleQueue()
         self.start()
 
     def run(self) -> None:
+        """Wait, work, answer."""
         while True:
-            job, lo, hi = self.todo.get()
-            try:
-                job(lo, hi, self.number)
-                self.done.put(None)
-            except BaseException as error:  # handed to the caller, who raises it
-                self.done.put(error)
+            kernel, arguments = self.todo.get()
+            kernel(*arguments)
+            self.done.put(None)
 
 
 class _Pool:
-    def __init__(self) -> None:
-        self.forget()
+    """Python threads; whoever finds them busy works alone, so that nobody waits for anybody."""
 
-    def forget(self) -> None:
-        """Start anew, as a forked child must: it has neither the threads nor the holder of the lock."""
+    def __init__(self) -> None:
+        self.forked = False
+        self.empty()
+
+    def empty(self) -> None:
+        """Have no threads yet."""
         self.busy = threading.Lock()
         self.workers: list[_Worker] = []
+
+    def after_fork(self) -> None:
+        """A child has neither its parent's threads nor the holder of the lock."""
+        self.forked = True
+        self.empty()
+
+    def share(self, kernel: Kernel, pointers: Sequence[int], scratch: int, units: int, team: int) -> None:
+        """Do all units, the caller its share too."""
+        if not self.busy.acquire(blocking=False):
+            kernel.run(*pointers, 0, units)
+            return
+        try:
+            while len(self.workers) < team - 1:
+                self.workers.append(_Worker(len(self.workers) + 1))
+            *shared, base = pointers
+            shares = [
+                [*shared, base + i * scratch, units * i // team, units * (i + 1) // team] for i in range(team)
+            ]
+            helpers = self.workers[: team - 1]
+            for worker, arguments in zip(helpers, shares[1:], strict=True):
+                worker.todo.put((kernel.run, arguments))
+            kernel.run(*shares[0])
+            for worker in helpers:
+                worker.done.get()
+        finally:
+            self.busy.release()
 
 
 _pool = _Pool()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.forget)
-
-
-def share(job: Job, units: int, most: int) -> None:
-    """Do `units` of work on at most `most` threads, and never more than torch uses."""
-    parts = min(most, units, torch.get_num_threads())
-    if parts <= 1 or not _pool.busy.acquire(blocking=False):
-        job(0, units, 0)
-        return
-    try:
-        while len(_pool.workers) < parts - 1:
-            _pool.workers.append(_Worker(len(_pool.workers) + 1))
-        cuts = [units * i // parts for i in range(parts + 1)]
-        helpers = _pool.workers[: parts - 1]
-        for worker, lo, hi in zip(helpers, cuts, cuts[1:], strict=False):
-            worker.todo.put((job, lo, hi))
-        try:
-            job(cuts[-2], cuts[-1], 0)
-        finally:
-            errors = [worker.done.get() for worker in helpers]
-        for error in errors:
-            if error is not None:
-                raise error
-    finally:
-        _pool.busy.release()
+    os.register_at_fork(after_in_child=_pool.after_fork)

@@ -1,0 +1,39 @@
+# A machine with Python 3.11 or newer and make is enough: every target installs what it needs into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint types check slow bench clean
+
+demo: $(READY)  ## Train LeNet-5 on real handwritten digits and show the result.
+	$(BIN)/cnnatomy train digits
+
+test: $(READY)  ## Run the tests.
+	$(BIN)/python -m pytest -n auto -q
+
+lint: $(READY)  ## Check style and formatting.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## Check types.
+	$(BIN)/mypy
+
+check: test lint types  ## Everything that must pass before a change lands.
+
+slow: $(READY)  ## Run the long checks as well.
+	$(BIN)/python -m pytest -n auto -q -m "slow or not slow"
+
+bench: $(READY)  ## Compare pooling with its peers.
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m benchmarks.pooling
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cnnatomy needs Python 3.11 or newer; try: make PYTHON=python3.11 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:  ## Remove the environment and what tools leave behind.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
