@@ -255,8 +255,9 @@ def test_plain_fork_after_use_in_the_parent() -> None:
         x = torch.randn(8, 64, 56, 56)
         y = cnnatomy.pool(x, cnnatomy.Sliding(2))
         child = os.fork()
-        if child == 0:
-            os._exit(0 if torch.equal(cnnatomy.pool(x, cnnatomy.Sliding(2)), y) else 3)
+        if child == 0:  # NumPy compares: torch's own operators may not use their threads after a fork
+            again = cnnatomy.pool(x, cnnatomy.Sliding(2))
+            os._exit(0 if (again.numpy() == y.numpy()).all() else 3)
         assert os.waitpid(child, 0)[1] == 0
     """
     run(script)
