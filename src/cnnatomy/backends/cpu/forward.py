@@ -58,6 +58,7 @@ class _Writer:
         self.spec = spec
         self.e = Emitter(name, ("x", "y", "saved", "scratch"), spec.dtype)
         self.fields = spec.reducer.fields(spec.taps is not None)
+        self.tracks = "tap" in self.fields
         self.slot = {name: i for i, name in enumerate(SLOTS)}
         self.sizes: dict[str, Any] = {}
 
@@ -126,7 +127,7 @@ class _Writer:
 
         def value(th: Any) -> tuple[Lane, Lane | None]:
             lanes = e.load(e.pointers["x"], e.add(first, e.mul(th, pitch), offset), width)
-            if len(self.fields) == 1:
+            if not self.tracks:
                 return lanes, None
             return lanes, e.taps(e.mul(e.add(tap_row, th), s["kernel_width"]), width)
 
@@ -207,9 +208,8 @@ class _Writer:
 
     def shifted(self, state: State, by: Lane | int) -> State:
         """The state with its taps numbered `by` further on."""
-        if len(state) == 1:
-            return state
-        return (state[0], state[1] + by)
+        pairs = zip(state, self.fields, strict=True)
+        return tuple(number + by if field == "tap" else number for number, field in pairs)
 
     def strided(self, across: Strided) -> None:
         """Vectors over output columns, states picked from the row at the stride."""
@@ -276,7 +276,7 @@ class _Writer:
             e.sweep(s["lanes"], self.spec.widths, body)
 
     def skip(self, number: Any, width: int) -> Lane | int:
-        return self.e.taps(number, width) if len(self.fields) > 1 else 0
+        return self.e.taps(number, width) if self.tracks else 0
 
     def result(self, state: State, o: Any, at: Any, width: int, one_column: bool = False) -> None:
         e = self.e
@@ -288,8 +288,8 @@ class _Writer:
         count = e.spread(self.divisor, width) * columns
         index = e.add(self.out, at)
         e.store(self.spec.reducer.finish(state, count), e.pointers["y"], index, width)
-        if len(self.fields) > 1:
-            self.save(state[1], index, width)
+        if self.tracks:
+            self.save(state[self.fields.index("tap")], index, width)
 
     def save(self, tap: Lane, index: Any, width: int) -> None:
         e, narrow = self.e, self.spec.taps == "uint8"
