@@ -2,7 +2,8 @@
 
 Every candidate is first held against the first one's result: a wrong candidate is refused a time. Then all
 run in turn, round after round, every second round in the opposite order, so that a slow spell of the machine
-falls on all alike. What counts is the ratio of medians within a run, never a time by itself.
+falls on all alike; just before it is timed, each runs once untimed. What counts is the ratio of medians within
+a run, never a time by itself.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ import torch
 from torch import Tensor
 
 ROUNDS = 31
-SETTLE_S = 0.05
-"""After each round the machine rests, so that no pool of threads is still spinning when the next begins."""
 
 
 class ParityError(AssertionError):
@@ -65,14 +64,13 @@ def compare(
     check(case, candidates)
     now = time.perf_counter_ns if clock == "wall" else time.process_time_ns
     spent: list[list[int]] = [[] for _ in candidates]
-    for turn in range(rounds + 2):
+    for turn in range(rounds):
         order = range(len(candidates)) if turn % 2 else range(len(candidates) - 1, -1, -1)
         for i in order:
+            candidates[i].run()  # untimed: wakes its own threads, and its neighbour's go to sleep
             start = now()
             candidates[i].run()
-            if turn >= 2:  # the first two warm up
-                spent[i].append(now() - start)
-        time.sleep(SETTLE_S)
+            spent[i].append(now() - start)
     return [_row(case, one.name, times) for one, times in zip(candidates, spent, strict=True)]
 
 

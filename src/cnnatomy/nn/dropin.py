@@ -6,6 +6,7 @@ devices, integers, tracing with proxies), goes to torch's implementation, which 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -40,14 +41,24 @@ def _takes(x: Any, rank: int) -> bool:
 
 def _sliding(x: Any, module: Any, rank: int) -> Sliding | None:
     """The region of torch's arguments, where torch takes them for x."""
-    wanted = (module.kernel_size, module.stride, module.padding, getattr(module, "dilation", 1))
-    kernel, stride, padding, dilation = (_expand(value, rank) for value in wanted)
-    if not (_takes(x, rank) and kernel and stride and padding and dilation):
+    if not _takes(x, rank):
         return None
-    for n, k, s, p, d in zip(x.shape[-rank:], kernel, stride, padding, dilation, strict=True):
+    wanted = (module.kernel_size, module.stride, module.padding, getattr(module, "dilation", 1))
+    axes = tuple(_expand(value, rank) for value in wanted)
+    find = _region.__wrapped__ if torch.compiler.is_compiling() else _region
+    found: Sliding | None = find(axes, bool(module.ceil_mode), tuple(x.shape[-rank:]))
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _region(axes: Any, ceil_mode: bool, size: tuple[int, ...]) -> Sliding | None:
+    if None in axes:
+        return None
+    kernel, stride, padding, dilation = axes
+    for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
         if min(k, s, d) < 1 or not 0 <= 2 * p <= k or n + 2 * p < extent(k, d):
             return None
-    return Sliding(kernel, stride, padding, dilation, bool(module.ceil_mode))
+    return Sliding(kernel, stride, padding, dilation, ceil_mode)
 
 
 def _grid(x: Any, module: Any, rank: int) -> Adaptive | None:
