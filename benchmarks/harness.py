@@ -2,8 +2,8 @@
 
 Every candidate is first held against the first one's result: a wrong candidate is refused a time. Then all
 run in turn, round after round, every second round in the opposite order, so that a slow spell of the machine
-falls on all alike; just before it is timed, each runs once untimed. What counts is the ratio of medians within
-a run, never a time by itself.
+falls on all alike; just before it is timed, each runs once untimed. What counts is the ratio of medians
+within a run, never a time by itself.
 """
 
 from __future__ import annotations
