@@ -140,10 +140,10 @@ RUNS = [
     ("train --resume --run empty", "empty is not a run"),
 ]
 CHECKPOINTS: list[tuple[str, str, Callable[[Path], None]]] = [
-    ("predict run good.png", "has no weights", lambda run: (run / "model.safetensors").unlink()),
-    ("predict run good.png", "model.safetensors is damaged", spoil("model.safetensors", half)),
-    ("predict run good.png", "model.safetensors is damaged", spoil("model.safetensors", flip)),
-    ("evaluate run", "model.safetensors is damaged", spoil("model.safetensors", lambda _: b"")),
+    ("predict run good.png", "has no weights", lambda run: (run / "last.safetensors").unlink()),
+    ("predict run good.png", "last.safetensors is damaged", spoil("last.safetensors", half)),
+    ("predict run good.png", "last.safetensors is damaged", spoil("last.safetensors", flip)),
+    ("evaluate run", "last.safetensors is damaged", spoil("last.safetensors", lambda _: b"")),
     ("evaluate run", "config.json cannot be read", spoil("config.json", half)),
     ("evaluate run", "config.json cannot be read", other_config(surprise=1)),
     ("train --resume --run run", "checkpoint.safetensors is damaged", spoil("checkpoint.safetensors", half)),

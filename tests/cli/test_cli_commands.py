@@ -181,9 +181,9 @@ def test_a_preset_gives_defaults_that_flags_change(here: Path) -> None:
 def test_a_finished_run_can_be_resumed_and_says_the_same(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = (here / RUN / "model.safetensors").read_bytes()
+    before = (here / RUN / "last.safetensors").read_bytes()
     assert main(["train", "--resume", "--run", RUN, "--quiet"]) == 0
-    assert (here / RUN / "model.safetensors").read_bytes() == before
+    assert (here / RUN / "last.safetensors").read_bytes() == before
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_that_works(

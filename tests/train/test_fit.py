@@ -66,7 +66,14 @@ def test_tells_the_plan_then_ticks_and_epochs_then_the_result(
 
 def test_leaves_a_folder_that_tells_everything(trained: tuple[Path, Evaluation, list[Any]]) -> None:
     run, evaluation, heard = trained
-    names = {"config.json", "log.csv", "model.safetensors", "checkpoint.safetensors", "metrics.json"}
+    names = {
+        "config.json",
+        "log.csv",
+        "best.safetensors",
+        "last.safetensors",
+        "checkpoint.safetensors",
+        "metrics.json",
+    }
     assert {path.name for path in run.iterdir()} == names
     assert Run(run).config().epochs == 3
     assert Run(run).log() == [event for event in heard if isinstance(event, Epoch)]
@@ -85,7 +92,7 @@ def test_seed_decides_the_weights(trained: tuple[Path, Evaluation, list[Any]], t
     fit(CONFIG, tmp_path / "same")
     fit(replace(CONFIG, seed=1), tmp_path / "other")
     first, same, other = (
-        read_tensors(p / "model.safetensors")[0] for p in (run, tmp_path / "same", tmp_path / "other")
+        read_tensors(p / "last.safetensors")[0] for p in (run, tmp_path / "same", tmp_path / "other")
     )
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not torch.equal(first["c1.weight"], other["c1.weight"])
@@ -155,14 +162,26 @@ def test_validation_pictures_choose_the_epoch(tmp_path: Path) -> None:
     fit(replace(CONFIG, epochs=4, validation=0.25), tmp_path)
     scores = [epoch.validation_accuracy for epoch in Run(tmp_path).log()]
     assert None not in scores
-    assert Run(tmp_path).load_model()[1]["epoch"] == 1 + scores.index(max(s for s in scores if s is not None))
+    best = 1 + scores.index(max(s for s in scores if s is not None))
+    run = Run(tmp_path)
+    assert [run.load_model(which)[1]["epoch"] for which in (None, "best", "last")] == [best, best, 4]
+    with pytest.raises(ArgumentError, match="expected best or last, got 'least'"):
+        run.load_model("least")
+
+
+def test_without_validation_the_best_epoch_is_that_of_the_lowest_training_loss(tmp_path: Path) -> None:
+    fit(replace(CONFIG, epochs=4), tmp_path)
+    losses = [epoch.loss for epoch in Run(tmp_path).log()]
+    best = 1 + losses.index(min(losses))
+    run = Run(tmp_path)
+    assert [run.load_model(which)[1]["epoch"] for which in (None, "best", "last")] == [4, best, 4]
 
 
 def test_distortions_change_what_is_learnt(
     trained: tuple[Path, Evaluation, list[Any]], tmp_path: Path
 ) -> None:
     fit(replace(CONFIG, augment="distortions"), tmp_path)
-    plain, varied = (read_tensors(p / "model.safetensors")[0]["c1.weight"] for p in (trained[0], tmp_path))
+    plain, varied = (read_tensors(p / "last.safetensors")[0]["c1.weight"] for p in (trained[0], tmp_path))
     assert not torch.equal(plain, varied)
 
 

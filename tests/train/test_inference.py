@@ -63,8 +63,8 @@ def test_pictures_that_changed_since_training_are_refused(
     trained: tuple[Path, Evaluation], tmp_path: Path
 ) -> None:
     (tmp_path / "config.json").write_bytes((trained[0] / "config.json").read_bytes())
-    tensors, facts = read_tensors(trained[0] / "model.safetensors")
-    write_tensors(tmp_path / "model.safetensors", tensors, facts | {"fingerprint": "another"})
+    tensors, facts = read_tensors(trained[0] / "last.safetensors")
+    write_tensors(tmp_path / "last.safetensors", tensors, facts | {"fingerprint": "another"})
     with pytest.raises(DataError, match="have changed since"):
         evaluate(tmp_path)
 
@@ -96,13 +96,13 @@ def test_nothing_to_predict_and_nothing_to_predict_with(
 
 def test_weights_of_another_shape_are_refused(trained: tuple[Path, Evaluation], tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes((trained[0] / "config.json").read_bytes())
-    tensors, facts = read_tensors(trained[0] / "model.safetensors")
-    write_tensors(tmp_path / "model.safetensors", tensors | {"c1.bias": torch.zeros(7)}, facts)
+    tensors, facts = read_tensors(trained[0] / "last.safetensors")
+    write_tensors(tmp_path / "last.safetensors", tensors | {"c1.bias": torch.zeros(7)}, facts)
     with pytest.raises(CheckpointError, match="do not fit the model") as caught:
         evaluate(tmp_path)
     assert "\n" not in str(caught.value)
     del tensors["c1.bias"]
-    write_tensors(tmp_path / "model.safetensors", tensors, facts)
+    write_tensors(tmp_path / "last.safetensors", tensors, facts)
     with pytest.raises(CheckpointError, match=r"c1\.bias"):
         evaluate(tmp_path)
 

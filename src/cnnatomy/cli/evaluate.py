@@ -35,6 +35,8 @@ class Arguments(Common):
     """Other data: a built-in source or a folder of pictures. Left out: the run's own."""
     report: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """Write an HTML page on the result to this file."""
+    weights: Annotated[str | None, tyro.conf.arg(metavar="WHICH", help_behavior_hint="")] = None
+    """The best or the last epoch's weights. Left out: best if pictures were held out, else last."""
     json: Switch = False
     """Print the result as JSON."""
 
@@ -52,7 +54,7 @@ def main(words: Sequence[str]) -> None:
 
     console, run = output(), arguments.run.expanduser()
     with reporter(console, quiet=arguments.json) as told:
-        evaluation = evaluate(run, data=data, reporter=told)
+        evaluation = evaluate(run, data=data, weights=arguments.weights, reporter=told)
     if page:
         from cnnatomy import report
 

@@ -40,6 +40,8 @@ class Arguments(Common):
     """Pictures of any size."""
     top: int = 3
     """How many classes to show for each picture, the likeliest first."""
+    weights: Annotated[str | None, tyro.conf.arg(metavar="WHICH", help_behavior_hint="")] = None
+    """The best or the last epoch's weights. Left out: best if pictures were held out, else last."""
     json: Switch = False
     """Print the predictions as JSON."""
 
@@ -52,7 +54,7 @@ def main(words: Sequence[str]) -> None:
     from cnnatomy.train import predict
 
     pictures = [path.expanduser() for path in arguments.pictures]
-    predictions = predict(arguments.run.expanduser(), pictures)
+    predictions = predict(arguments.run.expanduser(), pictures, weights=arguments.weights)
     if arguments.json:
         print(json.dumps(_values(predictions, arguments.top), indent=2, ensure_ascii=False))
     else:

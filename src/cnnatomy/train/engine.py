@@ -136,8 +136,8 @@ def _loop(trainer: Trainer, data: Dataset, folder: Run, flag: Flag, reporter: Re
         if ended:
             epoch = trainer.end_epoch()
             if trainer.world.first:
-                if trainer.best:
-                    folder.write_model(trainer.model, trainer.config, data.fingerprint, epoch.epoch)
+                for which in ("last", "best") if trainer.best else ("last",):
+                    folder.write_model(which, trainer.model, trainer.config, data.fingerprint, epoch.epoch)
                 folder.write_log(trainer.history)
             reporter.epoch(epoch)
         elif trainer.step % TICK == 0:

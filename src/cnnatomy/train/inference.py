@@ -25,19 +25,23 @@ class Prediction:
     ranked: tuple[tuple[str, float], ...]
 
 
-def evaluate(run: Path, *, data: str | None = None, reporter: Reporter | None = None) -> Evaluation:
+def evaluate(
+    run: Path, *, data: str | None = None, weights: str | None = None, reporter: Reporter | None = None
+) -> Evaluation:
     """Evaluate a run's model on the test pictures of its own data, or on other data with the same classes.
 
-    Of another built-in source the test pictures are used; of any other folder, every picture.
+    Of another built-in source the test pictures are used; of any other folder, every picture. `weights` asks
+    for the `"best"` or the `"last"` epoch's.
 
     Raises:
+        ArgumentError: there are no such weights.
         CheckpointError: there is no such run, or its weights are damaged.
         DataError: the run's own pictures have changed, so that what was trained on could be tested on; or the
             other data has a class that the model does not know.
     """
     folder, reporter = Run(run), reporter or Silent()
     config = folder.config()
-    model, facts = folder.load_model()
+    model, facts = folder.load_model(weights)
     source = load_data(replace(config, data=data or config.data), reporter)
     own = source.fingerprint == facts["fingerprint"]
     if data in (None, config.data) and not own:
@@ -60,17 +64,19 @@ def _all(source: Dataset) -> Pictures:
     return replace(first, images=images, labels=labels, names=[*first.names, *then.names])
 
 
-def predict(run: Path, pictures: Sequence[Path]) -> list[Prediction]:
+def predict(run: Path, pictures: Sequence[Path], *, weights: str | None = None) -> list[Prediction]:
     """Say what a run's model sees in pictures of any size, which are fitted as its training pictures were.
 
+    `weights` asks for the `"best"` or the `"last"` epoch's.
+
     Raises:
-        ArgumentError: there is no picture.
+        ArgumentError: there is no picture, or there are no such weights.
         CheckpointError: there is no such run, or its weights are damaged.
         DataError: a picture cannot be read.
     """
     if not pictures:
         raise ArgumentError("nothing to predict", expected="at least one picture")
-    model, facts = Run(run).load_model()
+    model, facts = Run(run).load_model(weights)
     channels, height, width = model.input_shape
     images = read_pictures(pictures, size=(height, width), channels=channels, fit=facts["fit"])
     probabilities = model.probabilities(scores_of(model.to(pick_device(None)), images))

@@ -4,12 +4,14 @@
 |------------------------|---------------------------------------------------------------------------------|
 | config.json            | the configuration, every automatic value settled                                |
 | log.csv                | one row for each finished epoch (`Epoch` names the columns)                     |
-| model.safetensors      | the weights to use, with what is needed to use them: model, classes, fit policy |
+| last.safetensors       | the last epoch's weights, with what using them takes: model, classes, fit policy |
+| best.safetensors       | the same for the best epoch                                                     |
 | checkpoint.safetensors | all that resuming needs: weights, optimizer, step, history, configuration, data |
 | metrics.json           | the result on the test pictures; written when training has ended                |
 
-Every file is replaced whole. model.safetensors holds the last epoch's weights or, if part of the training
-pictures was held out for validation, those of the epoch that did best on them. Test pictures choose nothing.
+Every file is replaced whole. The best epoch is the one of the highest accuracy on the pictures held out for
+validation; without any, of the lowest training loss. What is used unless asked otherwise, and what
+metrics.json judges, is the best epoch if pictures were held out, else the last. Test pictures choose nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import Any
 from torch import Tensor
 
 import cnnatomy
-from cnnatomy.errors import CheckpointError
+from cnnatomy.errors import ArgumentError, CheckpointError
 from cnnatomy.models import build
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.train.config import FitConfig
@@ -87,7 +89,13 @@ class Run:
         with path.open(encoding="utf-8", newline="") as file:
             return [_epoch(row) for row in csv.DictReader(file)]
 
-    def write_model(self, model: Classifier, config: FitConfig, fingerprint: str, epoch: int) -> None:
+    def weights(self, which: str) -> Path:
+        """Where the `"best"` or the `"last"` epoch's weights lie."""
+        return self.path / f"{which}.safetensors"
+
+    def write_model(
+        self, which: str, model: Classifier, config: FitConfig, fingerprint: str, epoch: int
+    ) -> None:
         """Write the weights with what is needed to use them."""
         facts = {
             "cnnatomy": cnnatomy.__version__,
@@ -100,16 +108,23 @@ class Run:
             "fingerprint": fingerprint,
             "epoch": epoch,
         }
-        write_tensors(self.path / "model.safetensors", model.state_dict(), facts)
+        write_tensors(self.weights(which), model.state_dict(), facts)
 
-    def load_model(self) -> tuple[Classifier, dict[str, Any]]:
+    def load_model(self, which: str | None = None) -> tuple[Classifier, dict[str, Any]]:
         """Build the trained model, in evaluation mode, and give what is known about it.
 
+        Args:
+            which: `"best"` or `"last"`; left out, the one that validation calls for.
+
         Raises:
+            ArgumentError: there are no such weights in any run.
             CheckpointError: there are no weights yet, or the file is damaged or of another version.
         """
+        chosen = which or ("best" if self.config().validation else "last")
+        if chosen not in ("best", "last"):
+            raise ArgumentError("no such weights", expected="best or last", got=repr(which))
         self.config()
-        path = self.path / "model.safetensors"
+        path = self.weights(chosen)
         if not path.exists():
             raise CheckpointError(f"{self.path} has no weights yet", expected="one finished epoch at least")
         tensors, facts = read_tensors(path)

@@ -120,9 +120,10 @@ class Trainer:
 
     @property
     def best(self) -> bool:
-        """Whether the last finished epoch's weights are the ones to use so far."""
-        scores = [epoch.validation_accuracy for epoch in self.history]
-        return scores[-1] is None or scores[-1] > max((s for s in scores[:-1] if s is not None), default=-1.0)
+        """Whether the epoch just ended is the best so far: by validation accuracy, or else by its own loss."""
+        watched = [epoch.validation_accuracy for epoch in self.history]
+        scores = [-e.loss if v is None else v for e, v in zip(self.history, watched, strict=True)]
+        return scores[-1] > max(scores[:-1], default=-math.inf)
 
     def demand_finite(self, sums: Tensor) -> None:
         """Raise Diverged unless every sum is a finite number."""
