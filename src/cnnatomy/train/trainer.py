@@ -120,7 +120,7 @@ class Trainer:
 
     @property
     def best(self) -> bool:
-        """Whether the epoch just ended is the best so far: by validation accuracy, or else by its own loss."""
+        """Whether the epoch just ended is the best so far: by validation accuracy, or else by its loss."""
         watched = [epoch.validation_accuracy for epoch in self.history]
         scores = [-e.loss if v is None else v for e, v in zip(self.history, watched, strict=True)]
         return scores[-1] > max(scores[:-1], default=-math.inf)
