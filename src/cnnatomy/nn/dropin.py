@@ -7,7 +7,7 @@ devices, integers, tracing with proxies), goes to torch's implementation, which 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -68,25 +68,56 @@ def _grid(x: Any, module: Any, rank: int) -> Adaptive | None:
     return Adaptive(bins) if fits and _takes(x, rank) else None
 
 
-def _pool(x: Tensor, region: Region, reducer: Reducer, module: Any, rank: int) -> Any:
-    indices = bool(getattr(module, "return_indices", False))
-    return pool(x, region, reducer, return_indices=indices, rank=rank)
+class _DropIn(nn.Module):
+    """Comes before torch's own class among the bases, so that `super().forward` is torch's."""
 
+    rank: ClassVar[int]
 
-def _mean(module: Any) -> Mean:
-    return Mean(bool(module.count_include_pad), getattr(module, "divisor_override", None))
+    def where(self, x: Tensor) -> Region | None:
+        """The region of this module's arguments, or None if x is torch's affair."""
+        return _sliding(x, self, self.rank)
 
-
-class MaxPool1d(nn.MaxPool1d):
-    """`torch.nn.MaxPool1d`, the same but for speed."""
+    def what(self) -> Reducer:
+        """The reducer of this module's arguments."""
+        return Max()
 
     def forward(self, x: Tensor) -> Any:
-        """(N, C, L) or (C, L) -> the same with the output's length."""
-        region = _sliding(x, self, 1)
-        return super().forward(x) if region is None else _pool(x, region, Max(), self, 1)
+        """(N, C, *spatial) or (C, *spatial) -> the same with the output's sizes."""
+        region = self.where(x)
+        if region is None:
+            return super().forward(x)
+        indices = bool(getattr(self, "return_indices", False))
+        return pool(x, region, self.what(), return_indices=indices, rank=self.rank)
 
 
-class MaxPool2d(nn.MaxPool2d):
+class _Mean(_DropIn):
+    count_include_pad: bool
+    divisor_override: int | None = None
+
+    def where(self, x: Tensor) -> Region | None:
+        return None if self.divisor_override == 0 else super().where(x)
+
+    def what(self) -> Reducer:
+        return Mean(bool(self.count_include_pad), self.divisor_override)
+
+
+class _GridMax(_DropIn):
+    def where(self, x: Tensor) -> Region | None:
+        return _grid(x, self, self.rank)
+
+
+class _GridMean(_GridMax):
+    def what(self) -> Reducer:
+        return Mean()
+
+
+class MaxPool1d(_DropIn, nn.MaxPool1d):
+    """`torch.nn.MaxPool1d`, the same but for speed."""
+
+    rank = 1
+
+
+class MaxPool2d(_DropIn, nn.MaxPool2d):
     """`torch.nn.MaxPool2d`, the same but for speed; its backward pass keeps one byte for each output.
 
     Example:
@@ -95,32 +126,22 @@ class MaxPool2d(nn.MaxPool2d):
         True
     """
 
-    def forward(self, x: Tensor) -> Any:
-        """(N, C, H, W) or (C, H, W) -> the same with the output's size."""
-        region = _sliding(x, self, 2)
-        return super().forward(x) if region is None else _pool(x, region, Max(), self, 2)
+    rank = 2
 
 
-class MaxPool3d(nn.MaxPool3d):
+class MaxPool3d(_DropIn, nn.MaxPool3d):
     """`torch.nn.MaxPool3d`, the same but for speed."""
 
-    def forward(self, x: Tensor) -> Any:
-        """(N, C, D, H, W) or (C, D, H, W) -> the same with the output's size."""
-        region = _sliding(x, self, 3)
-        return super().forward(x) if region is None else _pool(x, region, Max(), self, 3)
+    rank = 3
 
 
-class AvgPool1d(nn.AvgPool1d):
+class AvgPool1d(_Mean, nn.AvgPool1d):
     """`torch.nn.AvgPool1d`, the same but for speed."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, L) or (C, L) -> the same with the output's length."""
-        region = _sliding(x, self, 1)
-        y: Tensor = super().forward(x) if region is None else _pool(x, region, _mean(self), self, 1)
-        return y
+    rank = 1
 
 
-class AvgPool2d(nn.AvgPool2d):
+class AvgPool2d(_Mean, nn.AvgPool2d):
     """`torch.nn.AvgPool2d`, the same but for speed.
 
     Example:
@@ -129,75 +150,46 @@ class AvgPool2d(nn.AvgPool2d):
         True
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) or (C, H, W) -> the same with the output's size."""
-        region = None if self.divisor_override == 0 else _sliding(x, self, 2)
-        y: Tensor = super().forward(x) if region is None else _pool(x, region, _mean(self), self, 2)
-        return y
+    rank = 2
 
 
-class AvgPool3d(nn.AvgPool3d):
+class AvgPool3d(_Mean, nn.AvgPool3d):
     """`torch.nn.AvgPool3d`, the same but for speed."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, D, H, W) or (C, D, H, W) -> the same with the output's size."""
-        region = None if self.divisor_override == 0 else _sliding(x, self, 3)
-        y: Tensor = super().forward(x) if region is None else _pool(x, region, _mean(self), self, 3)
-        return y
+    rank = 3
 
 
-class AdaptiveMaxPool1d(nn.AdaptiveMaxPool1d):
+class AdaptiveMaxPool1d(_GridMax, nn.AdaptiveMaxPool1d):
     """`torch.nn.AdaptiveMaxPool1d`, the same but for speed."""
 
-    def forward(self, x: Tensor) -> Any:
-        """(N, C, L) or (C, L) -> the same with `output_size` bins."""
-        region = _grid(x, self, 1)
-        return super().forward(x) if region is None else _pool(x, region, Max(), self, 1)
+    rank = 1
 
 
-class AdaptiveMaxPool2d(nn.AdaptiveMaxPool2d):
+class AdaptiveMaxPool2d(_GridMax, nn.AdaptiveMaxPool2d):
     """`torch.nn.AdaptiveMaxPool2d`, the same but for speed."""
 
-    def forward(self, x: Tensor) -> Any:
-        """(N, C, H, W) or (C, H, W) -> the same with `output_size` bins."""
-        region = _grid(x, self, 2)
-        return super().forward(x) if region is None else _pool(x, region, Max(), self, 2)
+    rank = 2
 
 
-class AdaptiveMaxPool3d(nn.AdaptiveMaxPool3d):
+class AdaptiveMaxPool3d(_GridMax, nn.AdaptiveMaxPool3d):
     """`torch.nn.AdaptiveMaxPool3d`, the same but for speed."""
 
-    def forward(self, x: Tensor) -> Any:
-        """(N, C, D, H, W) or (C, D, H, W) -> the same with `output_size` bins."""
-        region = _grid(x, self, 3)
-        return super().forward(x) if region is None else _pool(x, region, Max(), self, 3)
+    rank = 3
 
 
-class AdaptiveAvgPool1d(nn.AdaptiveAvgPool1d):
+class AdaptiveAvgPool1d(_GridMean, nn.AdaptiveAvgPool1d):
     """`torch.nn.AdaptiveAvgPool1d`, the same but for speed."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, L) or (C, L) -> the same with `output_size` bins."""
-        region = _grid(x, self, 1)
-        y: Tensor = super().forward(x) if region is None else _pool(x, region, Mean(), self, 1)
-        return y
+    rank = 1
 
 
-class AdaptiveAvgPool2d(nn.AdaptiveAvgPool2d):
+class AdaptiveAvgPool2d(_GridMean, nn.AdaptiveAvgPool2d):
     """`torch.nn.AdaptiveAvgPool2d`, the same but for speed."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) or (C, H, W) -> the same with `output_size` bins."""
-        region = _grid(x, self, 2)
-        y: Tensor = super().forward(x) if region is None else _pool(x, region, Mean(), self, 2)
-        return y
+    rank = 2
 
 
-class AdaptiveAvgPool3d(nn.AdaptiveAvgPool3d):
+class AdaptiveAvgPool3d(_GridMean, nn.AdaptiveAvgPool3d):
     """`torch.nn.AdaptiveAvgPool3d`, the same but for speed."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, D, H, W) or (C, D, H, W) -> the same with `output_size` bins."""
-        region = _grid(x, self, 3)
-        y: Tensor = super().forward(x) if region is None else _pool(x, region, Mean(), self, 3)
-        return y
+    rank = 3
