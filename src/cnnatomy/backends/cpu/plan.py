@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -31,7 +31,7 @@ class Key:
     taps: str | None  # how winners' tap numbers are stored, if they are
 
 
-@dataclass
+@dataclass(frozen=True)
 class Plan:
     """A kernel with its sizes for one key."""
 
@@ -40,14 +40,9 @@ class Plan:
     out: tuple[int, ...]
     units: int
     scratch: int
-    elements: int
-    sizes: Any = None
-    kept: list[Any] = field(default_factory=list)
-
-
-def output_size(axes: Sequence[Axis]) -> tuple[int, ...]:
-    """The spatial sizes of the output."""
-    return tuple(axis.table.outputs for axis in axes)
+    elements: int  # of one plane's input
+    sizes: Any
+    kept: list[Any]  # the arrays that sizes point to
 
 
 @lru_cache(maxsize=1024)
@@ -81,14 +76,13 @@ def _strided(width: Axis, lanes: int) -> forward.Strided | None:
 class _Layout:
     """Collects the numbers of a plan and keeps the arrays they point to."""
 
-    def __init__(self, key: Key, axes: tuple[Axis, ...]) -> None:
+    def __init__(self, key: Key) -> None:
         self.key, self.kept = key, list[Any]()
-        self.d, self.h, self.w = _three(axes)
-        factors = key.reducer.divisors(axes)
-        ones = ((1.0,),) * (3 - len(axes))
-        real = np.float64 if key.dtype == "float64" else np.float32
-        padding = [1.0] * (16 * 8)  # vectors may read past the last divisor
-        divisors = [self.array([*row, *padding], real) for row in (*ones, *factors)]
+        self.axes = key.region.axes(key.size)
+        self.d, self.h, self.w = _three(self.axes)
+        self.across = _strided(self.w, key.lanes)
+        self.widths = _widths(key.dtype)
+        self.item = 8 if key.dtype == "float64" else 4
         self.sizes: dict[str, int] = {
             "lanes": key.lanes,
             "width": self.w.table.size,
@@ -99,107 +93,85 @@ class _Layout:
             "out_height": self.h.table.outputs,
             "kernel_height": self.h.taps,
             "kernel_width": self.w.taps,
-            "d_divisor": divisors[0],
-            "h_divisor": divisors[1],
-            "w_divisor": divisors[2],
         }
+        real = np.float64 if key.dtype == "float64" else np.float32
+        ones = ((1.0,),) * (3 - len(self.axes))
+        for letter, factors in zip("dhw", (*ones, *key.reducer.divisors(self.axes)), strict=True):
+            self.sizes[f"{letter}_divisor"] = self.array(factors, real)
 
     def array(self, numbers: Sequence[float], dtype: Any = np.int64) -> int:
+        """The address of numbers in memory that the plan keeps."""
         held = np.array(numbers, dtype=dtype)
         self.kept.append(held)
         return int(held.ctypes.data)
 
-    def pack(self, slots: Sequence[str]) -> Any:
-        return np.array([self.sizes[slot] for slot in slots], dtype=np.int64)
-
-    @property
-    def item(self) -> int:
-        return 8 if self.key.dtype == "float64" else 4
+    def plan(
+        self,
+        spec: forward.Forward | backward.Backward,
+        slots: Sequence[str],
+        path: str,
+        units: int,
+        scratch: int,
+    ) -> Plan:
+        """A plan of everything collected."""
+        sizes = np.array([self.sizes[slot] for slot in slots], dtype=np.int64)
+        out = tuple(axis.table.outputs for axis in self.axes)
+        elements = math.prod(self.key.size) * self.key.lanes
+        return Plan(_kernel(spec), path, out, units, scratch, elements, sizes, self.kept)
 
 
 @lru_cache(maxsize=512)
 def forward_plan(key: Key) -> Plan:
     """How to run the forward pass."""
-    axes = key.region.axes(key.size)
-    layout = _Layout(key, axes)
-    width, sizes = layout.w, layout.sizes
-    across = _strided(width, key.lanes)
+    layout = _Layout(key)
+    width, across, sizes = layout.w, layout.across, layout.sizes
     for letter, axis in (("d", layout.d), ("h", layout.h), ("w", width)):
         table = axis.table
-        sizes |= {
-            f"{letter}_start": layout.array(table.start),
-            f"{letter}_count": layout.array(table.count),
-            f"{letter}_skip": layout.array(table.skip),
-            f"{letter}_step": table.step,
-        }
-    columns, pad = width.table.size * key.lanes, 0
+        columns = {"start": table.start, "count": table.count, "skip": table.skip}
+        sizes |= {f"{letter}_{what}": layout.array(numbers) for what, numbers in columns.items()}
+        sizes[f"{letter}_step"] = table.step
+    row, pad = width.table.size * key.lanes, 0
     if across and width.window:
-        window = width.window
-        pad = window.padding[0]
-        last = (width.table.outputs - 1) * window.stride + window.extent
-        columns = max(pad + columns, last) + window.stride * _widths(key.dtype)[0]
-    sizes |= {"pad": pad, "scratch_row": _aligned(columns * layout.item)}
-    widths = _widths(key.dtype)
-    spec = forward.Forward(key.reducer, key.dtype, key.taps, across, len(axes), layout.h.taps, widths)
-    fields = len(key.reducer.fields(key.taps is not None))
+        pad = width.window.padding[0]
+        last = (width.table.outputs - 1) * across.stride + width.window.extent
+        row = max(pad + row, last) + across.stride * layout.widths[0]  # vectors read a little further
+    sizes |= {"pad": pad, "scratch_row": _aligned(row * layout.item)}
+    spec = forward.Forward(
+        key.reducer, key.dtype, key.taps, across, len(layout.axes), layout.h.taps, layout.widths
+    )
     path = ("fused" if across.fused else "strided") if across else "tabled"
     units = layout.d.table.outputs * layout.h.table.outputs
-    elements = math.prod(key.size) * key.lanes
-    scratch = sizes["scratch_row"] * fields
-    return Plan(
-        _kernel(spec),
-        path,
-        output_size(axes),
-        units,
-        scratch,
-        elements,
-        layout.pack(forward.SLOTS),
-        layout.kept,
-    )
+    scratch = sizes["scratch_row"] * len(key.reducer.fields(key.taps is not None))
+    return layout.plan(spec, forward.SLOTS, path, units, scratch)
 
 
 @lru_cache(maxsize=512)
 def backward_plan(key: Key) -> Plan:
     """How to run the backward pass."""
-    axes = key.region.axes(key.size)
-    layout = _Layout(key, axes)
-    width, sizes = layout.w, layout.sizes
-    across = _strided(width, key.lanes)
-    most = 0
+    layout = _Layout(key)
+    width, across, sizes = layout.w, layout.across, layout.sizes
     for letter, axis in (("d", layout.d), ("h", layout.h), ("w", width)):
-        first, out, tap, readers = _readers(axis.table)
-        most = max(most, readers) if letter == "h" else most
-        arrays = {"first": first, "out": out, "tap": tap}
-        sizes |= {f"{letter}_{what}": layout.array(numbers) for what, numbers in arrays.items()}
+        first, out, tap = _readers(axis.table)
+        columns = {"first": first, "out": out, "tap": tap}
+        sizes |= {f"{letter}_{what}": layout.array(numbers) for what, numbers in columns.items()}
     pad = 0
     sizes |= {"inner_lo": 0, "inner_hi": 0}
     if across and width.window:
-        window, n, outputs = width.window, width.table.size, width.table.outputs
-        pad = window.padding[0]
-        reach = (window.extent - 1) // window.stride  # how many blocks back a window may have begun
-        sizes["inner_lo"] = max(reach, -(-pad // window.stride))
-        sizes["inner_hi"] = min(outputs, (n + pad) // window.stride)
+        pad = width.window.padding[0]
+        reach = (width.window.extent - 1) // across.stride  # how many blocks back a window may have begun
+        sizes["inner_lo"] = max(reach, -(-pad // across.stride))
+        sizes["inner_hi"] = min(width.table.outputs, (width.table.size + pad) // across.stride)
+    most = max(layout.h.table.cover().count)
     spec = backward.Backward(
-        key.reducer, key.dtype, key.taps, across, pad, len(axes), most, _widths(key.dtype)
+        key.reducer, key.dtype, key.taps, across, pad, len(layout.axes), most, layout.widths
     )
-    scratch = _aligned(width.table.outputs * key.lanes * layout.item + 1024)
-    elements = math.prod(key.size) * key.lanes
-    path = "strided" if across else "tabled"
     units = layout.d.table.size * layout.h.table.size
-    return Plan(
-        _kernel(spec),
-        path,
-        output_size(axes),
-        units,
-        scratch,
-        elements,
-        layout.pack(backward.SLOTS),
-        layout.kept,
-    )
+    scratch = _aligned(width.table.outputs * key.lanes * layout.item)
+    return layout.plan(spec, backward.SLOTS, "strided" if across else "tabled", units, scratch)
 
 
-def _readers(table: AxisTable) -> tuple[list[int], list[int], list[int], int]:
-    """Where each input's readers begin in a list of (output, tap), the list, and the most of any input."""
+def _readers(table: AxisTable) -> tuple[list[int], list[int], list[int]]:
+    """Where each input's readers begin in a list of (output, tap), and that list."""
     cover = table.cover()
     first, out, tap = [0], list[int](), list[int]()
     for i in range(table.size):
@@ -207,7 +179,7 @@ def _readers(table: AxisTable) -> tuple[list[int], list[int], list[int], int]:
             out.append(o)
             tap.append((i - table.origin(o)) // table.step)
         first.append(len(out))
-    return first, [*out, 0], [*tap, 0], max(cover.count)
+    return first, [*out, 0], [*tap, 0]
 
 
 def _aligned(size: int) -> int:
