@@ -30,7 +30,7 @@ def farthest() -> Any:
     sys.modules["chapter"] = module
     exec(compile(code, "CONTRIBUTING.md", "exec"), module.__dict__)
     yield module.Farthest()
-    del sys.modules["chapter"], Reducer.kinds["Farthest"]
+    del sys.modules["chapter"], Reducer.kinds["Farthest"], Reducer.registry["farthest"]
 
 
 @pytest.mark.parametrize("region", [Sliding(2), Sliding(3, 2, 1), Adaptive(3), Whole()], ids=str)
@@ -49,7 +49,7 @@ def test_the_chapter_is_true(farthest: Reducer, region: Region, lanes: bool) -> 
     grad = random(tuple(y.shape), seed=3)
     truth.backward(grad.double())  # type: ignore[no-untyped-call]
     assert leaf.grad is not None
-    close(launch.backward(grad, saved, region, farthest, (9, 40)), leaf.grad, sums=4)
+    close(launch.backward(grad, saved, region, farthest, (9, 40), lanes), leaf.grad, sums=4)
 
 
 def test_it_differentiates_twice(farthest: Reducer) -> None:

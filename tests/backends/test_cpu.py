@@ -12,9 +12,11 @@ from support import LAST, close, last, random
 from torch import Tensor
 
 from cnnatomy import backends
-from cnnatomy.backends import reference
+from cnnatomy.backends import layout, reference
 from cnnatomy.backends.cpu import launch
 from cnnatomy.backends.cpu.plan import Key, backward_plan, forward_plan
+from cnnatomy.backends.layout import is_last
+from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import REGISTRY, Mean, Reducer, reducer
 from cnnatomy.regions import Adaptive, Region, Sliding, Whole
 
@@ -25,13 +27,13 @@ REDUCERS: list[Reducer] = [*map(reducer, sorted(REGISTRY)), Mean(count_include_p
 @pytest.fixture(autouse=True)
 def _poison(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fill fresh memory with NaN, or with taps that no window has, so that an unwritten output shows."""
-    real = launch.like
+    real = layout.empty
 
-    def poisoned(x: Tensor, size: tuple[int, ...], lanes: int, dtype: torch.dtype) -> Tensor:
-        fresh = real(x, size, lanes, dtype)
+    def poisoned(model: Tensor, size: tuple[int, ...], dtype: torch.dtype, last: bool) -> Tensor:
+        fresh = real(model, size, dtype, last)
         return fresh.fill_(math.nan if dtype.is_floating_point else 251)
 
-    monkeypatch.setattr(launch, "like", poisoned)
+    monkeypatch.setattr(launch, "empty", poisoned)
 
 
 def check(x: Tensor, region: Region, what: Reducer) -> None:
@@ -43,7 +45,7 @@ def check(x: Tensor, region: Region, what: Reducer) -> None:
     y, saved = launch.forward(x, region, what, taps)
     close(y, truth)
     close(launch.forward(x, region, what, None)[0], truth)
-    if launch.layout(x)[1] > 1:
+    if is_last(x):
         assert y.is_contiguous(memory_format=LAST[x.dim()])
     else:
         assert y.is_contiguous()
@@ -51,7 +53,7 @@ def check(x: Tensor, region: Region, what: Reducer) -> None:
         none = 255 if taps is torch.uint8 else 2**30
         assert torch.equal(saved.long(), torch.where(winner < 0, none, winner))
     grad = random(tuple(y.shape), x.dtype, seed=7)
-    dx = launch.backward(grad, saved, region, what, tuple(x.shape[2:]))
+    dx = launch.backward(grad, saved, region, what, tuple(x.shape[2:]), is_last(x))
     truth.backward(grad.double())  # type: ignore[no-untyped-call]
     assert truth_x.grad is not None
     close(dx, truth_x.grad, sums=4)
@@ -77,6 +79,7 @@ EACH_RANK = [
     Sliding(4, 1, "same"),
     Sliding(2, 3, 4),
     Sliding(5, 1, "keep"),
+    Sliding(2, 2, ((2, 3),)),
     Adaptive(5),
     Whole(),
 ]
@@ -86,6 +89,8 @@ EACH_RANK = [
 @pytest.mark.parametrize("region", EACH_RANK, ids=str)
 @pytest.mark.parametrize("name", ["max", "mean"])
 def test_every_rank(rank: int, region: Region, name: str) -> None:
+    if region == Sliding(2, 2, ((2, 3),)):  # on the first axis only
+        region = Sliding(2, 2, ((2, 3), *((0, 0),) * (rank - 1)))
     check(random(SHAPES[rank], seed=rank), region, reducer(name))
 
 
@@ -156,6 +161,7 @@ def test_a_wrong_kernel_would_be_caught() -> None:
         (Sliding(3, 2, 1), 1, "strided", "strided"),
         (Sliding(2, 2, 0, 1, True), 1, "strided", "strided"),
         (Sliding(17, 1), 1, "tabled", "tabled"),
+        (Sliding(2, padding=((2, 0), (0, 0))), 1, "strided", "strided"),
         (Sliding(2), 8, "tabled", "tabled"),
         (Adaptive(5), 1, "tabled", "tabled"),
         (Whole(), 1, "tabled", "tabled"),
@@ -188,3 +194,29 @@ def test_empty_batch_and_no_channels() -> None:
     for shape in ((0, 3, 8, 8), (2, 0, 8, 8)):
         y, _ = launch.forward(random(shape), Sliding(2), reducer("mean"), None)
         assert y.shape == (*shape[:2], 4, 4)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1_000_003), (1, 1, 3, 70_001)])
+def test_long_sums_stay_exact(shape: tuple[int, ...]) -> None:
+    x = random(shape).abs()
+    y, _ = launch.forward(x, Whole(), reducer("mean"), None)
+    torch.testing.assert_close(y.double(), x.double().mean(tuple(range(2, x.dim())), True), rtol=3e-7, atol=0)
+
+
+def test_a_new_long_input_makes_no_long_table() -> None:
+    region = Sliding((4,), (2,), (1,))
+    x = random((1, 1, 300_000)).requires_grad_()
+    y, saved = launch.forward(x, region, reducer("max"), torch.uint8)
+    launch.backward(y, saved, region, reducer("max"), (300_000,), False)
+    key = Key(region, reducer("max"), "float32", (300_000,), 1, "uint8")
+    for plan in (forward_plan(key), backward_plan(key)):
+        assert sum(array.nbytes for array in plan.kept) < 1000
+
+
+def test_what_is_not_of_this_pooling_is_refused() -> None:
+    x = random((1, 2, 8, 8))
+    y, saved = launch.forward(x, Sliding(2), reducer("max"), torch.uint8)
+    assert saved is not None
+    for grad, taps in ((y[..., 1:], saved), (y, saved[:, :1]), (y, saved.int())):
+        with pytest.raises(ArgumentError, match="not of this pooling"):
+            backends.backward(grad, taps, Sliding(2), reducer("max"), (8, 8), False)

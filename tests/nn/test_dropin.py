@@ -111,6 +111,12 @@ WRONG: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("AdaptiveMaxPool", {"output_size": 2.5}, (1, 1, 8, 8)),
     ("AdaptiveMaxPool", {"output_size": 2}, (1, 1, 0, 8)),
     ("AdaptiveMaxPool", {"output_size": 2}, (8, 8)),
+    ("AdaptiveAvgPool", {"output_size": (2, True)}, (1, 1, 8, 8)),
+    ("AdaptiveAvgPool", {"output_size": True}, (1, 1, 8, 8)),
+    ("AdaptiveMaxPool", {"output_size": None}, (1, 1, 8, 8)),
+    ("MaxPool", {"kernel_size": 2, "ceil_mode": None}, (1, 1, 8, 8)),
+    ("AvgPool", {"kernel_size": 2, "count_include_pad": 0}, (1, 1, 8, 8)),
+    ("AvgPool", {"kernel_size": 2, "divisor_override": 2.5}, (1, 1, 8, 8)),
 ]
 
 
@@ -176,6 +182,18 @@ def test_a_network_moves_over_by_its_import() -> None:
     torch.testing.assert_close(traced(x), theirs(x))
     compiled: Any = torch.compile(ours, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(x), theirs(x))
+
+
+def test_recording_and_autocast_are_torchs_affair() -> None:
+    x = random((1, 1, 4, 4))
+    with pytest.warns(DeprecationWarning, match=r"torch\.jit\.trace"):
+        traced = torch.jit.trace(nn.MaxPool2d(2), x)  # type: ignore[no-untyped-call]
+    assert torch.equal(traced(2 * x), torch.nn.MaxPool2d(2)(2 * x))
+    deep = random((1, 2, 4, 4, 4), torch.bfloat16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for name in ("MaxPool3d", "AvgPool3d"):
+            ours, theirs = (getattr(home, name)(2)(deep) for home in (nn, torch.nn))
+            assert ours.dtype == theirs.dtype
 
 
 def test_every_name_of_torch_nn_is_there() -> None:

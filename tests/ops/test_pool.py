@@ -16,6 +16,7 @@ import pytest
 import torch
 from support import last, random
 from torch import Tensor
+from torch._subclasses import FakeTensorMode
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -83,15 +84,17 @@ def test_function_transforms(what: Reducer, region: Region) -> None:
 @every_region
 def test_library_operators(what: Reducer, region: Region) -> None:
     x = distinct(2, 3, 6, 5).requires_grad_()
-    torch.library.opcheck(torch.ops.cnnatomy.pool, (x, region.text, what.text, True))
-    y, saved = torch.ops.cnnatomy.pool(x.detach(), region.text, what.text, True)
+    torch.library.opcheck(torch.ops.cnnatomy.pool, (x, region.text, what.text))
+    y, saved = torch.ops.cnnatomy.pool(x.detach(), region.text, what.text)
     grad = random(tuple(y.shape), torch.float64).requires_grad_()
-    torch.library.opcheck(torch.ops.cnnatomy.pool_backward, (grad, saved, region.text, what.text, [6, 5]))
+    torch.library.opcheck(
+        torch.ops.cnnatomy.pool_backward, (grad, saved, region.text, what.text, [6, 5], False)
+    )
     if what.selects:
         torch.library.opcheck(torch.ops.cnnatomy.pool_indices, (saved, region.text, [6, 5]))
 
     def through_library(t: Tensor) -> Tensor:
-        out: Tensor = torch.ops.cnnatomy.pool(t, region.text, what.text, True)[0]
+        out: Tensor = torch.ops.cnnatomy.pool(t, region.text, what.text)[0]
         return torch.where(out.isfinite(), out, 0)
 
     assert torch.autograd.gradgradcheck(through_library, x)
@@ -179,6 +182,94 @@ def test_backward_saves_one_byte_per_output_and_not_the_input() -> None:
     assert [t.numel() * t.element_size() for t in saved] == [y.numel()]
 
 
+@every_reducer
+def test_a_graph_captured_without_gradients_runs_with_them(what: Reducer) -> None:
+    class Net(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = cnnatomy.pool(x, Sliding(3, 2, 1), what)
+            return y
+
+    plain = random((1, 2, 7, 7))
+    captured = torch.export.export(Net(), (plain,)).module()
+    x, again = (random((1, 2, 7, 7), seed=4).requires_grad_() for _ in range(2))
+    captured(x).square().sum().backward()
+    torch.autograd.backward(Net()(again).square().sum())
+    torch.testing.assert_close(x.grad, again.grad)
+
+
+@every_reducer
+def test_forward_mode_on_watched_tensors(what: Reducer) -> None:
+    class Marked(Tensor):
+        pass
+
+    x, tangent = random((1, 2, 6, 6)), random((1, 2, 6, 6), seed=2)
+
+    def run(t: Tensor) -> Tensor:
+        y: Tensor = cnnatomy.pool(t, Sliding(3, 2, 1), what)
+        return y
+
+    wanted = torch.func.jvp(run, (x,), (tangent,))[1]
+    with FlopCounterMode(display=False):
+        watched = torch.func.jvp(run, (x,), (tangent,))[1]
+        gradient = torch.func.grad(lambda t: run(t).square().sum())(x)
+    torch.testing.assert_close(watched, wanted)
+    torch.testing.assert_close(gradient, torch.func.grad(lambda t: run(t).square().sum())(x))
+    marked = torch.func.jvp(run, (x.as_subclass(Marked),), (tangent,))[1]
+    torch.testing.assert_close(marked.as_subclass(Tensor), wanted)
+
+
+CUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "crop": lambda x: x[:, :, 1:, 1:],
+    "channels": lambda x: x[:, :3],
+    "one channel": lambda x: x[:, :1],
+    "one cell": lambda x: x[:, :, :1, :1],
+    "step": lambda x: x[:, :, ::2],
+    "expand": lambda x: x[:1].expand(3, -1, -1, -1),
+    "transpose": lambda x: x.transpose(2, 3),
+}
+
+
+@pytest.mark.parametrize("cut", list(CUTS))
+@pytest.mark.parametrize("make", [lambda x: x, last], ids=["contiguous", "channels_last"])
+def test_shape_and_strides_are_foretold(cut: str, make: Callable[[Tensor], Tensor]) -> None:
+    x = CUTS[cut](make(random((2, 6, 9, 9))))
+    for what in ("max", "mean"):
+        for region in (Adaptive(1), Adaptive(2)):
+            with FakeTensorMode() as mode:
+                fake = cnnatomy.pool(mode.from_tensor(x), region, what)
+            y = cnnatomy.pool(x, region, what)
+            assert (y.shape, y.stride()) == (fake.shape, fake.stride())
+
+
+def test_gradients_keep_the_memory_format_of_the_input() -> None:
+    for what in ("max", "mean"):
+        for region in (Sliding(2), Whole()):
+            x = last(random((2, 8, 7, 7))).requires_grad_()
+            for run in (cnnatomy.pool, torch.compile(cnnatomy.pool, backend="aot_eager")):
+                (grad,) = torch.autograd.grad(run(x, region, what).flatten(1).pow(2).sum(), x)
+                assert grad.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_inductor_takes_a_cropped_channels_last_input() -> None:
+    def run(t: Tensor) -> Tensor:
+        y: Tensor = cnnatomy.pool(t[:, :, 1:, 1:], Adaptive(2), "max")
+        return y + 1
+
+    x = last(random((2, 3, 9, 9)))
+    torch.testing.assert_close(torch.compile(run, fullgraph=True)(x), run(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.complex64, torch.float8_e5m2], ids=str)
+def test_other_dtypes_are_refused(dtype: torch.dtype) -> None:
+    with pytest.raises(ArgumentError, match="no pooling of this dtype"):
+        cnnatomy.pool(torch.ones(1, 1, 4, 4).to(dtype), Sliding(2))
+
+
+def test_large_integers_are_averaged_exactly() -> None:
+    x = torch.full((1, 1, 4), 2**40 + 1)
+    assert cnnatomy.pool(x, Sliding(2), "mean").tolist() == [[[2**40 + 1] * 2]]
+
+
 def test_watched_tensors_go_through_the_library() -> None:
     x = random((1, 1, 4, 4))
     with FlopCounterMode(display=False):
@@ -206,6 +297,9 @@ def test_symbolic_trace_keeps_the_call() -> None:
     ("call", "match"),
     [
         (lambda: cnnatomy.pool(random((4,)), Sliding(2)), "spatial axes"),
+        (lambda: cnnatomy.pool(cast(Any, [1.0]), Sliding(2)), "a torch.Tensor, got list"),
+        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), cast(Any, 2)), r"try Sliding\(2\)"),
+        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), cast(Any, "max"), cast(Any, Sliding(2))), "no region"),
         (lambda: cnnatomy.pool(random((1, 1, 2, 2, 2, 2)), Sliding(2)), "spatial axes"),
         (lambda: cnnatomy.pool(random((4, 4)), Sliding(2), rank=2), "axes, got shape"),
         (lambda: cnnatomy.pool(random((1, 1, 4, 4)), Sliding(2), "mean", return_indices=True), "selects"),
@@ -275,6 +369,37 @@ def test_second_process_compiles_nothing(tmp_path: Path) -> None:
     for stored in tmp_path.rglob("*.o"):  # a damaged file is compiled anew, not run
         stored.write_bytes(stored.read_bytes()[:-7])
     assert run(script, CNNATOMY_CACHE=str(tmp_path)) == "2"
+
+
+def test_interrupted_threads_are_outlasted() -> None:
+    script = """
+        import signal, time, torch, cnnatomy
+        from cnnatomy.backends.cpu import threads
+        threads._openmp = lambda: None  # the pool of Python threads
+        torch.set_num_threads(2)
+        x = torch.randn(32, 64, 112, 112)
+        wanted = cnnatomy.pool(x, cnnatomy.Sliding(3, 1, 1))
+        caught = 0
+        for i in range(20):
+            signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.001 * i)
+            signal.signal(signal.SIGALRM, signal.default_int_handler)
+            try:
+                for _ in range(20):
+                    cnnatomy.pool(x, cnnatomy.Sliding(3, 1, 1))
+            except KeyboardInterrupt:
+                caught += 1
+            assert torch.equal(cnnatomy.pool(x, cnnatomy.Sliding(3, 1, 1)), wanted)
+        print(caught)
+    """
+    assert int(run(script)) == 20
+
+
+def test_no_home_to_keep_kernels_in() -> None:
+    script = """
+        import torch, cnnatomy
+        print(cnnatomy.pool(torch.ones(1, 1, 2, 2), cnnatomy.Sliding(2)).item())
+    """
+    assert run(script, CNNATOMY_CACHE="~nobody-of-this-name/kernels") == "1.0"
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:

@@ -91,3 +91,18 @@ def test_declared_linearity_is_true(name: str) -> None:
     both, _ = reference.forward(a + 2 * b, Sliding(3), what)
     apart = reference.forward(a, Sliding(3), what)[0] + 2 * reference.forward(b, Sliding(3), what)[0]
     assert torch.allclose(both, apart) == what.linear
+
+
+def test_names_are_taken_once() -> None:
+    body = {"name": "max", "__module__": "elsewhere"}
+    with pytest.raises(TypeError, match="already"):
+        type("Largest", (Reducer,), dict(body))
+    with pytest.raises(TypeError, match="already"):
+        type("Max", (Reducer,), body | {"name": "largest"})
+    assert REGISTRY["max"] is Max
+
+
+@pytest.mark.parametrize("divisor", [True, "2", math.inf, math.nan])
+def test_a_divisor_is_a_finite_number(divisor: object) -> None:
+    with pytest.raises(ArgumentError, match="divisor"):
+        Mean(divisor=divisor)  # type: ignore[arg-type]

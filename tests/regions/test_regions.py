@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +68,20 @@ def test_adaptive_reads_torch_bins(n: int, out: int) -> None:
 def test_adaptive_none_keeps_an_axis_and_whole_reads_all() -> None:
     assert Adaptive((None, 2)).output_size((5, 9)) == (5, 2)
     assert [list(axis.table.taps(0)) for axis in Whole().axes((2, 3))] == [[0, 1], [0, 1, 2]]
+
+
+WRONG: list[dict[str, Any]] = [
+    {"kernel": 0},
+    {"kernel": None},
+    {"kernel": 2, "stride": (1, 0)},
+    {"kernel": 2, "padding": "sume"},
+]
+
+
+@pytest.mark.parametrize("options", WRONG, ids=str)
+def test_sliding_refuses_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError):
+        Sliding(**options)
 
 
 @pytest.mark.parametrize("size", [0, -1, True, (2, 0), 1.5])

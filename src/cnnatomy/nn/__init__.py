@@ -5,6 +5,7 @@
 'cnnatomy.nn.dropin'
 """
 
+import torch
 from torch.nn import *  # noqa: F403
 from torch.nn import functional, init, parameter, utils
 
@@ -67,3 +68,4 @@ __all__ = [
     "parameter",
     "utils",
 ]
+__all__ += [name for name in dir(torch.nn) if not name.startswith("_") and name not in __all__]

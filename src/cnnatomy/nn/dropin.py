@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from cnnatomy.backends import FLOATING
 from cnnatomy.geometry.padding import extent
 from cnnatomy.ops import pool
 from cnnatomy.reducers import Max, Mean, Reducer
@@ -23,16 +24,22 @@ def _expand(value: Any, rank: int) -> tuple[int, ...] | None:
     entries = tuple(value) if isinstance(value, tuple | list) else (value,)
     if len(entries) == 1:
         entries *= rank
-    plain = len(entries) == rank and all(isinstance(n, int) and not isinstance(n, bool) for n in entries)
-    return entries if plain else None
+    return entries if len(entries) == rank and all(type(n) is int for n in entries) else None
+
+
+def _tracing() -> bool:
+    """True while `torch.jit.trace`, or the exporter built on it, records torch's own operators."""
+    return not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None
 
 
 def _takes(x: Any, rank: int) -> bool:
     """True if the kernels have a path for x."""
     return (
         isinstance(x, Tensor)
+        and not _tracing()
         and x.device.type in ("cpu", "meta")
-        and x.is_floating_point()
+        and x.dtype in FLOATING
+        and not (rank == 3 and torch.is_autocast_enabled("cpu"))  # where torch computes in float32
         and x.layout is torch.strided
         and x.dim() in (rank + 1, rank + 2)
         and all(n > 0 for n in x.shape[x.dim() - rank - 1 :])
@@ -41,12 +48,12 @@ def _takes(x: Any, rank: int) -> bool:
 
 def _sliding(x: Any, module: Any, rank: int) -> Sliding | None:
     """The region of torch's arguments, where torch takes them for x."""
-    if not _takes(x, rank):
+    if not _takes(x, rank) or type(module.ceil_mode) is not bool:
         return None
     wanted = (module.kernel_size, module.stride, module.padding, getattr(module, "dilation", 1))
     axes = tuple(_expand(value, rank) for value in wanted)
     find = _region.__wrapped__ if torch.compiler.is_compiling() else _region
-    found: Sliding | None = find(axes, bool(module.ceil_mode), tuple(x.shape[-rank:]))
+    found: Sliding | None = find(axes, module.ceil_mode, tuple(x.shape[-rank:]))
     return found
 
 
@@ -64,7 +71,8 @@ def _region(axes: Any, ceil_mode: bool, size: tuple[int, ...]) -> Sliding | None
 def _grid(x: Any, module: Any, rank: int) -> Adaptive | None:
     size = module.output_size
     bins = tuple(size) if isinstance(size, tuple | list) else (size,) * rank
-    fits = len(bins) == rank and all(n is None or (isinstance(n, int) and n > 0) for n in bins)
+    keeps = isinstance(module, _GridMean) and size is not None
+    fits = len(bins) == rank and all((n is None and keeps) or (type(n) is int and n > 0) for n in bins)
     return Adaptive(bins) if fits and _takes(x, rank) else None
 
 
@@ -91,14 +99,21 @@ class _DropIn(nn.Module):
 
 
 class _Mean(_DropIn):
+    kernel_size: Any
     count_include_pad: bool
     divisor_override: int | None = None
 
     def where(self, x: Tensor) -> Region | None:
-        return None if self.divisor_override == 0 else super().where(x)
+        divisor, counts = self.divisor_override, type(self.count_include_pad) is bool
+        takes = counts and (divisor is None or (type(divisor) is int and divisor != 0))
+        region = super().where(x) if takes else None
+        if region is not None and self.rank == 3:  # torch wants the kernel inside the input, not its padding
+            kernel = _expand(self.kernel_size, 3) or ()
+            return region if all(k <= n for k, n in zip(kernel, x.shape[-3:], strict=True)) else None
+        return region
 
     def what(self) -> Reducer:
-        return Mean(bool(self.count_include_pad), self.divisor_override)
+        return Mean(self.count_include_pad, self.divisor_override)
 
 
 class _GridMax(_DropIn):

@@ -61,9 +61,12 @@ class _Sliding(_Pool):
 
 class _Adaptive(_Pool):
     def __init__(
-        self, reducer: Reducer | str, output_size: int | Sequence[int | None], return_indices: bool = False
+        self,
+        reducer: Reducer | str,
+        output_size: int | Sequence[int | None] | None,
+        return_indices: bool = False,
     ) -> None:
-        size = output_size if isinstance(output_size, int) else tuple(output_size)
+        size = output_size if isinstance(output_size, int | None) else tuple(output_size)
         super().__init__(Adaptive(size), reducer, return_indices)
 
 

@@ -10,27 +10,27 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._prims_common import suggest_memory_format
 
 from cnnatomy import backends
 from cnnatomy.backends import reference
+from cnnatomy.backends.layout import empty, is_last
 from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Region
 
 
 @torch.library.custom_op("cnnatomy::pool", mutates_args=())
-def pool(x: Tensor, region: str, reducer: str, track: bool) -> tuple[Tensor, Tensor]:
-    """y and the winners' taps, which are empty if not tracked."""
-    y, saved = backends.forward(x, Region.parse(region), Reducer.parse(reducer), track)
+def pool(x: Tensor, region: str, reducer: str) -> tuple[Tensor, Tensor]:
+    """y and the winners' taps, which are empty if the reducer selects none."""
+    y, saved = backends.forward(x, Region.parse(region), Reducer.parse(reducer), track=True)
     return y, torch.empty(0, dtype=torch.uint8, device=x.device) if saved is None else saved
 
 
 @torch.library.custom_op("cnnatomy::pool_backward", mutates_args=())
-def gather(grad: Tensor, saved: Tensor, region: str, reducer: str, size: Sequence[int]) -> Tensor:
+def gather(grad: Tensor, saved: Tensor, region: str, reducer: str, size: Sequence[int], last: bool) -> Tensor:
     """dx from dy and the winners' taps."""
     what = Reducer.parse(reducer)
     taps = saved if what.selects else None
-    return backends.backward(grad, taps, Region.parse(region), what, tuple(size))
+    return backends.backward(grad, taps, Region.parse(region), what, tuple(size), last)
 
 
 @torch.library.custom_op("cnnatomy::pool_indices", mutates_args=())
@@ -46,25 +46,19 @@ def winners(values: Tensor, saved: Tensor, region: str) -> Tensor:
     return torch.where(cells < 0, 0, found)
 
 
-def _empty(model: Tensor, size: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """A tensor without data, in the memory format that the backends answer in."""
-    form = suggest_memory_format(model) if model.dim() >= 4 else torch.contiguous_format
-    return torch.empty((*model.shape[:2], *size), dtype=dtype, device=model.device, memory_format=form)
-
-
 @pool.register_fake
-def _(x: Tensor, region: str, reducer: str, track: bool) -> tuple[Tensor, Tensor]:
+def _(x: Tensor, region: str, reducer: str) -> tuple[Tensor, Tensor]:
     where = Region.parse(region)
-    size = where.output_size(tuple(x.shape[2:]))
-    y = _empty(x, size, x.dtype)
-    if not (track and Reducer.parse(reducer).selects):
+    size, last = where.output_size(tuple(x.shape[2:])), is_last(x)
+    y = empty(x, size, x.dtype, last)
+    if not Reducer.parse(reducer).selects:
         return y, torch.empty(0, dtype=torch.uint8, device=x.device)
-    return y, _empty(x, size, backends.tap_dtype(where, x.dim() - 2))
+    return y, empty(x, size, backends.tap_dtype(where, x.dim() - 2), last)
 
 
 @gather.register_fake
-def _(grad: Tensor, saved: Tensor, region: str, reducer: str, size: Sequence[int]) -> Tensor:
-    return _empty(saved if Reducer.parse(reducer).selects else grad, size, grad.dtype)
+def _(grad: Tensor, saved: Tensor, region: str, reducer: str, size: Sequence[int], last: bool) -> Tensor:
+    return empty(grad, tuple(size), grad.dtype, last)
 
 
 @indices.register_fake
@@ -73,29 +67,29 @@ def _(saved: Tensor, region: str, size: Sequence[int]) -> Tensor:
 
 
 def _keep_pool(ctx: Any, inputs: Any, output: Any) -> None:
-    x, ctx.region, ctx.reducer, _ = inputs
-    ctx.size = list(x.shape[2:])
+    x, ctx.region, ctx.reducer = inputs
+    ctx.size, ctx.last = list(x.shape[2:]), is_last(x)
     ctx.save_for_backward(output[1])
     ctx.mark_non_differentiable(output[1])
 
 
 def _pull_pool(ctx: Any, grad: Tensor, _: Any) -> tuple[Any, ...]:
     (saved,) = ctx.saved_tensors
-    return gather(grad, saved, ctx.region, ctx.reducer, ctx.size), None, None, None
+    return gather(grad, saved, ctx.region, ctx.reducer, ctx.size, ctx.last), None, None
 
 
 def _keep_gather(ctx: Any, inputs: Any, output: Any) -> None:
-    _, saved, ctx.region, ctx.reducer, _ = inputs
+    _, saved, ctx.region, ctx.reducer, _, _ = inputs
     ctx.save_for_backward(saved)
 
 
 def _pull_gather(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     (saved,) = ctx.saved_tensors
-    if Reducer.parse(ctx.reducer).selects:
-        back = winners(grad, saved, ctx.region)
+    if Reducer.parse(ctx.reducer).linear:
+        back, _ = pool(grad, ctx.region, ctx.reducer)
     else:
-        back, _ = pool(grad, ctx.region, ctx.reducer, False)
-    return back, None, None, None, None
+        back = winners(grad, saved, ctx.region)
+    return back, None, None, None, None, None
 
 
 pool.register_autograd(_pull_pool, setup_context=_keep_pool)

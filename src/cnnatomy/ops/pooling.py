@@ -16,7 +16,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 from cnnatomy import backends
 from cnnatomy.errors import ArgumentError
 from cnnatomy.ops import library
-from cnnatomy.ops.function import Pool
+from cnnatomy.ops.function import Pool, plain
 from cnnatomy.reducers import Reducer
 from cnnatomy.reducers import reducer as by_name
 from cnnatomy.regions import Region
@@ -60,6 +60,7 @@ def pool(
     """
     if has_torch_function_unary(x):
         return handle_torch_function(pool, (x,), x, region, reducer, return_indices=return_indices, rank=rank)
+    _check_kinds(x, region)
     what = by_name(reducer)
     spatial = x.dim() - 2 if rank is None else rank
     _check(x, spatial, rank is not None, what, return_indices)
@@ -72,6 +73,15 @@ def pool(
         return y
     indices = library.indices(saved, region.text, list(batch.shape[2:]))
     return y, indices.squeeze(0) if single else indices
+
+
+def _check_kinds(x: object, region: object) -> None:
+    if not isinstance(x, Tensor):
+        raise ArgumentError("pooling wants a tensor", expected="a torch.Tensor", got=type(x).__name__)
+    if not isinstance(region, Region):
+        hint = "Sliding(2)" if isinstance(region, int) else "pool(x, region, reducer)"
+        expected = f"one of {', '.join(Region.kinds)}"
+        raise ArgumentError("this is no region", expected=expected, got=repr(region), hint=hint)
 
 
 def _check(x: Tensor, spatial: int, given: bool, reducer: Reducer, return_indices: bool) -> None:
@@ -87,24 +97,13 @@ def _check(x: Tensor, spatial: int, given: bool, reducer: Reducer, return_indice
 
 
 def _run(x: Tensor, region: Region, reducer: Reducer, indices: bool) -> tuple[Tensor, Tensor | None]:
-    if not _plain(x):
-        track = reducer.selects and (indices or x.requires_grad)
-        y, saved = library.pool(x, region.text, reducer.text, track)
-        return y, saved if track else None
+    if torch.compiler.is_compiling() or not (plain(x) or _transformed()):
+        y, saved = library.pool(x, region.text, reducer.text)
+        return y, saved if reducer.selects else None
     if _transformed() or (x.requires_grad and torch.is_grad_enabled()):
         y, saved = Pool.apply(x, region, reducer)  # type: ignore[no-untyped-call]
         return y, saved
     return backends.forward(x, region, reducer, indices)
-
-
-def _plain(x: Tensor) -> bool:
-    """True for an ordinary tensor with data, which nobody watches."""
-    return not (
-        torch.compiler.is_compiling()
-        or type(x) not in (Tensor, torch.nn.Parameter)
-        or x.device.type == "meta"
-        or torch._C._len_torch_dispatch_stack() > 0
-    )
 
 
 def _transformed() -> bool:

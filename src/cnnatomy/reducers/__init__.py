@@ -10,8 +10,8 @@ from cnnatomy.reducers.max import Max
 from cnnatomy.reducers.mean import Mean
 from cnnatomy.reducers.min import Min
 
-REGISTRY: dict[str, type[Reducer]] = {kind.name: kind for kind in Reducer.kinds.values()}
-"""Every pooling by its name."""
+REGISTRY: dict[str, type[Reducer]] = Reducer.registry
+"""Every pooling by its name; one that you define joins it."""
 
 
 def reducer(which: Reducer | str) -> Reducer:
@@ -29,7 +29,7 @@ def reducer(which: Reducer | str) -> Reducer:
     """
     if isinstance(which, Reducer):
         return which
-    if which in REGISTRY:
+    if isinstance(which, str) and which in REGISTRY:
         return REGISTRY[which]()
     names = sorted(REGISTRY)
     near = get_close_matches(str(which), names, n=1)

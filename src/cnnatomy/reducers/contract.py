@@ -92,6 +92,7 @@ class Reducer(ABC):
     """
 
     kinds: ClassVar[dict[str, type[Reducer]]] = {}
+    registry: ClassVar[dict[str, type[Reducer]]] = {}
     if TYPE_CHECKING:
         text: str
         """The printed form, made once so that compilers see a constant."""
@@ -102,11 +103,19 @@ class Reducer(ABC):
     source: ClassVar[str]
     gradient: ClassVar[Literal["winner", "sum"]]
     linear: ClassVar[bool] = False
+    counts: ClassVar[bool] = False  # whether `finish` or `spread` look at the count
     identity: ClassVar[tuple[float, ...]]
 
     def __init_subclass__(cls) -> None:
-        if "name" in cls.__dict__:
-            Reducer.kinds[cls.__name__] = cls
+        if "name" not in cls.__dict__:
+            return
+        before = (Reducer.kinds.get(cls.__name__), Reducer.registry.get(cls.name))
+        if any(other and _home(other) != _home(cls) for other in before):
+            raise TypeError(
+                f"there is a pooling {cls.__name__!r} or {cls.name!r} already; choose other names"
+            )
+        Reducer.kinds[cls.__name__] = Reducer.registry[cls.name] = cls
+        _parse.cache_clear()
 
     @staticmethod
     def parse(text: str) -> Reducer:
@@ -163,6 +172,10 @@ class Reducer(ABC):
     def fields(self, track: bool) -> tuple[Field, ...]:
         """What each number of the state is, where winners are tracked or not."""
         return ("value", "tap") if track and self.selects else ("value",)
+
+
+def _home(kind: type[Reducer]) -> tuple[str, str]:
+    return kind.__module__, kind.__qualname__
 
 
 @lru_cache(maxsize=1024)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
 class Mean(Reducer):
     """The average of a region: y = (1/n) sum_i x_i.
 
-    A region without any tap is 0/0, NaN, unless its padding counts.
+    A region without any tap is 0/0, NaN, unless its padding counts. Integers are divided towards zero.
 
     Args:
         count_include_pad: let n count the taps in the padding as well, as torch does by default.
         divisor: divide by this instead of n; 1 gives the sum.
 
     Raises:
-        ArgumentError: the divisor is zero.
+        ArgumentError: the divisor is zero, or no finite number.
 
     Source: LeCun et al., "Handwritten digit recognition with a back-propagation network", NIPS 1989.
 
@@ -47,19 +48,25 @@ class Mean(Reducer):
     source = "LeCun et al. 1989"
     gradient: ClassVar[Literal["sum"]] = "sum"
     linear: ClassVar[bool] = True
+    counts: ClassVar[bool] = True
     identity = (0.0,)
 
     def __post_init__(self) -> None:
-        if self.divisor == 0:
-            raise ArgumentError("divisor must be not zero", expected="a number other than 0", got="0")
+        number = self.divisor if self.divisor is not None else 1.0
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < abs(number) < math.inf:
+            expected = "a finite number other than 0"
+            raise ArgumentError("nothing can be divided by this divisor", expected=expected, got=repr(number))
         super().__post_init__()
 
     def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
         """The sum of the taps inside, over the divisor."""
         import torch
 
-        inside = torch.where(windows.inside, windows.values, 0)
-        return inside.sum(-1) / windows.divisor, None
+        total = torch.where(windows.inside, windows.values, 0).sum(-1)
+        if total.is_floating_point():
+            return total / windows.divisor, None
+        count = windows.divisor.to(torch.int64).clamp(min=1)
+        return torch.div(total, count, rounding_mode="trunc"), None
 
     def divisors(self, axes: Sequence[Axis]) -> tuple[tuple[float, ...], ...]:
         """The taps inside the input, or the input and its padding; or the divisor itself."""

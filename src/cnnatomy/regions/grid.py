@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -28,6 +29,8 @@ class Adaptive(Region):
     size: int | tuple[int | None, ...] | None
 
     def __post_init__(self) -> None:
+        if isinstance(self.size, Sequence):
+            object.__setattr__(self, "size", tuple(self.size))
         for bins in self.size if isinstance(self.size, tuple) else (self.size,):
             if bins is not None and (isinstance(bins, bool) or not isinstance(bins, int) or bins < 1):
                 raise ArgumentError(
@@ -72,4 +75,4 @@ class Whole(Region):
 @lru_cache(maxsize=256)
 def _axes(size: tuple[int, ...], bins: tuple[int, ...]) -> tuple[Axis, ...]:
     tables = [AxisTable.adaptive(n, out) for n, out in zip(size, bins, strict=True)]
-    return tuple(Axis(table, table.count) for table in tables)
+    return tuple(Axis.of(table) for table in tables)

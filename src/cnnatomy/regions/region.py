@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from cnnatomy import spec
@@ -13,24 +13,62 @@ from cnnatomy.geometry import AxisTable, Window
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a region over an input of known size.
+    """One axis of a region over an input of known size: a regular window, or any table of taps.
 
     Args:
-        table: the taps of every output.
-        divisors: for every output, the taps in the input and its padding (what `count_include_pad` counts).
-        window: the regular window the table comes from, if there is one.
+        size: cells of the input.
+        window: the regular window, if it is one.
+        given: the table, if it is not. A window's table is made when asked for: long inputs have long ones.
     """
 
-    table: AxisTable
-    divisors: tuple[int, ...]
+    size: int
     window: Window | None = None
+    given: AxisTable | None = None
+
+    @staticmethod
+    def of(table: AxisTable) -> Axis:
+        """An axis of any table."""
+        return Axis(table.size, None, table)
+
+    @cached_property
+    def table(self) -> AxisTable:
+        """The taps of every output."""
+        return self.window.table(self.size) if self.window else self._table
+
+    @property
+    def _table(self) -> AxisTable:
+        assert self.given is not None, "an axis has a window or a table"
+        return self.given
+
+    @cached_property
+    def divisors(self) -> tuple[int, ...]:
+        """For every output, the taps in the input and its padding: what `count_include_pad` counts."""
+        return self.window.padded_counts(self.size) if self.window else self._table.count
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs there are."""
+        return self.window.output_size(self.size) if self.window else self._table.outputs
 
     @property
     def taps(self) -> int:
         """The largest number of taps of any output, those in the padding included."""
-        if self.window is not None:
-            return self.window.kernel
-        return max(self.table.count)
+        return self.window.kernel if self.window else max(self._table.count)
+
+    @property
+    def step(self) -> int:
+        """The distance between neighbouring taps."""
+        return self.window.dilation if self.window else self._table.step
+
+    def origin(self, o: int) -> int:
+        """The cell of output o's tap 0, which may lie in the padding."""
+        if self.window:
+            return o * self.window.stride - self.window.padding[0]
+        return self._table.origin(o)
+
+    def readers(self, i: int) -> range:
+        """The outputs that read cell i."""
+        return self.window.readers(i, self.size) if self.window else self._table.cover().readers(i)
 
 
 class Region(ABC):

@@ -42,6 +42,12 @@ class Sliding(Region):
     def __post_init__(self) -> None:
         for name in ("kernel", "stride", "padding", "dilation"):
             object.__setattr__(self, name, _hashable(getattr(self, name)))
+        for name in ("kernel", "stride", "dilation"):
+            value = getattr(self, name)
+            if value is not None or name != "stride":
+                padding.per_axis(value, len(value) if isinstance(value, tuple) else 1, name)
+        rules = self.padding if isinstance(self.padding, tuple) else (self.padding,)
+        padding.paddings(rules, len(rules))
         super().__post_init__()
 
     def most_taps(self, rank: int) -> int:
@@ -71,8 +77,10 @@ class Sliding(Region):
 
 @lru_cache(maxsize=256)
 def _axes(region: Sliding, size: tuple[int, ...]) -> tuple[Axis, ...]:
-    windows = zip(region.windows(size), size, strict=True)
-    return tuple(Axis(window.table(n), window.padded_counts(n), window) for window, n in windows)
+    axes = tuple(Axis(n, window) for window, n in zip(region.windows(size), size, strict=True))
+    for axis in axes:
+        _ = axis.outputs  # raises if no window fits
+    return axes
 
 
 def _hashable(value: object) -> object:

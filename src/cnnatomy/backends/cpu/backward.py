@@ -21,10 +21,13 @@ from cnnatomy.reducers.contract import Lane, Reducer
 
 SLOTS = (
     *("lanes", "width", "out_width", "depth", "height", "out_depth", "out_height"),
-    *("kernel_height", "kernel_width", "inner_lo", "inner_hi"),
+    *("kernel_height", "kernel_width", "inner_lo", "inner_hi", "border", "resume"),
     *(f"{axis}_{what}" for axis in "dhw" for what in ("first", "out", "tap", "divisor")),
 )
-"""The plan's integers; the readers of input i are entries first[i] .. first[i + 1] of (out, tap)."""
+"""The plan's integers; the readers of input i are entries first[i] .. first[i + 1] of (out, tap).
+
+Of columns only those before `border` and from `resume` on have entries, one after another.
+"""
 
 
 @dataclass(frozen=True)
@@ -179,16 +182,11 @@ class _Writer:
 
     def columns(self, rows: list[_Row] | None) -> None:
         e, s = self.e, self.sizes
-        if self.spec.across is None:
-            self.tabled(rows, e.const(0), s["width"])
-            return
-        self.blocks(rows, self.spec.across)
-        stride, pad = e.const(self.spec.across.stride), e.const(self.spec.pad)
-        nothing = e.builder.icmp_signed(">=", s["inner_lo"], s["inner_hi"])
-        lo = e.builder.sub(e.mul(s["inner_lo"], stride), pad)
-        hi = e.builder.sub(e.mul(s["inner_hi"], stride), pad)
-        self.tabled(rows, e.const(0), e.builder.select(nothing, s["width"], lo))
-        self.tabled(rows, e.builder.select(nothing, s["width"], hi), s["width"])
+        if self.spec.across:
+            self.blocks(rows, self.spec.across)
+        self.tabled(rows, e.const(0), s["border"], e.const(0))
+        if self.spec.across:
+            self.tabled(rows, s["resume"], s["width"], e.builder.sub(s["resume"], s["border"]))
 
     def blocks(self, rows: list[_Row] | None, across: Strided) -> None:
         """Blocks of `stride` input columns whose outputs all exist, in vectors over blocks."""
@@ -230,11 +228,14 @@ class _Writer:
         value = gradient if self.winner else self.spec.reducer.collect(gradient)
         self.e.store(value, self.e.pointers["out"], self.e.add(self.here, column), width)
 
-    def tabled(self, rows: list[_Row] | None, start: Any, stop: Any) -> None:
-        """Each input column walks its readers; vectors run over lanes."""
+    def tabled(self, rows: list[_Row] | None, start: Any, stop: Any, missing: Any) -> None:
+        """Each input column walks its readers; vectors run over lanes.
+
+        `missing` columns before these have no entry in the table.
+        """
         e, lanes = self.e, self.sizes["lanes"]
         with e.loop(start, stop) as i:
-            entries = self.readers_of("w", i)
+            entries = self.readers_of("w", e.builder.sub(i, missing))
 
             def body(lane: Any, width: int) -> None:
                 cell = self.accumulator(width)

@@ -12,6 +12,7 @@ import hashlib
 import os
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,8 @@ import llvmlite.binding as llvm
 
 _PIPELINE = "speed 2, no vectorisation, no unrolling"
 _lock = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 _engines: list[Any] = []  # keeps the machine code alive
 compiled: list[str] = []
 """The names of the kernels that this process compiled, rather than found on disk."""
@@ -44,6 +47,13 @@ def target() -> tuple[Any, str, str]:
         cpu=name, features=features, opt=3, reloc="pic", codemodel="default"
     )
     return machine, name, features
+
+
+@lru_cache
+def converts_half() -> bool:
+    """True if the processor itself converts float16, for which LLVM would otherwise call a library."""
+    x86 = llvm.get_process_triple().startswith(("x86", "i686", "amd64"))
+    return not x86 or bool(llvm.get_host_cpu_features().get("f16c"))
 
 
 @lru_cache
@@ -71,27 +81,31 @@ def cached(text: str) -> bytes:
     """The object file of a kernel, from disk if it has been compiled before."""
     _, name, features = target()
     key = "\0".join((text, name, features, str(llvm.llvm_version_info), _PIPELINE))
-    path = cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()}.o"
+    name = f"{hashlib.sha256(key.encode()).hexdigest()}.o"
     try:
+        path = cache_folder() / name
         stored = path.read_bytes()
         digest, code = stored[:32], stored[32:]
         if hashlib.sha256(code).digest() == digest:
             return code
-    except OSError:
+    except (OSError, RuntimeError):  # not there, or no home to look in
         pass
     code = machine_code(text)
-    _keep(path, hashlib.sha256(code).digest() + code)
+    with suppress(OSError, RuntimeError):  # a read-only home, or none: compile again next time
+        _keep(cache_folder() / name, hashlib.sha256(code).digest() + code)
     return code
 
 
 def _keep(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as beside:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as beside:
+        try:
             beside.write(content)
-        os.replace(beside.name, path)
-    except OSError:  # a read-only home: compile again next time
-        return
+            beside.close()
+            os.replace(beside.name, path)
+        except OSError:
+            os.unlink(beside.name)
+            raise
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,10 @@ SLOTS = (
 )
 """The plan's integers; names with an axis letter are tables, one number per output, except steps."""
 
+Blocks = tuple[int, ...]
+_BLOCKS: Blocks = (64, 4096)
+"""Windows of more taps across than this are merged in blocks of such sizes, one inside the other."""
+
 
 @dataclass(frozen=True)
 class Strided:
@@ -80,7 +84,8 @@ class _Writer:
         e, b, s = self.e, self.e.builder, self.sizes
         self.axes = {axis: self.axis(axis, o) for axis, o in (("d", od), ("h", oh))}
         self.plane_depth = e.mul(plane, s["depth"])
-        self.divisor = b.fmul(self.number("d_divisor", od), self.number("h_divisor", oh))
+        if self.spec.reducer.counts:
+            self.divisor = b.fmul(self.number("d_divisor", od), self.number("h_divisor", oh))
         row = e.add(e.mul(e.add(e.mul(plane, s["out_depth"]), od), s["out_height"]), oh)
         self.out = e.mul(row, s["out_width"], s["lanes"])
         across = self.spec.across
@@ -252,40 +257,53 @@ class _Writer:
     def tabled(self) -> None:
         """Vectors over lanes; each output column's taps come from the table."""
         e, s = self.e, self.sizes
-        step = e.mul(s["w_step"], s["lanes"])
         with e.loop(e.const(0), s["out_width"]) as o:
             table = self.axis("w", o)
-            start = e.mul(table["start"], s["lanes"])
 
             def body(lane: Any, width: int) -> None:
                 cells = self.cells(width)
-                self.keep(cells, self.identity(width))
-
-                def first() -> None:
-                    skip = self.skip(table["skip"], width)
-                    self.keep(cells, self.shifted(self.get(e.add(start, lane), width), skip))
-
-                e.when(e.builder.icmp_signed(">", table["count"], e.const(0)), first)
-                with e.loop(e.const(1), table["count"]) as t:
-                    column = self.get(e.add(start, e.mul(t, step), lane), width)
-                    tap = self.skip(e.add(table["skip"], t), width)
-                    self.keep(cells, self.spec.reducer.merge(self.recall(cells), self.shifted(column, tap)))
+                few = e.builder.icmp_signed("<=", table["count"], e.const(_BLOCKS[0]))
+                first = e.const(0)
+                e.either(
+                    few,
+                    lambda: self.across(cells, table, lane, first, table["count"], width, ()),
+                    lambda: self.across(cells, table, lane, first, table["count"], width, _BLOCKS),
+                )
                 at = e.add(e.mul(o, s["lanes"]), lane)
                 self.result(self.recall(cells), o, at, width, one_column=True)
 
             e.sweep(s["lanes"], self.spec.widths, body)
+
+    def across(
+        self, cells: list[Any], table: dict[str, Any], lane: Any, lo: Any, hi: Any, width: int, blocks: Blocks
+    ) -> None:
+        """Merge taps lo .. hi - 1 of an output into `cells`, block by block so that long sums stay exact."""
+        e, lanes = self.e, self.sizes["lanes"]
+        self.keep(cells, self.identity(width))
+        *smaller, block = blocks or (1,)
+        with e.loop(lo, hi, block) as t:
+            if blocks:
+                part = self.cells(width)
+                end = e.smaller(e.add(t, e.const(block)), hi)
+                self.across(part, table, lane, t, end, width, tuple(smaller))
+                more = self.recall(part)
+            else:
+                column = e.add(table["start"], e.mul(t, self.sizes["w_step"]))
+                tap = self.skip(e.add(table["skip"], t), width)
+                more = self.shifted(self.get(e.add(e.mul(column, lanes), lane), width), tap)
+            self.keep(cells, self.spec.reducer.merge(self.recall(cells), more))
 
     def skip(self, number: Any, width: int) -> Lane | int:
         return self.e.taps(number, width) if self.tracks else 0
 
     def result(self, state: State, o: Any, at: Any, width: int, one_column: bool = False) -> None:
         e = self.e
-        table = e.builder.inttoptr(self.sizes["w_divisor"], ir.PointerType())
-        if one_column:
-            columns = e.spread(e.raw_load(table, o, e.compute, 1), width)
-        else:
-            columns = e.lanes(e.raw_load(table, o, e.compute, width))
-        count = e.spread(self.divisor, width) * columns
+        count: Lane = e.full(1.0, width, e.compute)
+        if self.spec.reducer.counts:
+            table = e.builder.inttoptr(self.sizes["w_divisor"], ir.PointerType())
+            found = e.raw_load(table, o, e.compute, 1 if one_column else width)
+            columns = e.spread(found, width) if one_column else e.lanes(found)
+            count = e.spread(self.divisor, width) * columns
         index = e.add(self.out, at)
         e.store(self.spec.reducer.finish(state, count), e.pointers["y"], index, width)
         if self.tracks:

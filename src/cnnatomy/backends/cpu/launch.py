@@ -7,6 +7,7 @@ from torch import Tensor
 
 from cnnatomy.backends.cpu import threads
 from cnnatomy.backends.cpu.plan import Key, Plan, backward_plan, forward_plan
+from cnnatomy.backends.layout import empty, is_last, memory_format
 from cnnatomy.reducers.contract import Reducer
 from cnnatomy.regions import Region
 
@@ -18,49 +19,34 @@ DTYPES = {
 }
 _TAPS = {torch.uint8: "uint8", torch.int32: "int32"}
 _GRAIN = 32_768  # elements that are worth a thread
-_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
-
-
-def layout(x: Tensor) -> tuple[Tensor, int]:
-    """x in one of the two layouts that kernels read, and its lanes: 1, or C for channels_last."""
-    if x.is_contiguous():
-        return x, 1
-    last = _LAST.get(x.dim())
-    if last is not None and x.is_contiguous(memory_format=last):
-        return x, x.shape[1]
-    return x.contiguous(), 1
-
-
-def like(x: Tensor, size: tuple[int, ...], lanes: int, dtype: torch.dtype) -> Tensor:
-    """An empty (N, C, *size) tensor in the layout of x."""
-    last = _LAST[x.dim()] if lanes > 1 else torch.contiguous_format
-    return torch.empty((*x.shape[:2], *size), dtype=dtype, memory_format=last)
 
 
 def forward(
     x: Tensor, region: Region, reducer: Reducer, taps: torch.dtype | None
 ) -> tuple[Tensor, Tensor | None]:
     """y, and the winners' tap numbers in the dtype `taps`, if it is given."""
-    x, lanes = layout(x.detach())
-    plan = forward_plan(
-        Key(region, reducer, DTYPES[x.dtype], tuple(x.shape[2:]), lanes, _TAPS[taps] if taps else None)
-    )
-    y = like(x, plan.out, lanes, x.dtype)
-    saved = like(x, plan.out, lanes, taps) if taps else None
-    _run(plan, x.shape[0] * x.shape[1] // lanes, (x, y, saved))
+    last, size = is_last(x), tuple(x.shape[2:])
+    x = x.detach().contiguous(memory_format=memory_format(len(size), last))
+    lanes = x.shape[1] if last else 1
+    plan = forward_plan(Key(region, reducer, DTYPES[x.dtype], size, lanes, _TAPS[taps] if taps else None))
+    y = empty(x, plan.out, x.dtype, last)
+    saved = empty(x, plan.out, taps, last) if taps else None
+    _run(plan, x.shape[0] * x.shape[1] // lanes if lanes else 0, (x, y, saved))
     return y, saved
 
 
 def backward(
-    grad: Tensor, saved: Tensor | None, region: Region, reducer: Reducer, size: tuple[int, ...]
+    grad: Tensor, saved: Tensor | None, region: Region, reducer: Reducer, size: tuple[int, ...], last: bool
 ) -> Tensor:
-    """dx (N, C, *size), in the layout of what was saved, or else of the gradient."""
-    model, lanes = layout(grad.detach() if saved is None else saved)
-    grad = grad.detach().contiguous(memory_format=_LAST[grad.dim()] if lanes > 1 else torch.contiguous_format)
-    taps = None if saved is None else _TAPS[saved.dtype]
-    plan = backward_plan(Key(region, reducer, DTYPES[grad.dtype], size, lanes, taps))
-    out = like(grad, size, lanes, grad.dtype)
-    _run(plan, grad.shape[0] * grad.shape[1] // lanes, (grad, model, out))
+    """dx (N, C, *size), with its channels last if x had them so."""
+    form = memory_format(len(size), last)
+    grad = grad.detach().contiguous(memory_format=form)
+    taps = saved if saved is None else saved.contiguous(memory_format=form)
+    lanes = grad.shape[1] if last else 1
+    stored = None if taps is None else _TAPS[taps.dtype]
+    plan = backward_plan(Key(region, reducer, DTYPES[grad.dtype], size, lanes, stored))
+    out = empty(grad, size, grad.dtype, last)
+    _run(plan, grad.shape[0] * grad.shape[1] // lanes if lanes else 0, (grad, taps, out))
     return out
 
 

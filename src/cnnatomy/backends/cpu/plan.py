@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,8 +15,10 @@ from cnnatomy.geometry import AxisTable
 from cnnatomy.reducers.contract import Reducer
 from cnnatomy.regions import Axis, Region
 
-_LONGEST = 16
+_LONGEST = 8
 """Windows across with more taps than this, or longer strides, are not unrolled but walk the table."""
+
+_UNUSED = AxisTable.whole(1)
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def _kernel(spec: forward.Forward | backward.Backward) -> build.Kernel:
 
 def _three(axes: Sequence[Axis]) -> tuple[Axis, Axis, Axis]:
     """The axes as (depth, height, width), those that are missing with one cell."""
-    one = Axis(AxisTable.whole(1), (1,))
+    one = Axis.of(AxisTable.whole(1))
     d, h, w = (one,) * (3 - len(axes)) + tuple(axes)
     return d, h, w
 
@@ -63,12 +65,13 @@ def _widths(dtype: str) -> tuple[int, ...]:
     return (*halves, 1)
 
 
-def _strided(width: Axis, lanes: int) -> forward.Strided | None:
-    """The window across, where vectors can run over columns."""
+def _strided(width: Axis, lanes: int, rows: Sequence[Axis]) -> forward.Strided | None:
+    """The window across, where vectors can run over columns; fused only if every row reads something."""
     window = width.window
     if lanes != 1 or window is None or max(window.kernel, window.stride) > _LONGEST:
         return None
-    whole = width.table.outputs * window.stride <= width.table.size and window.padding == (0, 0)
+    whole = width.outputs * window.stride <= width.size and window.padding == (0, 0)
+    whole = whole and all(min(axis.table.count) > 0 for axis in rows)
     fused = window.kernel == window.stride and window.dilation == 1 and whole
     return forward.Strided(window.kernel, window.stride, window.dilation, fused)
 
@@ -80,23 +83,24 @@ class _Layout:
         self.key, self.kept = key, list[Any]()
         self.axes = key.region.axes(key.size)
         self.d, self.h, self.w = _three(self.axes)
-        self.across = _strided(self.w, key.lanes)
+        self.across = _strided(self.w, key.lanes, (self.d, self.h))
         self.widths = _widths(key.dtype)
         self.item = 8 if key.dtype == "float64" else 4
         self.sizes: dict[str, int] = {
             "lanes": key.lanes,
-            "width": self.w.table.size,
-            "out_width": self.w.table.outputs,
-            "depth": self.d.table.size,
-            "height": self.h.table.size,
-            "out_depth": self.d.table.outputs,
-            "out_height": self.h.table.outputs,
+            "width": self.w.size,
+            "out_width": self.w.outputs,
+            "depth": self.d.size,
+            "height": self.h.size,
+            "out_depth": self.d.outputs,
+            "out_height": self.h.outputs,
             "kernel_height": self.h.taps,
             "kernel_width": self.w.taps,
         }
         real = np.float64 if key.dtype == "float64" else np.float32
         ones = ((1.0,),) * (3 - len(self.axes))
-        for letter, factors in zip("dhw", (*ones, *key.reducer.divisors(self.axes)), strict=True):
+        divisors = key.reducer.divisors(self.axes) if key.reducer.counts else ((1.0,),) * len(self.axes)
+        for letter, factors in zip("dhw", (*ones, *divisors), strict=True):
             self.sizes[f"{letter}_divisor"] = self.array(factors, real)
 
     def array(self, numbers: Sequence[float], dtype: Any = np.int64) -> int:
@@ -115,7 +119,7 @@ class _Layout:
     ) -> Plan:
         """A plan of everything collected."""
         sizes = np.array([self.sizes[slot] for slot in slots], dtype=np.int64)
-        out = tuple(axis.table.outputs for axis in self.axes)
+        out = tuple(axis.outputs for axis in self.axes)
         elements = math.prod(self.key.size) * self.key.lanes
         return Plan(_kernel(spec), path, out, units, scratch, elements, sizes, self.kept)
 
@@ -125,22 +129,22 @@ def forward_plan(key: Key) -> Plan:
     """How to run the forward pass."""
     layout = _Layout(key)
     width, across, sizes = layout.w, layout.across, layout.sizes
-    for letter, axis in (("d", layout.d), ("h", layout.h), ("w", width)):
-        table = axis.table
+    for letter, axis in (("d", layout.d), ("h", layout.h), ("w", None if across else width)):
+        table = axis.table if axis else _UNUSED  # vectors over columns need no table
         columns = {"start": table.start, "count": table.count, "skip": table.skip}
         sizes |= {f"{letter}_{what}": layout.array(numbers) for what, numbers in columns.items()}
         sizes[f"{letter}_step"] = table.step
-    row, pad = width.table.size * key.lanes, 0
+    row, pad = width.size * key.lanes, 0
     if across and width.window:
         pad = width.window.padding[0]
-        last = (width.table.outputs - 1) * across.stride + width.window.extent
+        last = (width.outputs - 1) * across.stride + width.window.extent
         row = max(pad + row, last) + across.stride * layout.widths[0]  # vectors read a little further
     sizes |= {"pad": pad, "scratch_row": _aligned(row * layout.item)}
     spec = forward.Forward(
         key.reducer, key.dtype, key.taps, across, len(layout.axes), layout.h.taps, layout.widths
     )
     path = ("fused" if across.fused else "strided") if across else "tabled"
-    units = layout.d.table.outputs * layout.h.table.outputs
+    units = layout.d.outputs * layout.h.outputs
     scratch = sizes["scratch_row"] * len(key.reducer.fields(key.taps is not None))
     return layout.plan(spec, forward.SLOTS, path, units, scratch)
 
@@ -150,34 +154,41 @@ def backward_plan(key: Key) -> Plan:
     """How to run the backward pass."""
     layout = _Layout(key)
     width, across, sizes = layout.w, layout.across, layout.sizes
-    for letter, axis in (("d", layout.d), ("h", layout.h), ("w", width)):
-        first, out, tap = _readers(axis.table)
-        columns = {"first": first, "out": out, "tap": tap}
-        sizes |= {f"{letter}_{what}": layout.array(numbers) for what, numbers in columns.items()}
-    pad = 0
-    sizes |= {"inner_lo": 0, "inner_hi": 0}
+    pad = lo = hi = 0  # blocks of input columns whose outputs all exist
     if across and width.window:
         pad = width.window.padding[0]
         reach = (width.window.extent - 1) // across.stride  # how many blocks back a window may have begun
-        sizes["inner_lo"] = max(reach, -(-pad // across.stride))
-        sizes["inner_hi"] = min(width.table.outputs, (width.table.size + pad) // across.stride)
-    most = max(layout.h.table.cover().count)
+        lo = max(reach, -(-pad // across.stride))
+        hi = max(lo, min(width.outputs, (width.size + pad) // across.stride))
+        lo, hi = (lo, hi) if lo < hi else (0, 0)
+    stride = across.stride if across else 1
+    inner = range(lo * stride - pad, hi * stride - pad) if lo < hi else range(width.size, width.size)
+    sizes |= {"inner_lo": lo, "inner_hi": hi, "border": inner.start, "resume": inner.stop}
+    borders = [*range(inner.start), *range(inner.stop, width.size)]
+    for letter, axis, cells in (
+        ("d", layout.d, range(layout.d.size)),
+        ("h", layout.h, range(layout.h.size)),
+        ("w", width, borders),
+    ):
+        first, out, tap = _readers(axis, cells)
+        columns = {"first": first, "out": out, "tap": tap}
+        sizes |= {f"{letter}_{what}": layout.array(numbers) for what, numbers in columns.items()}
+    most = max(len(layout.h.readers(i)) for i in range(layout.h.size))
     spec = backward.Backward(
         key.reducer, key.dtype, key.taps, across, pad, len(layout.axes), most, layout.widths
     )
-    units = layout.d.table.size * layout.h.table.size
-    scratch = _aligned(width.table.outputs * key.lanes * layout.item)
+    units = layout.d.size * layout.h.size
+    scratch = _aligned(width.outputs * key.lanes * layout.item)
     return layout.plan(spec, backward.SLOTS, "strided" if across else "tabled", units, scratch)
 
 
-def _readers(table: AxisTable) -> tuple[list[int], list[int], list[int]]:
-    """Where each input's readers begin in a list of (output, tap), and that list."""
-    cover = table.cover()
+def _readers(axis: Axis, cells: Iterable[int]) -> tuple[list[int], list[int], list[int]]:
+    """For some inputs, where each one's readers begin in a list of (output, tap), and that list."""
     first, out, tap = [0], list[int](), list[int]()
-    for i in range(table.size):
-        for o in cover.readers(i):
+    for i in cells:
+        for o in axis.readers(i):
             out.append(o)
-            tap.append((i - table.origin(o)) // table.step)
+            tap.append((i - axis.origin(o)) // axis.step)
         first.append(len(out))
     return first, [*out, 0], [*tap, 0]
 

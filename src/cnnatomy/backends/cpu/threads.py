@@ -33,7 +33,7 @@ def share(kernel: Kernel, pointers: Sequence[int], scratch: int, units: int, tea
 
 
 class _OpenMP:
-    """GNU OpenMP's entry points; Intel's and LLVM's runtimes have them too."""
+    """GNU OpenMP's entry points."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self.parallel = library.GOMP_parallel
@@ -74,6 +74,21 @@ class _Worker(threading.Thread):
             self.done.put(None)
 
 
+def _outlast(workers: Sequence[_Worker]) -> None:
+    """Wait for all, whatever interrupts: they write to tensors that the caller would free."""
+    interruption: BaseException | None = None
+    for worker in workers:
+        answered = False
+        while not answered:
+            try:
+                worker.done.get()
+                answered = True
+            except BaseException as error:
+                interruption = error
+    if interruption is not None:
+        raise interruption
+
+
 class _Pool:
     """Python threads; whoever finds them busy works alone, so that nobody waits for anybody."""
 
@@ -96,20 +111,18 @@ class _Pool:
         if not self.busy.acquire(blocking=False):
             kernel.run(*pointers, 0, units)
             return
+        *shared, base = pointers
+        cuts = [units * i // team for i in range(team + 1)]
+        started: list[_Worker] = []
         try:
             while len(self.workers) < team - 1:
                 self.workers.append(_Worker(len(self.workers) + 1))
-            *shared, base = pointers
-            shares = [
-                [*shared, base + i * scratch, units * i // team, units * (i + 1) // team] for i in range(team)
-            ]
-            helpers = self.workers[: team - 1]
-            for worker, arguments in zip(helpers, shares[1:], strict=True):
-                worker.todo.put((kernel.run, arguments))
-            kernel.run(*shares[0])
-            for worker in helpers:
-                worker.done.get()
+            for i, worker in enumerate(self.workers[: team - 1], start=1):
+                started.append(worker)
+                worker.todo.put((kernel.run, [*shared, base + i * scratch, cuts[i], cuts[i + 1]]))
+            kernel.run(*shared, base, cuts[0], cuts[1])
         finally:
+            _outlast(started)
             self.busy.release()
 
 

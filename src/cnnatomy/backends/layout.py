@@ -1,0 +1,25 @@
+"""Memory formats: the two layouts that kernels read, and the one answer to which of them a tensor has."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch._prims_common import suggest_memory_format
+
+_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+def is_last(x: Tensor) -> bool:
+    """True if x (N, C, *spatial) is laid out with its channels last, or is a part of such a tensor."""
+    return x.dim() in _LAST and not x.is_contiguous() and suggest_memory_format(x) is _LAST[x.dim()]
+
+
+def memory_format(rank: int, last: bool) -> torch.memory_format:
+    """torch's name for a layout of (N, C, *spatial) with so many spatial axes."""
+    return _LAST[rank + 2] if last else torch.contiguous_format
+
+
+def empty(model: Tensor, size: tuple[int, ...], dtype: torch.dtype, last: bool) -> Tensor:
+    """A tensor (N, C, *size) without values, with N, C and the device of `model`."""
+    form = memory_format(len(size), last)
+    return torch.empty((*model.shape[:2], *size), dtype=dtype, device=model.device, memory_format=form)
