@@ -26,7 +26,7 @@ def forward(
 ) -> tuple[Tensor, Tensor | None]:
     """y, and the winners' tap numbers in the dtype `taps`, if it is given."""
     last, size = is_last(x), tuple(x.shape[2:])
-    x = x.detach().contiguous(memory_format=memory_format(len(size), last))
+    x = x.contiguous(memory_format=memory_format(len(size), last))
     lanes = x.shape[1] if last else 1
     plan = forward_plan(Key(region, reducer, DTYPES[x.dtype], size, lanes, _TAPS[taps] if taps else None))
     y = empty(x, plan.out, x.dtype, last)
@@ -40,7 +40,7 @@ def backward(
 ) -> Tensor:
     """dx (N, C, *size), with its channels last if x had them so."""
     form = memory_format(len(size), last)
-    grad = grad.detach().contiguous(memory_format=form)
+    grad = grad.contiguous(memory_format=form)
     taps = saved if saved is None else saved.contiguous(memory_format=form)
     lanes = grad.shape[1] if last else 1
     stored = None if taps is None else _TAPS[taps.dtype]
@@ -56,6 +56,6 @@ def _run(plan: Plan, planes: int, tensors: tuple[Tensor, Tensor | None, Tensor |
         return
     most = max(1, plan.elements * planes // _GRAIN)
     team = min(most, units, torch.get_num_threads())
-    scratch = torch.empty(plan.scratch * team, dtype=torch.uint8)
+    scratch = torch.empty(plan.scratch * team, dtype=torch.uint8) if plan.scratch else None
     addresses = [0 if tensor is None else tensor.data_ptr() for tensor in (*tensors, scratch)]
     threads.share(plan.kernel, [plan.sizes.ctypes.data, *addresses], plan.scratch, units, team)

@@ -32,6 +32,9 @@ class Key:
     lanes: int
     taps: str | None  # how winners' tap numbers are stored, if they are
 
+    def __hash__(self) -> int:  # texts keep their hash: a key is looked up at every call
+        return hash((self.region.text, self.reducer.text, self.dtype, self.size, self.lanes, self.taps))
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -143,9 +146,10 @@ def forward_plan(key: Key) -> Plan:
     spec = forward.Forward(
         key.reducer, key.dtype, key.taps, across, len(layout.axes), layout.h.taps, layout.widths
     )
-    path = ("fused" if across.fused else "strided") if across else "tabled"
+    path = "fused" if across and across.fused else "strided" if across else "tabled"
     units = layout.d.outputs * layout.h.outputs
-    scratch = sizes["scratch_row"] * len(key.reducer.fields(key.taps is not None))
+    fused = across is not None and across.fused
+    scratch = 0 if fused else sizes["scratch_row"] * len(key.reducer.fields(key.taps is not None))
     return layout.plan(spec, forward.SLOTS, path, units, scratch)
 
 
