@@ -9,6 +9,7 @@ within a run, never a time by itself.
 from __future__ import annotations
 
 import csv
+import ctypes
 import platform
 import statistics
 import time
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 ROUNDS = 31
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 class ParityError(AssertionError):
@@ -51,6 +53,19 @@ class Row:
     python: str
     torch: str
     llvm: str
+
+
+def keep_memory() -> bool:
+    """Have the C library keep freed memory instead of handing it back, where it is glibc; False elsewhere.
+
+    Otherwise one candidate's freed result makes the next one fault its pages in anew, or not, by chance.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return False
+    done = [mallopt(option, 1 << 30) for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD)]
+    return all(done)
 
 
 def compare(

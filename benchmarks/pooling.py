@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import cnnatomy
-from benchmarks.harness import Candidate, Row, compare, save, show
+from benchmarks.harness import Candidate, Row, compare, keep_memory, save, show
 from cnnatomy import Sliding
 
 OURS = "cnnatomy"
@@ -124,6 +124,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "pooling.csv")
     settings = parser.parse_args()
     torch.set_num_threads(settings.threads)
+    keep_memory()
     rows: list[Row] = []
     for reducer in settings.reducers:
         for window in settings.windows:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from functools import lru_cache
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers.contract import Reducer
@@ -31,19 +30,13 @@ def reducer(which: Reducer | str) -> Reducer:
     if isinstance(which, Reducer):
         return which
     if isinstance(which, str) and which in REGISTRY:
-        return _plain(REGISTRY[which])
+        return REGISTRY[which]()
     names = sorted(REGISTRY)
     near = get_close_matches(str(which), names, n=1)
     expected = ", ".join(names[:-1]) + " or " + names[-1]
     raise ArgumentError(
         "no such pooling", expected=expected, got=repr(which), hint=repr(near[0]) if near else None
     )
-
-
-@lru_cache(maxsize=256)
-def _plain(kind: type[Reducer]) -> Reducer:
-    """The reducer of a kind without parameters, always the same one."""
-    return kind()
 
 
 __all__ = ["REGISTRY", "Max", "Mean", "Min", "Reducer", "reducer"]
