@@ -51,6 +51,7 @@ class Forward:
     rank: int
     height: int  # the rows of a whole window, unrolled when few
     widths: tuple[int, ...]
+    direct: bool  # without a window across: no column is read twice, so none is worth keeping
 
     def emit(self, name: str) -> str:
         """The kernel's LLVM text."""
@@ -89,15 +90,14 @@ class _Writer:
         row = e.add(e.mul(e.add(e.mul(plane, s["out_depth"]), od), s["out_height"]), oh)
         self.out = e.mul(row, s["out_width"], s["lanes"])
         across = self.spec.across
+        empty = b.icmp_signed("==", e.mul(self.axes["d"]["count"], self.axes["h"]["count"]), e.const(0))
         if across and across.fused:
             self.fused(across)
-            return
-        empty = b.icmp_signed("==", e.mul(self.axes["d"]["count"], self.axes["h"]["count"]), e.const(0))
-        e.either(empty, self.identity_row, self.fold_rows)
-        if across:
-            self.strided(across)
+        elif self.spec.direct:
+            self.tabled(empty)
         else:
-            self.tabled()
+            e.either(empty, self.identity_row, self.fold_rows)
+            self.strided(across) if across else self.tabled(None)
 
     def axis(self, axis: str, o: Any) -> dict[str, Any]:
         def read(what: str) -> Any:
@@ -254,11 +254,17 @@ class _Writer:
 
         self.e.sweep(self.sizes["out_width"], self.spec.widths, body)
 
-    def tabled(self) -> None:
-        """Vectors over lanes; each output column's taps come from the table."""
+    def tabled(self, empty: Any) -> None:
+        """Vectors over lanes; each output column's taps come from the table.
+
+        Their states come from the row of states or, with `empty` saying whether there are rows at all, are
+        folded just where they are merged.
+        """
         e, s = self.e, self.sizes
         with e.loop(e.const(0), s["out_width"]) as o:
             table = self.axis("w", o)
+            if empty is not None:
+                table["count"] = e.builder.select(empty, e.const(0), table["count"])
 
             def body(lane: Any, width: int) -> None:
                 cells = self.cells(width)
@@ -280,18 +286,24 @@ class _Writer:
         """Merge taps lo .. hi - 1 of an output into `cells`, block by block so that long sums stay exact."""
         e, lanes = self.e, self.sizes["lanes"]
         self.keep(cells, self.identity(width))
-        *smaller, block = blocks or (1,)
+
+        def column(t: Any) -> State:
+            at = e.add(table["start"], e.mul(t, self.sizes["w_step"]))
+            tap = self.skip(e.add(table["skip"], t), width)
+            offset = e.add(e.mul(at, lanes), lane)
+            found = self.fold(offset, width) if self.spec.direct else self.get(offset, width)
+            return self.shifted(found, tap)
+
+        if not blocks:
+            e.when(e.builder.icmp_signed("<", lo, hi), lambda: self.keep(cells, column(lo)))
+            with e.loop(e.add(lo, e.const(1)), hi) as t:
+                self.keep(cells, self.spec.reducer.merge(self.recall(cells), column(t)))
+            return
+        *smaller, block = blocks
         with e.loop(lo, hi, block) as t:
-            if blocks:
-                part = self.cells(width)
-                end = e.smaller(e.add(t, e.const(block)), hi)
-                self.across(part, table, lane, t, end, width, tuple(smaller))
-                more = self.recall(part)
-            else:
-                column = e.add(table["start"], e.mul(t, self.sizes["w_step"]))
-                tap = self.skip(e.add(table["skip"], t), width)
-                more = self.shifted(self.get(e.add(e.mul(column, lanes), lane), width), tap)
-            self.keep(cells, self.spec.reducer.merge(self.recall(cells), more))
+            part, end = self.cells(width), e.smaller(e.add(t, e.const(block)), hi)
+            self.across(part, table, lane, t, end, width, tuple(smaller))
+            self.keep(cells, self.spec.reducer.merge(self.recall(cells), self.recall(part)))
 
     def skip(self, number: Any, width: int) -> Lane | int:
         return self.e.taps(number, width) if self.tracks else 0

@@ -143,13 +143,14 @@ def forward_plan(key: Key) -> Plan:
         last = (width.outputs - 1) * across.stride + width.window.extent
         row = max(pad + row, last) + across.stride * layout.widths[0]  # vectors read a little further
     sizes |= {"pad": pad, "scratch_row": _aligned(row * layout.item)}
-    spec = forward.Forward(
-        key.reducer, key.dtype, key.taps, across, len(layout.axes), layout.h.taps, layout.widths
-    )
-    path = "fused" if across and across.fused else "strided" if across else "tabled"
+    rank, height = len(layout.axes), layout.h.taps
+    window = width.window
+    direct = across is None and window is not None and window.extent <= min(window.stride, _LONGEST)
+    spec = forward.Forward(key.reducer, key.dtype, key.taps, across, rank, height, layout.widths, direct)
+    path = "fused" if across and across.fused else "strided" if across else "direct" if direct else "tabled"
     units = layout.d.outputs * layout.h.outputs
-    fused = across is not None and across.fused
-    scratch = 0 if fused else sizes["scratch_row"] * len(key.reducer.fields(key.taps is not None))
+    kept = path in ("strided", "tabled")  # the others keep no row of states
+    scratch = 0 if not kept else sizes["scratch_row"] * len(key.reducer.fields(key.taps is not None))
     return layout.plan(spec, forward.SLOTS, path, units, scratch)
 
 
