@@ -218,6 +218,16 @@ def test_forward_mode_on_watched_tensors(what: Reducer) -> None:
     torch.testing.assert_close(marked.as_subclass(Tensor), wanted)
 
 
+def test_a_compiled_graph_refuses_forward_mode_rather_than_drop_it() -> None:
+    x, tangent = random((1, 1, 6, 6)), random((1, 1, 6, 6), seed=2)
+
+    def push(a: Tensor, b: Tensor) -> Any:
+        return torch.func.jvp(lambda t: cnnatomy.pool(t, Sliding(2)), (a,), (b,))[1]
+
+    with pytest.raises(Exception, match="would drop the tangents"):
+        torch.compile(push, fullgraph=True, backend="eager")(x, tangent)
+
+
 CUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "crop": lambda x: x[:, :, 1:, 1:],
     "channels": lambda x: x[:, :3],

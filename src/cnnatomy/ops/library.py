@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._guards import TracingContext
 
 from cnnatomy import backends
 from cnnatomy.backends import reference
 from cnnatomy.backends.layout import empty, is_last
+from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Region
 
@@ -48,6 +50,9 @@ def winners(values: Tensor, saved: Tensor, region: str) -> Tensor:
 
 @pool.register_fake
 def _(x: Tensor, region: str, reducer: str) -> tuple[Tensor, Tensor]:
+    if torch.autograd.forward_ad._current_level >= 0 and TracingContext.try_get() is not None:
+        what = "a compiled graph would drop the tangents of forward-mode differentiation"
+        raise ArgumentError(what, hint="jvp or jacfwd without torch.compile, or jacrev")
     where = Region.parse(region)
     size, last = where.output_size(tuple(x.shape[2:])), is_last(x)
     y = empty(x, size, x.dtype, last)
