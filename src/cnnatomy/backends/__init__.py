@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from cnnatomy.backends import reference
+from cnnatomy.backends.cpu import build, launch
 from cnnatomy.backends.layout import empty, is_last
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import Reducer
@@ -20,15 +21,13 @@ INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 def fast(x: Tensor) -> bool:
     """True if the CPU kernels can read x."""
-    return x.device.type == "cpu" and x.dtype in FLOATING and x.layout is torch.strided and _converts(x.dtype)
+    return x.is_cpu and x.dtype in FLOATING and x.layout is torch.strided and _converts(x.dtype)
 
 
 @lru_cache
 def _converts(dtype: torch.dtype) -> bool:
     if dtype is not torch.float16:
         return True
-    from cnnatomy.backends.cpu import build
-
     return build.converts_half()
 
 
@@ -46,8 +45,6 @@ def forward(x: Tensor, region: Region, reducer: Reducer, track: bool) -> tuple[T
     """
     taps = tap_dtype(region, x.dim() - 2) if track and reducer.selects else None
     if fast(x):
-        from cnnatomy.backends.cpu import launch
-
         return launch.forward(x, region, reducer, taps)
     if x.dtype not in (*FLOATING, *INTEGERS):
         known = ", ".join(str(dtype).removeprefix("torch.") for dtype in (*FLOATING, *INTEGERS))
@@ -77,8 +74,6 @@ def backward(
         expected = str(tap_dtype(region, len(size)))
         raise ArgumentError("the saved taps are not of this pooling", expected=expected, got=str(saved.dtype))
     if fast(grad):
-        from cnnatomy.backends.cpu import launch
-
         return launch.backward(grad, saved, region, reducer, size, last)
     indices = None if saved is None else reference.cells(saved, region, size)
     dx = reference.backward(grad, indices, region, reducer, size)
