@@ -21,5 +21,7 @@ def memory_format(rank: int, last: bool) -> torch.memory_format:
 
 def empty(model: Tensor, size: tuple[int, ...], dtype: torch.dtype, last: bool) -> Tensor:
     """A tensor (N, C, *size) without values, with N, C and the device of `model`."""
-    form = memory_format(len(size), last)
-    return torch.empty((*model.shape[:2], *size), dtype=dtype, device=model.device, memory_format=form)
+    shape = (*model.shape[:2], *size)
+    if not last:
+        return torch.empty(shape, dtype=dtype, device=model.device)
+    return torch.empty(shape, dtype=dtype, device=model.device, memory_format=_LAST[model.dim()])

@@ -14,6 +14,9 @@ REGISTRY: dict[str, type[Reducer]] = Reducer.registry
 """Every pooling by its name; one that you define joins it."""
 
 
+_MADE: dict[str, Reducer] = {}  # one of each, since names are looked up at every call
+
+
 def reducer(which: Reducer | str) -> Reducer:
     """A reducer from itself or from its name in the registry.
 
@@ -30,7 +33,10 @@ def reducer(which: Reducer | str) -> Reducer:
     if isinstance(which, Reducer):
         return which
     if isinstance(which, str) and which in REGISTRY:
-        return REGISTRY[which]()
+        made = _MADE.get(which)
+        if made is None or type(made) is not REGISTRY[which]:
+            made = _MADE[which] = REGISTRY[which]()
+        return made
     names = sorted(REGISTRY)
     near = get_close_matches(str(which), names, n=1)
     expected = ", ".join(names[:-1]) + " or " + names[-1]
