@@ -1,15 +1,9 @@
-"""`pool` as an operator: derivatives of every order and mode, transforms, compilers, threads, processes."""
+"""`pool` as an operator: derivatives of every order and mode, transforms, compilers, exporters."""
 
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -17,10 +11,10 @@ import torch
 from support import last, random
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
-from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 import cnnatomy
+import cnnatomy.ops
 from cnnatomy import Adaptive, Region, Sliding, Whole
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import REGISTRY, Reducer
@@ -322,111 +316,3 @@ def test_symbolic_trace_keeps_the_call() -> None:
 def test_errors_say_what_is_wrong(call: Callable[[], Tensor], match: str) -> None:
     with pytest.raises(ArgumentError, match=match):
         call()
-
-
-def test_eight_threads_at_once() -> None:
-    inputs = [random((4, 16, 56, 56), seed=seed) for seed in range(8)]
-    wanted = [torch.nn.functional.max_pool2d(x, 3, 2, 1) for x in inputs]
-
-    def work(i: int) -> bool:
-        return all(torch.equal(cnnatomy.pool(inputs[i], Sliding(3, 2, 1)), wanted[i]) for _ in range(40))
-
-    with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(work, range(8)))
-
-
-class _Pooled(Dataset[Tensor]):
-    def __len__(self) -> int:
-        return 8
-
-    def __getitem__(self, index: int) -> Tensor:
-        y: Tensor = cnnatomy.pool(random((1, 16, 96, 96), seed=index), Sliding(3, 2, 1))
-        return y
-
-
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_forked_loader_workers_after_use_in_the_parent() -> None:
-    cnnatomy.pool(random((8, 64, 56, 56)), Sliding(3, 2, 1))  # the parent's threads exist now
-    loader = DataLoader(_Pooled(), batch_size=None, num_workers=2, multiprocessing_context="fork", timeout=60)
-    for i, y in enumerate(loader):
-        assert torch.equal(y, torch.nn.functional.max_pool2d(random((1, 16, 96, 96), seed=i), 3, 2, 1))
-
-
-def test_plain_fork_after_use_in_the_parent() -> None:
-    script = """
-        import os, torch, cnnatomy
-        torch.set_num_threads(2)
-        x = torch.randn(8, 64, 56, 56)
-        y = cnnatomy.pool(x, cnnatomy.Sliding(2))
-        child = os.fork()
-        if child == 0:  # NumPy compares: torch's own operators may not use their threads after a fork
-            again = cnnatomy.pool(x, cnnatomy.Sliding(2))
-            os._exit(0 if (again.numpy() == y.numpy()).all() else 3)
-        assert os.waitpid(child, 0)[1] == 0
-    """
-    run(script)
-
-
-def test_second_process_compiles_nothing(tmp_path: Path) -> None:
-    script = """
-        import torch, cnnatomy
-        from cnnatomy.backends.cpu import build
-        x = torch.randn(1, 2, 8, 8, requires_grad=True)
-        cnnatomy.pool(x, cnnatomy.Sliding(2)).sum().backward()
-        print(len(build.compiled))
-    """
-    assert [run(script, CNNATOMY_CACHE=str(tmp_path)) for _ in range(2)] == ["2", "0"]
-    for stored in tmp_path.rglob("*.o"):  # a damaged file is compiled anew, not run
-        stored.write_bytes(stored.read_bytes()[:-7])
-    assert run(script, CNNATOMY_CACHE=str(tmp_path)) == "2"
-
-
-def test_interrupted_threads_are_outlasted() -> None:
-    script = """
-        import signal, time, torch, cnnatomy
-        from cnnatomy.backends.cpu import threads
-        threads._openmp = lambda: None  # the pool of Python threads
-        torch.set_num_threads(2)
-        x = torch.randn(32, 64, 112, 112)
-        wanted = cnnatomy.pool(x, cnnatomy.Sliding(3, 1, 1))
-        caught = 0
-        for i in range(20):
-            signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.001 * i)
-            signal.signal(signal.SIGALRM, signal.default_int_handler)
-            try:
-                for _ in range(20):
-                    cnnatomy.pool(x, cnnatomy.Sliding(3, 1, 1))
-            except KeyboardInterrupt:
-                caught += 1
-            assert torch.equal(cnnatomy.pool(x, cnnatomy.Sliding(3, 1, 1)), wanted)
-        print(caught)
-    """
-    assert int(run(script)) == 20
-
-
-def test_no_home_to_keep_kernels_in() -> None:
-    script = """
-        import torch, cnnatomy
-        print(cnnatomy.pool(torch.ones(1, 1, 2, 2), cnnatomy.Sliding(2)).item())
-    """
-    assert run(script, CNNATOMY_CACHE="~nobody-of-this-name/kernels") == "1.0"
-
-
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("not a folder")
-    script = """
-        import torch, cnnatomy
-        print(cnnatomy.pool(torch.ones(1, 1, 2, 2), cnnatomy.Sliding(2)).item())
-    """
-    assert run(script, CNNATOMY_CACHE=str(blocked)) == "1.0"
-
-
-def run(script: str, **environment: str) -> str:
-    """Run a script in a process of its own; its output."""
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(script)]
-    done = subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()

@@ -90,7 +90,7 @@ class _Writer:
         return self.e.item(self.pointer(f"{axis}_{what}"), index)
 
     def pointer(self, slot: str) -> Any:
-        return self.e.builder.inttoptr(self.sizes[slot], ir.PointerType())
+        return self.e.table(self.sizes[slot])
 
     def readers_of(self, axis: str, i: Any) -> tuple[Any, Any]:
         return self.entry(axis, "first", i), self.entry(axis, "first", self.e.add(i, self.e.const(1)))

@@ -81,9 +81,9 @@ class Emitter:
         """The plan's integer in `slot`."""
         return self.item(self.plan, self.const(slot))
 
-    def table(self, slot: int) -> Any:
-        """The plan's pointer in `slot`."""
-        return self.builder.inttoptr(self.size(slot), PTR)
+    def table(self, address: Any) -> Any:
+        """The pointer that an integer of the plan holds."""
+        return self.builder.inttoptr(address, PTR)
 
     def item(self, table: Any, index: Any) -> Any:
         """table[index], of 64-bit integers."""

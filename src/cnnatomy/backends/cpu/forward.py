@@ -101,13 +101,13 @@ class _Writer:
 
     def axis(self, axis: str, o: Any) -> dict[str, Any]:
         def read(what: str) -> Any:
-            return self.e.item(self.e.builder.inttoptr(self.sizes[f"{axis}_{what}"], ir.PointerType()), o)
+            return self.e.item(self.e.table(self.sizes[f"{axis}_{what}"]), o)
 
         found = {what: read(what) for what in ("start", "count", "skip")}
         return found | {"step": self.sizes[f"{axis}_step"]}
 
     def number(self, slot: str, index: Any) -> Any:
-        table = self.e.builder.inttoptr(self.sizes[slot], ir.PointerType())
+        table = self.e.table(self.sizes[slot])
         return self.e.raw_load(table, index, self.e.compute, 1)
 
     # down the rows
@@ -312,7 +312,7 @@ class _Writer:
         e = self.e
         count: Lane = e.full(1.0, width, e.compute)
         if self.spec.reducer.counts:
-            table = e.builder.inttoptr(self.sizes["w_divisor"], ir.PointerType())
+            table = e.table(self.sizes["w_divisor"])
             found = e.raw_load(table, o, e.compute, 1 if one_column else width)
             columns = e.spread(found, width) if one_column else e.lanes(found)
             count = e.spread(self.divisor, width) * columns
