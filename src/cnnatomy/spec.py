@@ -31,7 +31,7 @@ def parse(text: str, kinds: Mapping[str, type[T]], what: str) -> T:
         call = ast.parse(text, mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
             raise ValueError(text)
-        fields = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
+        fields = {word.arg: _literal(word.value) for word in call.keywords if word.arg}
         return kinds[call.func.id](**fields)
     except (SyntaxError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, ArgumentError):
@@ -39,3 +39,14 @@ def parse(text: str, kinds: Mapping[str, type[T]], what: str) -> T:
         raise ArgumentError(
             f"this is no {what}", expected=f"one of {', '.join(kinds)}", got=repr(text)
         ) from error
+
+
+class _Numbers(ast.NodeTransformer):
+    """The two numbers that print as names."""
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.copy_location(ast.Constant(float(node.id)), node) if node.id in ("inf", "nan") else node
+
+
+def _literal(node: ast.expr) -> Any:
+    return ast.literal_eval(_Numbers().visit(node))

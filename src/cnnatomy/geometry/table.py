@@ -183,6 +183,16 @@ def clip(origin: int, kernel: int, step: int, n: int) -> tuple[int, int, int]:
     return start, max(0, beyond - before), min(before, kernel)
 
 
+def share(o: int, out: int, n: int) -> range:
+    """Bin o of n cells dealt out to `out` bins: floor(o n / out) .. ceil((o + 1) n / out) - 1.
+
+    Example:
+        >>> [share(o, 3, 5) for o in range(3)]
+        [range(0, 2), range(1, 4), range(3, 5)]
+    """
+    return range(o * n // out, -(-(o + 1) * n // out))
+
+
 def left_out(n: int, progressions: Iterable[range]) -> tuple[range, ...]:
     """Cells of `[0, n)` that are in none of the progressions, as ranges of neighbouring cells.
 
@@ -202,7 +212,7 @@ def left_out(n: int, progressions: Iterable[range]) -> tuple[range, ...]:
     return tuple(runs)
 
 
-@lru_cache(maxsize=_CACHED)
+@lru_cache(maxsize=_CACHED, typed=True)
 def _sliding(window: Window, n: int) -> AxisTable:
     whole_number("input size", n, least=1)
     lo, outputs = window.padding[0], window.output_size(n)
@@ -216,10 +226,9 @@ def _sliding(window: Window, n: int) -> AxisTable:
     return AxisTable(n, tuple(start), tuple(count), window.dilation, tuple(skip))
 
 
-@lru_cache(maxsize=_CACHED)
+@lru_cache(maxsize=_CACHED, typed=True)
 def _adaptive(n: int, out: int) -> AxisTable:
     whole_number("input size", n, least=1)
     whole_number("output size", out, least=1)
-    start = tuple(o * n // out for o in range(out))
-    count = tuple(-(-(o + 1) * n // out) - start[o] for o in range(out))
-    return AxisTable(n, start, count)
+    bins = [share(o, out, n) for o in range(out)]
+    return AxisTable(n, tuple(cells.start for cells in bins), tuple(map(len, bins)))

@@ -1,7 +1,23 @@
-"""Where a pooling reads: sliding windows, an adaptive grid, the whole map."""
+"""Where a pooling reads: sliding windows, grids, pyramids, fractional windows, boxes, the whole map."""
 
+from cnnatomy.regions.bins import Bins
+from cnnatomy.regions.boxes import Boxes
+from cnnatomy.regions.composite import Composite
+from cnnatomy.regions.fractional import Fractional
 from cnnatomy.regions.grid import Adaptive, Whole
+from cnnatomy.regions.pyramid import Pyramid
 from cnnatomy.regions.region import Axis, Region
 from cnnatomy.regions.sliding import Sliding
 
-__all__ = ["Adaptive", "Axis", "Region", "Sliding", "Whole"]
+__all__ = [
+    "Adaptive",
+    "Axis",
+    "Bins",
+    "Boxes",
+    "Composite",
+    "Fractional",
+    "Pyramid",
+    "Region",
+    "Sliding",
+    "Whole",
+]

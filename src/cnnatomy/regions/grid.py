@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry import AxisTable
+from cnnatomy.geometry import AxisTable, Window
 from cnnatomy.regions.region import Axis, Region
 
 
@@ -74,5 +74,11 @@ class Whole(Region):
 
 @lru_cache(maxsize=256)
 def _axes(size: tuple[int, ...], bins: tuple[int, ...]) -> tuple[Axis, ...]:
-    tables = [AxisTable.adaptive(n, out) for n, out in zip(size, bins, strict=True)]
-    return tuple(Axis.of(table) for table in tables)
+    return tuple(_axis(n, out) for n, out in zip(size, bins, strict=True))
+
+
+def _axis(n: int, out: int) -> Axis:
+    """Bins of one size are a regular window, which kernels know more of."""
+    if n and n % out == 0:
+        return Axis(n, Window(n // out, n // out))
+    return Axis.of(AxisTable.adaptive(n, out))

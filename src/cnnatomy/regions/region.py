@@ -83,12 +83,14 @@ class Region(ABC):
     """
 
     kinds: ClassVar[dict[str, type[Region]]] = {}
+    keeps_batch: ClassVar[bool] = True  # whether results are those of images, one for each
     if TYPE_CHECKING:
         text: str
         """The printed form, made once so that compilers see a constant."""
 
-    def __init_subclass__(cls) -> None:
-        Region.kinds[cls.__name__] = cls
+    def __init_subclass__(cls, abstract: bool = False) -> None:
+        if not abstract:
+            Region.kinds[cls.__name__] = cls
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", spec.text(self))
