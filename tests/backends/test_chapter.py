@@ -1,4 +1,4 @@
-"""The pooling that CONTRIBUTING.md adds, taken from its page: it must pass what every pooling must."""
+"""The poolings that CONTRIBUTING.md adds, taken from its page: they must pass what every pooling must."""
 
 from __future__ import annotations
 
@@ -14,49 +14,61 @@ import torch
 from support import close, last, random
 
 import cnnatomy
-from cnnatomy import backends
 from cnnatomy.backends import reference
 from cnnatomy.backends.cpu import launch
 from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Adaptive, Region, Sliding, Whole
 
+PAGE = Path(__file__).parents[2] / "CONTRIBUTING.md"
+NAMES = ("Farthest", "Range")
 
-@pytest.fixture(scope="module")
-def farthest() -> Any:
-    """The reducer of the chapter, kept out of the registry again afterwards."""
-    page = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+
+@pytest.fixture(scope="module", params=NAMES)
+def chapter(request: pytest.FixtureRequest) -> Any:
+    """A reducer of the chapter, kept out of the registry again afterwards."""
+    code = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), flags=re.DOTALL)
+    assert len(code) == len(NAMES)
     module = ModuleType("chapter")
     sys.modules["chapter"] = module
-    exec(compile(code, "CONTRIBUTING.md", "exec"), module.__dict__)
-    yield module.Farthest()
-    del sys.modules["chapter"], Reducer.kinds["Farthest"], Reducer.registry["farthest"]
+    exec(compile(code[NAMES.index(request.param)], PAGE.name, "exec"), module.__dict__)
+    reducer = getattr(module, request.param)()
+    yield reducer
+    del sys.modules["chapter"], Reducer.kinds[request.param], Reducer.registry[reducer.name]
 
 
-@pytest.mark.parametrize("region", [Sliding(2), Sliding(3, 2, 1), Adaptive(3), Whole()], ids=str)
+@pytest.mark.parametrize(
+    "region", [Sliding(2), Sliding(3, 2, 1), Sliding(3, 1, 3), Adaptive(3), Whole()], ids=str
+)
 @pytest.mark.parametrize("lanes", [False, True])
-def test_the_chapter_is_true(farthest: Reducer, region: Region, lanes: bool) -> None:
+def test_the_chapter_is_true(chapter: Reducer, region: Region, lanes: bool) -> None:
     x = random((2, 19, 9, 40), ties=True)
     x[0, 0, 3, 4] = x[0, 0, 5, 5] = math.nan
     x = last(x) if lanes else x
     leaf = x.double().requires_grad_()
-    truth, winner = reference.forward(leaf, region, farthest)
-    y, saved = launch.forward(x, region, farthest, backends.tap_dtype(region, 2))
+    truth, winner = reference.forward([leaf], region, chapter)
+    y, saved = launch.forward([x], region, chapter, True)
     close(y, truth)
-    assert winner is not None
-    assert saved is not None
-    assert torch.equal(saved.long(), winner)
+    large = 2.0**40  # beyond what stands for no tap
+    assert torch.equal(
+        launch.forward([x * large], region, chapter, False)[0].nan_to_num(), (y * large).nan_to_num()
+    )
+    if winner is not None:
+        none = 255 if saved[0].dtype is torch.uint8 else 2**30
+        assert torch.equal(saved[0].long(), torch.where(winner < 0, none, winner))
     grad = random(tuple(y.shape), seed=3)
     truth.backward(grad.double())  # type: ignore[no-untyped-call]
     assert leaf.grad is not None
-    close(launch.backward(grad, saved, region, farthest, (9, 40), lanes), leaf.grad, sums=4)
+    read = [x] if "x" in chapter.reads else []
+    result = y if "y" in chapter.reads else None
+    (dx,) = launch.backward(grad, read, result, saved, region, chapter, (9, 40), lanes)
+    close(dx, leaf.grad, sums=4)
 
 
-def test_it_differentiates_twice(farthest: Reducer) -> None:
+def test_it_differentiates_twice(chapter: Reducer) -> None:
     x = random((1, 2, 5, 6), torch.float64).requires_grad_()
 
     def run(t: torch.Tensor) -> Any:
-        return cnnatomy.pool(t, Sliding(3, 2, 1), farthest)
+        return cnnatomy.pool(t, Sliding(3, 2, 1), chapter)
 
     assert torch.autograd.gradcheck(run, x, check_forward_ad=True)
     assert torch.autograd.gradgradcheck(run, x)

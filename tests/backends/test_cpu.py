@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import LAST, close, last, random
+from support import LAST, SEED, close, inputs_for, kernels, label, last, random
 from torch import Tensor
 
 from cnnatomy import backends
@@ -18,80 +20,123 @@ from cnnatomy.backends.cpu.plan import Key, backward_plan, forward_plan
 from cnnatomy.backends.layout import is_last
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import REGISTRY, Mean, Reducer, reducer
-from cnnatomy.regions import Adaptive, Region, Sliding, Whole
+from cnnatomy.reducers.contract import NO_TAP
+from cnnatomy.regions import Adaptive, Bins, Fractional, Region, Sliding, Whole
 
 DTYPES = list(launch.DTYPES)
-REDUCERS: list[Reducer] = [*map(reducer, sorted(REGISTRY)), Mean(count_include_pad=True)]
+KERNELS = kernels()
+DEFAULTS = [reducer(name) for name in REGISTRY]
+every_kernel = pytest.mark.parametrize("what", KERNELS, ids=label)
 
 
-@pytest.fixture(autouse=True)
-def _poison(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fill fresh memory with NaN, or with taps that no window has, so that an unwritten output shows."""
+class _Poisoned(launch._Scratch):
+    def of(self, size: int) -> int:
+        """Scratch memory full of NaN."""
+        address = super().of(size)
+        self.tensor.fill_(255)
+        return address
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _poison() -> Iterator[None]:
+    """Fill fresh memory with NaN, or with taps that no window has, so that what is not written shows."""
     real = layout.empty
 
     def poisoned(model: Tensor, size: tuple[int, ...], dtype: torch.dtype, last: bool) -> Tensor:
         fresh = real(model, size, dtype, last)
         return fresh.fill_(math.nan if dtype.is_floating_point else 251)
 
-    monkeypatch.setattr(launch, "empty", poisoned)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launch, "empty", poisoned)
+        patch.setattr(launch, "_scratch", _Poisoned())
+        yield
 
 
-def check(x: Tensor, region: Region, what: Reducer) -> None:
-    """Forward with and without winners, and backward with a random cotangent."""
-    truth_x = x.double().requires_grad_()
-    truth, winner = reference.forward(truth_x, region, what)
-    rank = x.dim() - 2
-    taps = backends.tap_dtype(region, rank) if what.selects else None
-    y, saved = launch.forward(x, region, what, taps)
-    close(y, truth)
-    close(launch.forward(x, region, what, None)[0], truth)
-    if is_last(x):
-        assert y.is_contiguous(memory_format=LAST[x.dim()])
-    else:
-        assert y.is_contiguous()
-    if winner is not None and saved is not None:
-        none = 255 if taps is torch.uint8 else 2**30
-        assert torch.equal(saved.long(), torch.where(winner < 0, none, winner))
+def untouched(truth: Tensor, x: Tensor, region: Region) -> Tensor:
+    """Which inputs are read by no output that is infinite or NaN."""
+    spoilt = (~truth.isfinite()).double()
+    (reads,) = reference.backward(spoilt, (x.double(),), region, Mean(divisor=1.0))
+    return reads == 0
+
+
+def check(inputs: Sequence[Tensor], region: Region, what: Reducer) -> None:
+    """Forward with and without what backward needs, and backward with a random cotangent.
+
+    Next to a result that is not finite, a gradient is only told where one input takes it all.
+    """
+    x, seed = inputs[0], SEED if what.draws else None
+    leaves = [tensor.double().requires_grad_() for tensor in inputs]
+    truth, winner = reference.forward(leaves, region, what, seed)
+    for track in (False, True):
+        y, saved = launch.forward(inputs, region, what, track, seed)
+        close(y, truth)
+        assert y.is_contiguous(memory_format=LAST[x.dim()] if is_last(x) else torch.contiguous_format)
+        assert len(saved) == track * len(what.saves)
+    if winner is not None:
+        none = 255 if saved[0].dtype is torch.uint8 else NO_TAP
+        assert torch.equal(saved[0].long(), torch.where(winner < 0, none, winner))
     grad = random(tuple(y.shape), x.dtype, seed=7)
-    dx = launch.backward(grad, saved, region, what, tuple(x.shape[2:]), is_last(x))
-    truth.backward(grad.double())  # type: ignore[no-untyped-call]
-    assert truth_x.grad is not None
-    close(dx, truth_x.grad, sums=4)
+    found = launch.backward(
+        *(grad, inputs if "x" in what.reads else (), y if "y" in what.reads else None, saved),
+        *(region, what, tuple(x.shape[2:]), is_last(x)),
+    )
+    wanted = torch.autograd.grad(truth, leaves, grad.double())
+    told = torch.ones_like(x, dtype=torch.bool) if what.selects else untouched(truth.detach(), x, region)
+    for one, other in zip(found, wanted, strict=True):
+        close(torch.where(told, one, 0), torch.where(told, other, 0), sums=4)
 
 
-@pytest.mark.parametrize("what", REDUCERS, ids=str)
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("lanes", [False, True], ids=["contiguous", "channels_last"])
-@pytest.mark.parametrize("region", [Sliding(2), Sliding(3, 2, 1), Adaptive((3, 4))], ids=str)
-def test_every_reducer_dtype_and_layout(
-    what: Reducer, dtype: torch.dtype, lanes: bool, region: Region
-) -> None:
-    x = random((2, 19, 9, 40), dtype, ties=True)
-    check(last(x) if lanes else x, region, what)
-
-
-SHAPES = {1: (2, 3, 41), 2: (2, 3, 13, 37), 3: (1, 3, 7, 6, 19)}
-EACH_RANK = [
-    Sliding(3, 1, 1),
-    Sliding(2, 2, 0, 1, True),
-    Sliding(3, 2, 1, 2),
-    Sliding(3, 3),
-    Sliding(4, 1, "same"),
-    Sliding(2, 3, 4),
-    Sliding(5, 1, "keep"),
-    Sliding(2, 2, ((2, 3),)),
-    Adaptive(5),
-    Whole(),
+SHAPES = {1: (3, 3, 41), 2: (2, 3, 13, 37), 3: (1, 3, 7, 6, 19)}
+REGIONS: list[Region | None] = [
+    *(Sliding(2), Sliding(3, 2, 1), Sliding(3, 1, 1), Sliding(2, 2, 0, 1, True), Sliding(3, 2, 1, 2)),
+    *(Sliding(3, 3), Sliding(4, 1, "same"), Sliding(2, 3, 4), Sliding(5, 1, "keep")),
+    *(Adaptive(5), Whole(), Fractional(0.6, seed=3), Fractional(0.5, overlapping=True, kind="random")),
+    None,  # bins, which depend on the rank
 ]
+Kind = tuple[int, torch.dtype, bool]
+KINDS: list[Kind] = [
+    (rank, dtype, lanes)
+    for dtype, rank, lanes in itertools.product(DTYPES, SHAPES, (False, True))
+    if rank > 1 or not lanes
+]
+"""Number of axes, dtype, and whether channels are last (with one axis there is no such layout)."""
+
+SPECIAL = [math.nan, math.inf, -math.inf, -0.0]
 
 
-@pytest.mark.parametrize("rank", [1, 2, 3])
-@pytest.mark.parametrize("region", EACH_RANK, ids=str)
-@pytest.mark.parametrize("name", ["max", "mean"])
-def test_every_rank(rank: int, region: Region, name: str) -> None:
-    if region == Sliding(2, 2, ((2, 3),)):  # on the first axis only
-        region = Sliding(2, 2, ((2, 3), *((0, 0),) * (rank - 1)))
-    check(random(SHAPES[rank], seed=rank), region, reducer(name))
+def given_region(region: Region | None, rank: int) -> Region:
+    """The region, or bins of all sizes that overlap and leave cells out."""
+    return region or Bins([[(0, 2), (1, 6)], [(1, 3), (1, 4), (4, 6)], [(0, 19)]][:rank])
+
+
+def check_kind(what: Reducer, region: Region | None, kind: Kind, ties: bool) -> None:
+    """Check random inputs, with special values in the first two channels."""
+    rank, dtype, lanes = kind
+    inputs = inputs_for(what, SHAPES[rank], dtype, seed=rank, ties=ties)
+    plane = inputs[0][0].flatten(1)
+    plane[0, 3::17] = math.nan
+    for i, value in enumerate(SPECIAL):
+        plane[1, i::29] = value
+    check([last(tensor) if lanes else tensor for tensor in inputs], given_region(region, rank), what)
+
+
+@every_kernel
+def test_every_region(what: Reducer) -> None:
+    """Some regions and kinds for each reducer, others for the next; all of them are a slow test."""
+    shift, step = KERNELS.index(what), 3 if what in DEFAULTS else 7
+    for i, region in list(enumerate(REGIONS))[shift % step :: step]:
+        check_kind(what, region, KINDS[(7 * i + shift) % len(KINDS)], ties=i % 2 == 0)
+
+
+@pytest.mark.slow
+@every_kernel
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_the_whole_product(what: Reducer, dtype: torch.dtype, record_property: Callable[..., None]) -> None:
+    cases = list(itertools.product(REGIONS, [kind for kind in KINDS if kind[1] is dtype]))
+    for i, (region, kind) in enumerate(cases):
+        check_kind(what, region, kind, ties=i % 2 == 0)
+    record_property("cases", len(cases))
+    print(f"{label(what)} in {dtype}: {len(cases)} cases")
 
 
 @st.composite
@@ -117,107 +162,134 @@ def test_any_window(
     case: tuple[Sliding, tuple[int, ...]], batch: int, channels: int, data: st.DataObject
 ) -> None:
     region, size = case
-    what = data.draw(st.sampled_from(REDUCERS))
-    dtype = data.draw(st.sampled_from(DTYPES))
-    x = random(
-        (batch, channels, *size), dtype, seed=data.draw(st.integers(0, 99)), ties=data.draw(st.booleans())
-    )
-    if x.numel() and data.draw(st.booleans()):
-        x.view(-1)[data.draw(st.integers(0, x.numel() - 1))] = data.draw(
-            st.sampled_from([math.nan, math.inf, -math.inf])
-        )
-    check(last(x) if x.dim() > 3 and data.draw(st.booleans()) else x, region, what)
+    what, dtype = data.draw(st.sampled_from(KERNELS)), data.draw(st.sampled_from(DTYPES))
+    seed, ties = data.draw(st.integers(0, 99)), data.draw(st.booleans())
+    inputs = inputs_for(what, (batch, channels, *size), dtype, seed, ties)
+    if inputs[0].numel() and data.draw(st.booleans()):
+        cell = data.draw(st.integers(0, inputs[0].numel() - 1))
+        inputs[0].view(-1)[cell] = data.draw(st.sampled_from(SPECIAL))
+    lanes = len(size) > 1 and data.draw(st.booleans())
+    check([last(tensor) if lanes else tensor for tensor in inputs], region, what)
 
 
 @given(case=windows(), name=st.sampled_from(["max", "mean"]))
 def test_any_window_in_float32(case: tuple[Sliding, tuple[int, ...]], name: str) -> None:
     region, size = case
-    check(random((1, 2, *size), ties=True), region, reducer(name))
+    check([random((1, 2, *size), ties=True)], region, reducer(name))
 
 
-def test_special_values_everywhere() -> None:
-    for value in (math.nan, math.inf, -math.inf, -0.0, 1e-45, 3.4e38):
-        x = random((1, 2, 9, 9))
-        x[0, 0, ::2, ::3] = value
-        x[0, 1] = value
-        for region in (Sliding(2), Sliding(3, 1, 1), Sliding(3, 2, 1), Whole()):
-            for name in ("max", "min"):
-                check(x, region, reducer(name))
+@given(
+    what=st.sampled_from(KERNELS),
+    size=st.tuples(st.integers(1, 20), st.integers(1, 70)),
+    above=st.integers(1, 3),
+    ceil=st.booleans(),
+    channels=st.integers(1, 20),
+    lanes=st.booleans(),
+)
+@settings(max_examples=200)
+def test_any_size(
+    what: Reducer, size: tuple[int, int], above: int, ceil: bool, channels: int, lanes: bool
+) -> None:
+    """Sizes and paddings are told to kernels as they run: few kernels see many of them."""
+    inputs = inputs_for(what, (1, channels, *size), seed=sum(size))
+    region = Sliding(3, 2, ((above, 2), (1, 1)), 1, ceil)
+    check([last(tensor) if lanes else tensor for tensor in inputs], region, what)
 
 
-def test_a_wrong_kernel_would_be_caught() -> None:
-    x = random((1, 1, 6, 6))
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.0, 1e-45, 3.4e38])
+def test_selected_values_are_exact(value: float) -> None:
+    x = random((1, 2, 9, 9))
+    x[0, 0, ::2, ::3] = value
+    x[0, 1] = value
+    for region in (Sliding(2), Sliding(3, 1, 1), Sliding(3, 2, 1), Whole()):
+        for name in ("max", "min", "median"):
+            check([x], region, reducer(name))
+
+
+def test_a_wrong_kernel_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = [random((1, 1, 6, 6))]
+    real = launch.forward
+    monkeypatch.setattr(launch, "forward", lambda i, r, what, *rest: real(i, r, reducer("min"), *rest))
     with pytest.raises(AssertionError):
-        close(
-            launch.forward(x, Sliding(2), reducer("min"), None)[0],
-            reference.forward(x, Sliding(2), reducer("max"))[0],
-        )
+        check(inputs, Sliding(2), reducer("max"))
 
 
 @pytest.mark.parametrize(
-    ("region", "lanes", "forward", "backward"),
+    ("region", "lanes", "paths"),
     [
-        (Sliding(2), 1, "fused", "strided"),
-        (Sliding(3, 2, 1), 1, "strided", "strided"),
-        (Sliding(2, 2, 0, 1, True), 1, "strided", "strided"),
-        (Sliding(17, 1), 1, "tabled", "tabled"),
-        (Sliding(2, padding=((2, 0), (0, 0))), 1, "strided", "strided"),
-        (Sliding(2), 8, "direct", "tabled"),
-        (Sliding(3, 2, 1), 8, "tabled", "tabled"),
-        (Adaptive(5), 1, "tabled", "tabled"),
-        (Whole(), 1, "tabled", "tabled"),
+        (Sliding(2), 1, "fused strided columns strided"),
+        (Sliding(3, 2, 1), 1, "strided strided columns strided"),
+        (Sliding(2, 2, 0, 1, True), 1, "strided strided columns strided"),
+        (Sliding(17, 1), 1, "tabled segments looped scatter"),
+        (Sliding(7, 1), 1, "strided strided looped strided"),
+        (Sliding((1, 17), 1), 1, "tabled segments lanes scatter"),
+        (Sliding(2, padding=((2, 0), (0, 0))), 1, "strided strided columns strided"),
+        (Sliding(2), 8, "direct tabled lanes tabled"),
+        (Sliding(3, 2, 1), 8, "direct tabled lanes tabled"),
+        (Sliding(4, 2, 1), 8, "tabled tabled lanes tabled"),
+        (Adaptive(11), 1, "fused strided columns strided"),
+        (Adaptive(5), 1, "tabled segments looped scatter"),
+        (Whole(), 1, "tabled segments looped scatter"),
     ],
     ids=str,
 )
-def test_the_path_is_the_fastest_that_fits(region: Region, lanes: int, forward: str, backward: str) -> None:
-    key = Key(region, reducer("mean"), "float32", (33, 33), lanes, None)
-    assert forward_plan(key).path == forward
-    assert backward_plan(key).path == backward
+def test_the_path_is_the_fastest_that_fits(region: Region, lanes: int, paths: str) -> None:
+    found = []
+    for name in ("mean", "median"):
+        key = Key(region, reducer(name), "float32", (33, 33), lanes, "uint8", True)
+        found += [forward_plan(key).path, backward_plan(key).path]
+    assert " ".join(found) == paths
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda x: x[:, ::2],
-        lambda x: x.transpose(2, 3),
-        lambda x: x[..., 1:-1],
-        lambda x: x.expand(3, *x.shape[1:]),
-        lambda x: x.flip(0),
-    ],
-    ids=["step", "transpose", "slice", "expand", "flip"],
-)
-def test_any_strides(make: object) -> None:
-    assert callable(make)
-    check(make(random((1, 4, 12, 14))), Sliding(3, 2, 1), reducer("max"))
+CUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "step": lambda x: x[:, ::2],
+    "transpose": lambda x: x.transpose(2, 3),
+    "slice": lambda x: x[..., 1:-1],
+    "expand": lambda x: x[:1].expand(3, *x.shape[1:]),
+    "flip": lambda x: x.flip(0),
+    "one channel": lambda x: last(x)[:, :1],
+}
 
 
-def test_empty_batch_and_no_channels() -> None:
+@pytest.mark.parametrize("cut", list(CUTS))
+def test_any_strides(cut: str) -> None:
+    for name in ("max", "importance", "soft", "median"):
+        what = reducer(name)
+        check([CUTS[cut](tensor) for tensor in inputs_for(what, (2, 4, 12, 14))], Sliding(3, 2, 1), what)
+
+
+@every_kernel
+def test_empty_batch_and_no_channels(what: Reducer) -> None:
+    seed = SEED if what.draws else None
     for shape in ((0, 3, 8, 8), (2, 0, 8, 8)):
-        y, _ = launch.forward(random(shape), Sliding(2), reducer("mean"), None)
+        inputs = inputs_for(what, shape)
+        y, saved = launch.forward(inputs, Sliding(3, 2, 1), what, True, seed)
         assert y.shape == (*shape[:2], 4, 4)
+        found = launch.backward(
+            *(y, inputs if "x" in what.reads else (), y if "y" in what.reads else None, saved),
+            *(Sliding(3, 2, 1), what, (8, 8), False),
+        )
+        assert [dx.shape for dx in found] == [shape] * len(inputs)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1_000_003), (1, 1, 3, 70_001)])
 def test_long_sums_stay_exact(shape: tuple[int, ...]) -> None:
     x = random(shape).abs()
-    y, _ = launch.forward(x, Whole(), reducer("mean"), None)
+    y, _ = launch.forward([x], Whole(), reducer("mean"), False)
     torch.testing.assert_close(y.double(), x.double().mean(tuple(range(2, x.dim())), True), rtol=3e-7, atol=0)
 
 
 def test_a_new_long_input_makes_no_long_table() -> None:
-    region = Sliding((4,), (2,), (1,))
-    x = random((1, 1, 300_000)).requires_grad_()
-    y, saved = launch.forward(x, region, reducer("max"), torch.uint8)
-    launch.backward(y, saved, region, reducer("max"), (300_000,), False)
-    key = Key(region, reducer("max"), "float32", (300_000,), 1, "uint8")
+    region, what = Sliding((4,), (2,), (1,)), reducer("max")
+    y, saved = launch.forward([random((1, 1, 300_000))], region, what, True)
+    launch.backward(y, (), None, saved, region, what, (300_000,), False)
+    key = Key(region, what, "float32", (300_000,), 1, "uint8", True)
     for plan in (forward_plan(key), backward_plan(key)):
         assert sum(array.nbytes for array in plan.kept) < 1000
 
 
 def test_what_is_not_of_this_pooling_is_refused() -> None:
-    x = random((1, 2, 8, 8))
-    y, saved = launch.forward(x, Sliding(2), reducer("max"), torch.uint8)
-    assert saved is not None
-    for grad, taps in ((y[..., 1:], saved), (y, saved[:, :1]), (y, saved.int())):
+    y, (taps,) = launch.forward([random((1, 2, 8, 8))], Sliding(2), reducer("max"), True)
+    for grad, saved in ((y[..., 1:], taps), (y, taps[:, :1]), (y, taps.int())):
         with pytest.raises(ArgumentError, match="not of this pooling"):
-            backends.backward(grad, taps, Sliding(2), reducer("max"), (8, 8), False)
+            backends.check(grad, (saved,), Sliding(2), reducer("max"), (8, 8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from cnnatomy.backends import reference
 from cnnatomy.backends.cpu import build, launch
-from cnnatomy.backends.layout import empty, is_last
+from cnnatomy.backends.layout import empty, is_last, saved_dtypes
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import Reducer
 from cnnatomy.reducers.contract import NO_TAP
@@ -17,6 +18,8 @@ from cnnatomy.regions import Region
 
 FLOATING = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+Saved = tuple[Tensor, ...]
 
 
 def fast(x: Tensor) -> bool:
@@ -31,50 +34,68 @@ def _converts(dtype: torch.dtype) -> bool:
     return build.converts_half()
 
 
-def tap_dtype(region: Region, rank: int) -> torch.dtype:
-    """The dtype of saved tap numbers: one byte where it holds every tap and one more for none."""
-    taps = region.most_taps(rank)
-    return torch.uint8 if taps is not None and taps < 256 else torch.int32
-
-
-def forward(x: Tensor, region: Region, reducer: Reducer, track: bool) -> tuple[Tensor, Tensor | None]:
-    """y (N, C, *out), and the winners' tap numbers if they are tracked.
+def forward(
+    inputs: Sequence[Tensor], region: Region, reducer: Reducer, track: bool, seed: Tensor | None = None
+) -> tuple[Tensor, Saved]:
+    """y (N, C, *out) from x and its companions, and what backward needs of the taps if they are tracked.
 
     Raises:
         ArgumentError: x has a dtype in which pooling means nothing.
     """
-    taps = tap_dtype(region, x.dim() - 2) if track and reducer.selects else None
+    x = inputs[0]
     if fast(x):
-        return launch.forward(x, region, reducer, taps)
+        return launch.forward(inputs, region, reducer, track, seed)
     if x.dtype not in (*FLOATING, *INTEGERS):
         known = ", ".join(str(dtype).removeprefix("torch.") for dtype in (*FLOATING, *INTEGERS))
         raise ArgumentError("no pooling of this dtype", expected=known, got=str(x.dtype))
-    y, winner = reference.forward(x.detach(), region, reducer)
-    out = empty(x, tuple(y.shape[2:]), x.dtype, is_last(x)).copy_(y)
-    if taps is None or winner is None:
-        return out, None
-    saved = torch.where(winner < 0, 255 if taps is torch.uint8 else NO_TAP, winner)
-    return out, empty(x, tuple(y.shape[2:]), taps, is_last(x)).copy_(saved)
+    y, winner = reference.forward([tensor.detach() for tensor in inputs], region, reducer, seed)
+    size = tuple(y.shape[2:])
+    out = empty(x, size, x.dtype, is_last(x)).copy_(y)
+    if not track:
+        return out, ()
+    kinds = saved_dtypes(region, reducer, len(size), x.dtype)
+    saved = tuple(empty(x, size, kind, is_last(x)).zero_() for kind in kinds)
+    if winner is not None:
+        saved[0].copy_(torch.where(winner < 0, 255 if kinds[0] is torch.uint8 else NO_TAP, winner))
+    return out, saved
 
 
 def backward(
-    grad: Tensor, saved: Tensor | None, region: Region, reducer: Reducer, size: tuple[int, ...], last: bool
-) -> Tensor:
-    """dx (N, C, *size) from the output's gradient and what forward saved; `last` if x had its channels last.
+    grad: Tensor,
+    inputs: Sequence[Tensor],
+    y: Tensor | None,
+    saved: Saved,
+    region: Region,
+    reducer: Reducer,
+    size: tuple[int, ...],
+    last: bool,
+) -> Saved:
+    """The gradients (N, C, *size) of x and its companions; `last` if x had its channels last.
+
+    `inputs` are x and its companions if the reducer is neither linear nor selects, and y if it is looked at.
+    """
+    if fast(grad):
+        read = inputs if "x" in reducer.reads else ()
+        return launch.backward(grad, read, y, saved, region, reducer, size, last)
+    if reducer.selects:
+        found: Saved = (reference.scatter(grad, reference.cells(saved[0], region, size), size),)
+    else:
+        given = inputs or (grad.new_zeros((*grad.shape[:2], *size)),)
+        found = reference.backward(grad, given, region, reducer)
+    return tuple(empty(grad, size, grad.dtype, last).copy_(dx) for dx in found)
+
+
+def check(grad: Tensor, saved: Saved, region: Region, reducer: Reducer, size: tuple[int, ...]) -> None:
+    """See that a gradient and what was saved are of this pooling.
 
     Raises:
-        ArgumentError: the gradient or the taps are not shaped like the output.
+        ArgumentError: they have other shapes or dtypes.
     """
-    wanted = (*grad.shape[:2], *region.output_size(size))
-    for name, tensor in (("gradient", grad), ("saved taps", saved)):
-        if tensor is not None and tuple(tensor.shape) != wanted:
-            got = str(tuple(tensor.shape))
-            raise ArgumentError(f"the {name} are not of this pooling", expected=f"shape {wanted}", got=got)
-    if saved is not None and saved.dtype is not tap_dtype(region, len(size)):
-        expected = str(tap_dtype(region, len(size)))
-        raise ArgumentError("the saved taps are not of this pooling", expected=expected, got=str(saved.dtype))
-    if fast(grad):
-        return launch.backward(grad, saved, region, reducer, size, last)
-    indices = None if saved is None else reference.cells(saved, region, size)
-    dx = reference.backward(grad, indices, region, reducer, size)
-    return empty(grad, size, grad.dtype, last).copy_(dx)
+    shape = (*grad.shape[:2], *region.output_size(size))
+    for tensor in (grad, *saved):
+        if tuple(tensor.shape) != shape:
+            what = "the gradient or the saved taps are not of this pooling"
+            raise ArgumentError(what, expected=f"shape {shape}", got=str(tuple(tensor.shape)))
+    kinds, got = saved_dtypes(region, reducer, len(size), grad.dtype), tuple(one.dtype for one in saved)
+    if got != kinds:
+        raise ArgumentError("the saved taps are not of this pooling", expected=str(kinds), got=str(got))

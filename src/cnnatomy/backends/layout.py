@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from torch._prims_common import suggest_memory_format
 
+from cnnatomy.reducers.contract import Reducer
+from cnnatomy.regions import Region
+
 _LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
@@ -25,3 +28,16 @@ def empty(model: Tensor, size: tuple[int, ...], dtype: torch.dtype, last: bool) 
     if not last:
         return torch.empty(shape, dtype=dtype, device=model.device)
     return torch.empty(shape, dtype=dtype, device=model.device, memory_format=_LAST[model.dim()])
+
+
+def tap_dtype(region: Region, rank: int) -> torch.dtype:
+    """The dtype of saved tap numbers: one byte where it holds every tap and one more for none."""
+    taps = region.most_taps(rank)
+    return torch.uint8 if taps is not None and taps < 256 else torch.int32
+
+
+def saved_dtypes(region: Region, reducer: Reducer, rank: int, dtype: torch.dtype) -> tuple[torch.dtype, ...]:
+    """The dtypes of what forward saves for backward: taps, and values as wide as they are computed."""
+    value = torch.promote_types(dtype, torch.float32)
+    kinds = {"tap": tap_dtype(region, rank), "value": value}
+    return tuple(kinds[field] for field in reducer.saves)

@@ -5,58 +5,83 @@ Works for any region, reducer, rank, dtype and device, forward and backward, as 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from cnnatomy.reducers.contract import Reducer, Windows
+from cnnatomy.reducers.noise import noise
 from cnnatomy.regions import Axis, Region
 
 
-def windows(x: Tensor, axes: tuple[Axis, ...], reducer: Reducer) -> Windows:
-    """Lay out every window of x (N, C, *spatial)."""
-    rank = len(axes)
+def windows(
+    inputs: Sequence[Tensor], axes: tuple[Axis, ...], reducer: Reducer, seed: Tensor | None = None
+) -> Windows:
+    """Lay out every window of x (N, C, *spatial), and of its companions."""
+    x, rank = inputs[0], len(axes)
     inside = torch.ones((1,) * rank + (1,), dtype=torch.bool, device=x.device)
     count = torch.ones((1,) * rank, dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
-    values = x.unsqueeze(-1)  # (N, C, *spatial, taps so far)
+    values = [tensor.unsqueeze(-1) for tensor in inputs]  # (N, C, *spatial, taps so far)
     for i, (axis, factors) in enumerate(zip(axes, reducer.divisors(axes), strict=True)):
-        table = axis.table
-        start, skip, taps_inside = (
-            torch.tensor(numbers, device=x.device) for numbers in (table.start, table.skip, table.count)
-        )
-        tap = torch.arange(axis.taps, device=x.device) - skip[:, None]  # (out, taps)
-        here = (tap >= 0) & (tap < taps_inside[:, None])
-        cells = torch.where(here, start[:, None] + tap * table.step, 0)
-        values = values.index_select(2 + i, cells.flatten())
-        values = values.reshape(*values.shape[: 2 + i], *cells.shape, *values.shape[3 + i :])
-        values = values.movedim(3 + i, -1).flatten(-2)
+        here, cells = _cells(axis, x.device)
+        values = [_gathered(value, cells, i) for value in values]
         shape = [1] * rank
-        shape[i] = table.outputs
+        shape[i] = axis.table.outputs
         inside = (inside.unsqueeze(-1) & here.view(*shape, 1, axis.taps)).flatten(-2)
         count = count * torch.tensor(factors, dtype=count.dtype, device=x.device).view(shape)
-    return Windows(values, inside, count)
+    out = tuple(axis.outputs for axis in axes)
+    drawn = None if seed is None else noise(seed, (*x.shape[:2], *out), x.device)
+    return Windows(values[0], inside, count, tuple(values[1:]), drawn)
 
 
-def forward(x: Tensor, region: Region, reducer: Reducer) -> tuple[Tensor, Tensor | None]:
+def _cells(axis: Axis, device: torch.device) -> tuple[Tensor, Tensor]:
+    """For every output and tap of an axis, whether it lies in the input, and its cell."""
+    table = axis.table
+    start, skip, count = (
+        torch.tensor(numbers, device=device) for numbers in (table.start, table.skip, table.count)
+    )
+    tap = torch.arange(axis.taps, device=device) - skip[:, None]  # (out, taps)
+    here = (tap >= 0) & (tap < count[:, None])
+    return here, torch.where(here, start[:, None] + tap * table.step, 0)
+
+
+def _gathered(values: Tensor, cells: Tensor, i: int) -> Tensor:
+    values = values.index_select(2 + i, cells.flatten())
+    values = values.reshape(*values.shape[: 2 + i], *cells.shape, *values.shape[3 + i :])
+    return values.movedim(3 + i, -1).flatten(-2)
+
+
+def forward(
+    inputs: Sequence[Tensor], region: Region, reducer: Reducer, seed: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
     """y (N, C, *out), and each winner's tap number (-1 for none) where the reducer selects."""
+    x = inputs[0]
     axes = region.axes(tuple(x.shape[2:]))
-    wide = x.to(torch.promote_types(x.dtype, torch.float32)) if x.is_floating_point() else x
-    y, winner = reducer.define(windows(wide, axes, reducer))
+    wide = [
+        tensor.to(torch.promote_types(tensor.dtype, torch.float32)) if tensor.is_floating_point() else tensor
+        for tensor in inputs
+    ]
+    y, winner = reducer.define(windows(wide, axes, reducer, seed))
     return y.to(x.dtype), winner
 
 
-def backward(
-    grad: Tensor, indices: Tensor | None, region: Region, reducer: Reducer, size: tuple[int, ...]
-) -> Tensor:
-    """dx (N, C, *size): to the winners' cells, or through the definition of a linear reducer."""
-    if indices is not None:
-        out = grad.new_zeros((*grad.shape[:2], *size))
-        kept = torch.where(indices < 0, 0, grad).flatten(2)
-        out.view(*grad.shape[:2], -1).scatter_add_(2, indices.clamp(min=0).flatten(2), kept)
-        return out
-    with torch.enable_grad():
-        x = grad.new_zeros((*grad.shape[:2], *size)).requires_grad_()
-        y, _ = forward(x, region, reducer)
-        return torch.autograd.grad(y, x, grad)[0]
+def backward(grad: Tensor, inputs: Sequence[Tensor], region: Region, reducer: Reducer) -> tuple[Tensor, ...]:
+    """The gradients of x and its companions, through the definition."""
+
+    def run(*tensors: Tensor) -> Tensor:
+        return forward(tensors, region, reducer)[0]
+
+    pulled: tuple[Tensor, ...] = torch.func.vjp(run, *inputs)[1](grad)
+    return pulled
+
+
+def scatter(grad: Tensor, indices: Tensor, size: tuple[int, ...]) -> Tensor:
+    """dx (N, C, *size) where each output's gradient goes to its winner's cell."""
+    out = grad.new_zeros((*grad.shape[:2], *size))
+    kept = torch.where(indices < 0, 0, grad).flatten(2)
+    out.view(*grad.shape[:2], -1).scatter_add_(2, indices.clamp(min=0).flatten(2), kept)
+    return out
 
 
 def cells(taps: Tensor, region: Region, size: tuple[int, ...]) -> Tensor:

@@ -1,12 +1,13 @@
 """The derivatives of pooling, for eager mode and `torch.func`.
 
-Three linear maps, each the derivative of the next: `Pool` (forward), `Gather` (its backward: gradients of
-outputs to inputs) and `along` (a tangent of the input to the output's: the winners' values, or the pooling
-itself where it is linear).
+`Pool` is the forward pass, and `Gather` its backward: gradients of outputs to inputs, linear in them. Where
+the pooling is linear or selects, the derivative of `Gather` is the pooling of a tangent, or the tangent at
+the winners; elsewhere it goes through the reducer's definition. `Eager` is both at the least cost.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -14,10 +15,14 @@ from torch import Tensor
 from torch.autograd import Function
 
 from cnnatomy import backends
+from cnnatomy.backends import reference
 from cnnatomy.backends.layout import is_last
 from cnnatomy.ops import library
+from cnnatomy.ops.library import curved
 from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Region
+
+Tensors = tuple[Tensor, ...]
 
 
 def plain(x: Tensor) -> bool:
@@ -26,113 +31,193 @@ def plain(x: Tensor) -> bool:
     return ordinary and torch._C._len_torch_dispatch_stack() == 0
 
 
-def along(tangent: Tensor, saved: Tensor | None, region: Region, reducer: Reducer) -> Tensor:
-    """The output's tangent for the input's, differentiable again."""
-    if reducer.linear or saved is None:
-        return Pool.apply(tangent, region, reducer)[0]  # type: ignore[no-untyped-call, no-any-return]
-    return library.winners(tangent, saved, region.text)
+def run(inputs: Sequence[Tensor], region: Region, reducer: Reducer, seed: Tensor | None) -> Tensors:
+    """(y, *saved), differentiable."""
+    found: Tensors = Pool.apply(region, reducer, seed, *inputs)  # type: ignore[no-untyped-call]
+    return found
 
 
-class Pool(Function):
-    """x -> (y, winners' taps or None)."""
-
-    @staticmethod
-    def forward(x: Tensor, region: Region, reducer: Reducer) -> tuple[Tensor, Tensor | None]:
-        """Run the backend, keeping what the derivative needs."""
-        if plain(x):
-            return backends.forward(x, region, reducer, track=True)
-        y, saved = library.pool(x, region.text, reducer.text)
-        return y, saved if reducer.selects else None
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Keep the taps: a byte for each output, and not the input."""
-        x, ctx.region, ctx.reducer = inputs
-        _, saved = output
-        ctx.size, ctx.last = tuple(x.shape[2:]), is_last(x)
-        if saved is not None:
-            ctx.mark_non_differentiable(saved)
-        ctx.save_for_backward(saved)
-        ctx.save_for_forward(saved)
-        ctx.set_materialize_grads(False)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor | None, _: Any) -> tuple[Any, ...]:
-        """dx"""
-        if grad is None:
-            return None, None, None
-        (saved,) = ctx.saved_tensors
-        dx = Gather.apply(grad, saved, ctx.region, ctx.reducer, ctx.size, ctx.last)  # type: ignore[no-untyped-call]
-        return dx, None, None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor | None, *_: Any) -> tuple[Any, ...]:
-        """dy along a tangent of x."""
-        (saved,) = ctx.saved_tensors
-        return None if tangent is None else along(tangent, saved, ctx.region, ctx.reducer), None
-
-    @staticmethod
-    def vmap(info: Any, dims: Any, x: Tensor, region: Region, reducer: Reducer) -> Any:
-        """A batch of inputs is one larger input."""
-        merged = x.movedim(dims[0], 0).flatten(0, 1)
-        y, saved = Pool.apply(merged, region, reducer)  # type: ignore[no-untyped-call]
-        split = (info.batch_size, -1)
-        if saved is None:
-            return (y.unflatten(0, split), None), (0, None)
-        return (y.unflatten(0, split), saved.unflatten(0, split)), (0, 0)
+def along(tangent: Tensor, saved: Tensors, region: Region, reducer: Reducer) -> Tensor:
+    """The output's tangent for the input's, of a pooling that is linear or selects."""
+    if reducer.linear:
+        return run((tangent,), region, reducer, None)[0]
+    return library.winners(tangent, saved[0], region.text)
 
 
-class Gather(Function):
-    """(dy, taps) -> dx, linear in dy."""
+def pushed(function: Callable[..., Any], inputs: Tensors, tangents: Sequence[Tensor | None]) -> Any:
+    """The tangent of function(*inputs), from reverse mode alone: the derivative of its pull-back."""
+    results, pull, *_ = torch.func.vjp(function, *inputs)
+    zeros = torch.utils._pytree.tree_map(torch.zeros_like, results)
+    full = tuple(
+        torch.zeros_like(value) if tangent is None else tangent
+        for value, tangent in zip(inputs, tangents, strict=True)
+    )
+    return torch.func.vjp(pull, zeros)[1](full)[0]
+
+
+class Eager(Function):
+    """Pooling outside of transforms, in the form of a function that costs least: y alone is its output."""
 
     @staticmethod
     def forward(
-        grad: Tensor, saved: Tensor | None, region: Region, reducer: Reducer, size: Any, last: bool
+        ctx: Any, region: Region, reducer: Reducer, seed: Tensor | None, out: list[Tensor], *inputs: Tensor
     ) -> Tensor:
-        """Run the backend."""
-        if plain(grad):
-            return backends.backward(grad, saved, region, reducer, size, last)
-        taps = grad.new_empty(0) if saved is None else saved
-        dx: Tensor = library.gather(grad, taps, region.text, reducer.text, list(size), last)
-        return dx
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Keep the taps."""
-        _, saved, ctx.region, ctx.reducer, ctx.size, ctx.last = inputs
-        ctx.save_for_backward(saved)
-        ctx.save_for_forward(saved)
+        """Run the backend, keeping what the derivative needs; what is saved is also put into `out`."""
+        x = inputs[0]
+        y, saved = backends.forward(inputs, region, reducer, True, seed)
+        ctx.region, ctx.reducer, ctx.size, ctx.last = region, reducer, tuple(x.shape[2:]), is_last(x)
+        ctx.looks, ctx.held = "y" in reducer.reads, len(inputs) if curved(reducer) else 0
+        ctx.save_for_backward(*inputs[: ctx.held], *((y,) if ctx.looks else ()), *saved)
+        out += saved
+        return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        """The transpose of a gather is a tangent."""
-        (saved,) = ctx.saved_tensors
-        return along(grad, saved, ctx.region, ctx.reducer), None, None, None, None, None
+        """dx, and the companions' gradients; as a function of its own only if it is differentiated again."""
+        kept, held = ctx.saved_tensors, ctx.held
+        settings = (ctx.region, ctx.reducer, ctx.size, ctx.last)
+        if torch.is_grad_enabled() or not plain(grad):
+            found = Gather.apply(*settings, held, ctx.looks, grad, *kept)  # type: ignore[no-untyped-call]
+        else:
+            y, saved = kept[held] if ctx.looks else None, kept[held + ctx.looks :]
+            found = backends.backward(grad, kept[:held], y, saved, *settings)
+        return None, None, None, None, *found
+
+
+class Pool(Function):
+    """(x, companions) -> (y, saved)."""
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:
-        """Linear, so the same map."""
-        (saved,) = ctx.saved_tensors
-        dx: Tensor = Gather.apply(tangent, saved, ctx.region, ctx.reducer, ctx.size, ctx.last)  # type: ignore[no-untyped-call]
-        return dx
+    def forward(region: Region, reducer: Reducer, seed: Tensor | None, *inputs: Tensor) -> Tensors:
+        """Run the backend, keeping what the derivative needs."""
+        if plain(inputs[0]):
+            y, saved = backends.forward(inputs, region, reducer, True, seed)
+            return y, *saved
+        return tuple(library.pool(list(inputs), seed, region.text, reducer.text))
 
     @staticmethod
-    def vmap(
-        info: Any,
-        dims: Any,
-        grad: Tensor,
-        saved: Tensor | None,
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Keep the taps: a byte for each output; and the input only where the gradient depends on it."""
+        ctx.region, ctx.reducer, _, *tensors = inputs
+        y, *saved = output
+        ctx.size, ctx.last = tuple(tensors[0].shape[2:]), is_last(tensors[0])
+        ctx.looks, ctx.count = "y" in ctx.reducer.reads, len(tensors)
+        held = tensors if curved(ctx.reducer) else []
+        ctx.held, kept = len(held), (*held, *((y,) if ctx.looks else ()), *saved)
+        ctx.mark_non_differentiable(*saved)
+        ctx.save_for_backward(*kept)
+        ctx.save_for_forward(*kept)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Any, ...]:
+        """dx, and the companions' gradients."""
+        if grad is None:
+            return (None,) * (3 + int(ctx.count))
+        found: Tensors = Gather.apply(  # type: ignore[no-untyped-call]
+            *(ctx.region, ctx.reducer, ctx.size, ctx.last, ctx.held, ctx.looks, grad), *ctx.saved_tensors
+        )
+        return None, None, None, *found
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> tuple[Any, ...]:
+        """dy along tangents of x and its companions."""
+        kept, moved = ctx.saved_tensors, tangents[3:]
+        rest = (None,) * len(ctx.reducer.saves)
+        if all(tangent is None for tangent in moved):
+            return None, *rest
+        if not curved(ctx.reducer):
+            return along(moved[0], kept, ctx.region, ctx.reducer), *rest
+
+        def define(*inputs: Tensor) -> Tensor:
+            return reference.forward(inputs, ctx.region, ctx.reducer)[0]
+
+        return pushed(define, kept[: ctx.held], moved), *rest
+
+    @staticmethod
+    def vmap(info: Any, dims: Any, region: Region, reducer: Reducer, seed: Any, *inputs: Tensor) -> Any:
+        """A batch of inputs is one larger input; draws are made for each entry as if it were alone."""
+        split = [_entries(tensor, dim, info.batch_size) for tensor, dim in zip(inputs, dims[3:], strict=True)]
+        if reducer.draws:
+            seeds = [seed if dims[2] is None else seed.select(dims[2], i) for i in range(info.batch_size)]
+            entries = zip(*split, strict=True)
+            each = [run(entry, region, reducer, own) for entry, own in zip(entries, seeds, strict=True)]
+            stacked = tuple(torch.stack(parts) for parts in zip(*each, strict=True))
+            return stacked, (0,) * len(stacked)
+        found = run([part.flatten(0, 1) for part in split], region, reducer, seed)
+        return _split(found, info.batch_size), (0,) * len(found)
+
+
+def _split(merged: Tensors, size: int) -> Tensors:
+    return tuple(part.view(size, -1, *part.shape[1:]) for part in (each.contiguous() for each in merged))
+
+
+def _entries(tensor: Tensor, dim: int | None, size: int) -> Tensor:
+    return tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+
+
+class Gather(Function):
+    """(dy, x, companions, y, saved) -> (dx, gradients of companions), linear in dy."""
+
+    @staticmethod
+    def forward(
         region: Region,
         reducer: Reducer,
-        size: Any,
+        size: tuple[int, ...],
         last: bool,
-    ) -> Any:
+        held: int,
+        looks: bool,
+        grad: Tensor,
+        *kept: Tensor,
+    ) -> Tensors:
+        """Run the backend."""
+        inputs, y = kept[:held], kept[held] if looks else None
+        saved = kept[held + looks :]
+        if plain(grad):
+            return backends.backward(grad, inputs, y, saved, region, reducer, size, last)
+        found = library.gather(grad, inputs, y, saved, region.text, reducer.text, list(size), last)
+        return tuple(found)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Keep everything."""
+        ctx.region, ctx.reducer, ctx.size, ctx.last, ctx.held, ctx.looks, *tensors = inputs
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+        ctx.rest = len(tensors) - 1 - ctx.held
+
+    @staticmethod
+    def backward(ctx: Any, *pulls: Tensor) -> tuple[Any, ...]:
+        """The transpose of a gather is a tangent."""
+        grad, *kept = ctx.saved_tensors
+        if not curved(ctx.reducer):
+            back: Tensors = (along(pulls[0], tuple(kept), ctx.region, ctx.reducer),)
+        else:
+            back = library.second(pulls, grad, kept[: ctx.held], ctx.region, ctx.reducer)
+        return *(None,) * 6, *back, *(None,) * ctx.rest
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensors:
+        """Linear in dy, so the same map; through the definition where x matters."""
+        grad, *kept = ctx.saved_tensors
+        moved = tangents[6 : 7 + ctx.held]
+        if not curved(ctx.reducer):
+            settings = (ctx.region, ctx.reducer, ctx.size, ctx.last, ctx.held, ctx.looks)
+            found: Tensors = Gather.apply(*settings, moved[0], *kept)  # type: ignore[no-untyped-call]
+            return found
+
+        def pull(grad: Tensor, *inputs: Tensor) -> Tensors:
+            return reference.backward(grad, inputs, ctx.region, ctx.reducer)
+
+        result: Tensors = pushed(pull, (grad, *kept[: ctx.held]), moved)
+        return result
+
+    @staticmethod
+    def vmap(info: Any, dims: Any, *arguments: Any) -> Any:
         """A batch of gradients is one larger gradient."""
-
-        def merge(t: Tensor, dim: int | None) -> Tensor:
-            whole = t.expand(info.batch_size, *t.shape) if dim is None else t.movedim(dim, 0)
-            return whole.flatten(0, 1)
-
-        taps = None if saved is None else merge(saved, dims[1])
-        dx = Gather.apply(merge(grad, dims[0]), taps, region, reducer, size, last)  # type: ignore[no-untyped-call]
-        return dx.unflatten(0, (info.batch_size, -1)), 0
+        tensors = [
+            _entries(tensor, dim, info.batch_size).flatten(0, 1)
+            for tensor, dim in zip(arguments[6:], dims[6:], strict=True)
+        ]
+        found = Gather.apply(*arguments[:6], *tensors)  # type: ignore[no-untyped-call]
+        return tuple(dx.unflatten(0, (info.batch_size, -1)) for dx in found), (0,) * len(found)

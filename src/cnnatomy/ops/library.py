@@ -1,6 +1,7 @@
 """The operators that stand in compiled and exported graphs; region and reducer travel as text.
 
-They have shapes for tensors without data, and derivatives of every order in reverse mode.
+They have shapes for tensors without data, and derivatives in reverse mode: of every order where a pooling is
+linear or selects, of second order elsewhere.
 """
 
 from __future__ import annotations
@@ -14,31 +15,63 @@ from torch._guards import TracingContext
 
 from cnnatomy import backends
 from cnnatomy.backends import reference
-from cnnatomy.backends.layout import empty, is_last
+from cnnatomy.backends.layout import empty, is_last, saved_dtypes
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Region
 
 
 @torch.library.custom_op("cnnatomy::pool", mutates_args=())
-def pool(x: Tensor, region: str, reducer: str) -> tuple[Tensor, Tensor]:
-    """y and the winners' taps, which are empty if the reducer selects none."""
-    y, saved = backends.forward(x, Region.parse(region), Reducer.parse(reducer), track=True)
-    return y, torch.empty(0, dtype=torch.uint8, device=x.device) if saved is None else saved
+def pool(inputs: Sequence[Tensor], seed: Tensor | None, region: str, reducer: str) -> list[Tensor]:
+    """y from x and its companions, and what is saved for backward."""
+    y, saved = backends.forward(inputs, Region.parse(region), Reducer.parse(reducer), True, seed)
+    return [y, *saved]
 
 
 @torch.library.custom_op("cnnatomy::pool_backward", mutates_args=())
-def gather(grad: Tensor, saved: Tensor, region: str, reducer: str, size: Sequence[int], last: bool) -> Tensor:
-    """dx from dy and the winners' taps."""
-    what = Reducer.parse(reducer)
-    taps = saved if what.selects else None
-    return backends.backward(grad, taps, Region.parse(region), what, tuple(size), last)
+def gather(
+    grad: Tensor,
+    inputs: Sequence[Tensor],
+    y: Tensor | None,
+    saved: Sequence[Tensor],
+    region: str,
+    reducer: str,
+    size: Sequence[int],
+    last: bool,
+) -> list[Tensor]:
+    """The gradients of x and its companions from the output's."""
+    where, what = Region.parse(region), Reducer.parse(reducer)
+    backends.check(grad, tuple(saved), where, what, tuple(size))
+    return list(backends.backward(grad, inputs, y, tuple(saved), where, what, tuple(size), last))
+
+
+@torch.library.custom_op("cnnatomy::pool_curve", mutates_args=())
+def curve(
+    pulls: Sequence[Tensor], grad: Tensor, inputs: Sequence[Tensor], region: str, reducer: str
+) -> list[Tensor]:
+    """The gradients of what `pool_backward` was given, grad and inputs, from its own results'."""
+    nothing = torch._C.DispatchKeySet.from_raw_repr(0)  # under a dispatch mode, transforms are excluded
+    with torch._C._ForceDispatchKeyGuard(torch._C._dispatch_tls_local_include_set(), nothing):
+        found = second(pulls, grad, inputs, Region.parse(region), Reducer.parse(reducer))
+    return [tensor.contiguous() for tensor in found]
 
 
 @torch.library.custom_op("cnnatomy::pool_indices", mutates_args=())
 def indices(saved: Tensor, region: str, size: Sequence[int]) -> Tensor:
     """The winners' flat indices from their taps."""
     return reference.cells(saved, Region.parse(region), tuple(size))
+
+
+def second(
+    pulls: Sequence[Tensor], grad: Tensor, inputs: Sequence[Tensor], region: Region, reducer: Reducer
+) -> tuple[Tensor, ...]:
+    """The derivative of the backward pass, through the definition."""
+
+    def pull(grad: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return reference.backward(grad, inputs, region, reducer)
+
+    found: tuple[Tensor, ...] = torch.func.vjp(pull, grad, *inputs)[1](tuple(pulls))
+    return found
 
 
 def winners(values: Tensor, saved: Tensor, region: str) -> Tensor:
@@ -49,21 +82,36 @@ def winners(values: Tensor, saved: Tensor, region: str) -> Tensor:
 
 
 @pool.register_fake
-def _(x: Tensor, region: str, reducer: str) -> tuple[Tensor, Tensor]:
+def _(inputs: Sequence[Tensor], seed: Tensor | None, region: str, reducer: str) -> list[Tensor]:
     if torch.autograd.forward_ad._current_level >= 0 and TracingContext.try_get() is not None:
         what = "a compiled graph would drop the tangents of forward-mode differentiation"
         raise ArgumentError(what, hint="jvp or jacfwd without torch.compile, or jacrev")
-    where = Region.parse(region)
+    where, x = Region.parse(region), inputs[0]
     size, last = where.output_size(tuple(x.shape[2:])), is_last(x)
-    y = empty(x, size, x.dtype, last)
-    if not Reducer.parse(reducer).selects:
-        return y, torch.empty(0, dtype=torch.uint8, device=x.device)
-    return y, empty(x, size, backends.tap_dtype(where, x.dim() - 2), last)
+    kinds = saved_dtypes(where, Reducer.parse(reducer), x.dim() - 2, x.dtype)
+    return [empty(x, size, kind, last) for kind in (x.dtype, *kinds)]
 
 
 @gather.register_fake
-def _(grad: Tensor, saved: Tensor, region: str, reducer: str, size: Sequence[int], last: bool) -> Tensor:
-    return empty(grad, tuple(size), grad.dtype, last)
+def _(
+    grad: Tensor,
+    inputs: Sequence[Tensor],
+    y: Tensor | None,
+    saved: Sequence[Tensor],
+    region: str,
+    reducer: str,
+    size: Sequence[int],
+    last: bool,
+) -> list[Tensor]:
+    count = 1 + len(Reducer.parse(reducer).companions)
+    return [empty(grad, tuple(size), grad.dtype, last) for _ in range(count)]
+
+
+@curve.register_fake
+def _(
+    pulls: Sequence[Tensor], grad: Tensor, inputs: Sequence[Tensor], region: str, reducer: str
+) -> list[Tensor]:
+    return [torch.empty_like(tensor, memory_format=torch.contiguous_format) for tensor in (grad, *inputs)]
 
 
 @indices.register_fake
@@ -71,30 +119,48 @@ def _(saved: Tensor, region: str, size: Sequence[int]) -> Tensor:
     return torch.empty_like(saved, dtype=torch.int64)
 
 
+def curved(reducer: Reducer) -> bool:
+    """True if the gradient depends on x beyond which taps won."""
+    return not (reducer.linear or reducer.selects)
+
+
 def _keep_pool(ctx: Any, inputs: Any, output: Any) -> None:
-    x, ctx.region, ctx.reducer = inputs
-    ctx.size, ctx.last = list(x.shape[2:]), is_last(x)
-    ctx.save_for_backward(output[1])
-    ctx.mark_non_differentiable(output[1])
+    tensors, _, ctx.region, ctx.reducer = inputs
+    what, (y, *saved) = Reducer.parse(ctx.reducer), output
+    ctx.size, ctx.last, ctx.count = list(tensors[0].shape[2:]), is_last(tensors[0]), len(tensors)
+    ctx.looks = "y" in what.reads
+    kept = tensors if curved(what) else []
+    ctx.save_for_backward(*kept, *([y] if ctx.looks else []), *saved)
+    ctx.held = len(kept)
+    ctx.mark_non_differentiable(*saved)
 
 
-def _pull_pool(ctx: Any, grad: Tensor, _: Any) -> tuple[Any, ...]:
-    (saved,) = ctx.saved_tensors
-    return gather(grad, saved, ctx.region, ctx.reducer, ctx.size, ctx.last), None, None
+def _pull_pool(ctx: Any, grads: Sequence[Tensor]) -> tuple[Any, ...]:
+    tensors = list(ctx.saved_tensors)
+    inputs, rest = tensors[: ctx.held], tensors[ctx.held :]
+    y = rest.pop(0) if ctx.looks else None
+    found = gather(grads[0], inputs, y, rest, ctx.region, ctx.reducer, ctx.size, ctx.last)
+    return found, None, None, None
 
 
 def _keep_gather(ctx: Any, inputs: Any, output: Any) -> None:
-    _, saved, ctx.region, ctx.reducer, _, _ = inputs
-    ctx.save_for_backward(saved)
+    grad, tensors, _, saved, ctx.region, ctx.reducer, _, _ = inputs
+    ctx.held, ctx.kept = len(tensors), len(saved)
+    ctx.save_for_backward(grad, *tensors, *saved)
 
 
-def _pull_gather(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    (saved,) = ctx.saved_tensors
-    if Reducer.parse(ctx.reducer).linear:
-        back, _ = pool(grad, ctx.region, ctx.reducer)
+def _pull_gather(ctx: Any, grads: Sequence[Tensor]) -> tuple[Any, ...]:
+    grad, *tensors = ctx.saved_tensors
+    inputs, saved = tensors[: ctx.held], tensors[ctx.held :]
+    what = Reducer.parse(ctx.reducer)
+    back: list[Any] = [None] * ctx.held
+    if what.linear:
+        first = pool([grads[0]], None, ctx.region, ctx.reducer)[0]
+    elif what.selects:
+        first = winners(grads[0], saved[0], ctx.region)
     else:
-        back = winners(grad, saved, ctx.region)
-    return back, None, None, None, None, None
+        first, *back = curve(list(grads), grad, inputs, ctx.region, ctx.reducer)
+    return first, back, None, [None] * ctx.kept, None, None, None, None
 
 
 pool.register_autograd(_pull_pool, setup_context=_keep_pool)

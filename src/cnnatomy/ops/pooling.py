@@ -3,23 +3,30 @@
 - Plain tensors go to the backend directly, through an `autograd.Function` only if a derivative is wanted.
 - Under a compiler, an exporter, a tensor subclass or a dispatch mode, `torch.ops.cnnatomy.pool` stands in the
   graph instead (`library.py`).
+- Poolings made of others, and regions made of others, come back here for each of their parts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function_unary
+from torch.overrides import handle_torch_function, has_torch_function, has_torch_function_unary
 
 from cnnatomy import backends
 from cnnatomy.errors import ArgumentError
-from cnnatomy.ops import library
-from cnnatomy.ops.function import Pool, plain
+from cnnatomy.ops import function, library
+from cnnatomy.ops.function import plain
 from cnnatomy.reducers import Reducer
 from cnnatomy.reducers import reducer as by_name
-from cnnatomy.regions import Region
+from cnnatomy.reducers.noise import noise
+from cnnatomy.regions import Composite, Region
+
+Pooled = tuple[Tensor, Tensor | None]
+_ODD = 0x1E3779B97F4A7C15
 
 
 def pool(
@@ -29,6 +36,9 @@ def pool(
     *,
     return_indices: bool = False,
     rank: int | None = None,
+    training: bool = False,
+    seed: int | Tensor | None = None,
+    **inputs: Tensor,
 ) -> Any:
     """Reduce every region of every channel to one value: y[n, c, o] = reducer(x[n, c, i] for i in region(o)).
 
@@ -41,13 +51,17 @@ def pool(
         return_indices: also give the flat index, among the input's spatial cells, of every winner (int64; -1
             for a region without any tap). Only for reducers that select.
         rank: the number of spatial axes; all but the first two if left out.
+        training: let reducers that draw do so; otherwise their expectation stands for them.
+        seed: where draws come from; of torch's generator if left out. Equal seeds draw equally.
+        inputs: what else the reducer takes: companions of x's shape, and learned parameters.
 
     Returns:
         y (N, C, *region.output_size(spatial)), in the dtype and memory format of x; with `return_indices` the
         pair (y, indices).
 
     Raises:
-        ArgumentError: x has no such axes, the region does not fit, or the reducer selects nothing.
+        ArgumentError: x has no such axes, the region does not fit, the reducer selects nothing, or it takes
+            other inputs.
 
     Example:
         >>> import torch, cnnatomy
@@ -58,21 +72,26 @@ def pool(
         >>> cnnatomy.pool(x, cnnatomy.Whole(), "mean").item()
         7.5
     """
-    if has_torch_function_unary(x):
-        return handle_torch_function(pool, (x,), x, region, reducer, return_indices=return_indices, rank=rank)
+    if has_torch_function((x, *inputs.values())) if inputs else has_torch_function_unary(x):
+        options = {"return_indices": return_indices, "rank": rank, "training": training, "seed": seed}
+        everything: dict[str, Any] = {**options, **inputs}
+        return handle_torch_function(pool, (x, *inputs.values()), x, region, reducer, **everything)
     _check_kinds(x, region)
     what = by_name(reducer)
+    if not training:
+        what = what.settled()
     spatial = x.dim() - 2 if rank is None else rank
     _check(x, spatial, rank is not None, what, return_indices)
     single = x.dim() == spatial + 1
+    if single and not region.keeps_batch:
+        expected = "(N, C, *spatial)"
+        raise ArgumentError("this region names images", expected=expected, got=f"shape {tuple(x.shape)}")
     batch = x.unsqueeze(0) if single else x
-    y, saved = _run(batch, region, what, return_indices)
+    companions, learned = _taken(what, batch, inputs, single) if inputs or what.takes else ((), {})
+    y, indices = _pooled((batch, *companions), region, what, return_indices, seed, learned)
     if single:
-        y = y.squeeze(0)
-    if not return_indices or saved is None:
-        return y
-    indices = library.indices(saved, region.text, list(batch.shape[2:]))
-    return y, indices.squeeze(0) if single else indices
+        y, indices = y.squeeze(0), None if indices is None else indices.squeeze(0)
+    return (y, indices) if return_indices else y
 
 
 def _check_kinds(x: object, region: object) -> None:
@@ -96,14 +115,93 @@ def _check(x: Tensor, spatial: int, given: bool, reducer: Reducer, return_indice
         raise ArgumentError(f"{reducer.name} pooling selects no input", hint="return_indices=False")
 
 
-def _run(x: Tensor, region: Region, reducer: Reducer, indices: bool) -> tuple[Tensor, Tensor | None]:
+def _taken(
+    reducer: Reducer, x: Tensor, inputs: Mapping[str, Tensor], single: bool
+) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """What the reducer takes beside x: companions of its shape, and parameters that broadcast with it."""
+    if set(inputs) != set(reducer.takes):
+        raise ArgumentError(
+            f"{reducer.name} pooling takes other inputs",
+            expected=" and ".join(f"{name}=" for name in reducer.takes) or "none",
+            got=" and ".join(f"{name}=" for name in inputs) or "none",
+        )
+    companions: list[Tensor] = []
+    learned: dict[str, Tensor] = {}
+    for name in reducer.companions:
+        beside = inputs[name].unsqueeze(0) if single else inputs[name]
+        if beside.shape != x.shape:
+            expected = f"the shape of x, {tuple(x.shape)}"
+            raise ArgumentError(f"{name} does not fit", expected=expected, got=str(tuple(beside.shape)))
+        companions.append(beside.to(x.dtype))
+    for name in reducer.learns:
+        values = inputs[name]
+        if values.numel() not in (1, x.shape[1]):
+            expected = f"1 or {x.shape[1]} values, one for each channel"
+            raise ArgumentError(f"{name} does not fit", expected=expected, got=str(tuple(values.shape)))
+        learned[name] = values.reshape(-1, *(1,) * (x.dim() - 2))
+    return companions, learned
+
+
+def _pooled(
+    tensors: Sequence[Tensor],
+    region: Region,
+    reducer: Reducer,
+    indices: bool,
+    seed: int | Tensor | None,
+    learned: Mapping[str, Tensor],
+) -> Pooled:
+    """Pool x, the first of `tensors`, with its companions, over any region."""
+    if isinstance(region, Composite):
+        first = _source(seed, tensors[0]) if reducer.draws else None
+        parts = count()
+
+        def part(joined: Tensor, one: Region) -> Pooled:
+            own = None if first is None else first + next(parts) * _ODD  # parts draw apart
+            return _pooled(joined.chunk(len(tensors), 1), one, reducer, indices, own, learned)
+
+        return region.compose(torch.cat(list(tensors), 1) if len(tensors) > 1 else tensors[0], part)
+    if reducer.mixes:
+        return reducer.across(tensors[0], region), None
+    if reducer.blended:
+
+        def other(x: Tensor, what: Reducer) -> Tensor:
+            return _pooled([x], region, what, False, seed, {})[0]
+
+        if reducer.draws:
+            drawn = noise(_source(seed, tensors[0]), (1, 1), tensors[0].device)
+            learned = {**learned, "draw": drawn.view(())}
+        return reducer.blend(tensors[0], other, learned), None
+    source = _source(seed, tensors[0]) if reducer.draws else None
+    y, saved = _kernel(tensors, region, reducer, indices, source)
+    if not indices:
+        return y, None
+    return y, library.indices(saved[0], region.text, list(tensors[0].shape[2:]))
+
+
+def _source(seed: int | Tensor | None, x: Tensor) -> Tensor:
+    """The seed of a call's draws, as a tensor of 64 bits where x is."""
+    if seed is None:
+        return torch.randint(-(2**63), 2**63 - 1, (), dtype=torch.int64, device=x.device)
+    if isinstance(seed, Tensor):
+        return seed
+    return torch.tensor((seed + 2**63) % 2**64 - 2**63, dtype=torch.int64, device=x.device)
+
+
+def _kernel(
+    tensors: Sequence[Tensor], region: Region, reducer: Reducer, indices: bool, seed: Tensor | None
+) -> tuple[Tensor, Sequence[Tensor]]:
+    x = tensors[0]
     if torch.compiler.is_compiling() or not (plain(x) or _transformed()):
-        y, saved = library.pool(x, region.text, reducer.text)
-        return y, saved if reducer.selects else None
-    if _transformed() or (x.requires_grad and torch.is_grad_enabled()):
-        y, saved = Pool.apply(x, region, reducer)  # type: ignore[no-untyped-call]
+        y, *saved = library.pool(list(tensors), seed, region.text, reducer.text)
         return y, saved
-    return backends.forward(x, region, reducer, indices)
+    if _transformed():
+        y, *saved = function.run(tensors, region, reducer, seed)
+        return y, saved
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        kept: list[Tensor] = []
+        y = function.Eager.apply(region, reducer, seed, kept, *tensors)  # type: ignore[no-untyped-call]
+        return y, kept
+    return backends.forward(tensors, region, reducer, indices, seed)
 
 
 def _transformed() -> bool:

@@ -6,9 +6,24 @@ from difflib import get_close_matches
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers.contract import Reducer
+from cnnatomy.reducers.covariance import Covariance
+from cnnatomy.reducers.expected import Expected
+from cnnatomy.reducers.gem import GeM
+from cnnatomy.reducers.importance import Importance
+from cnnatomy.reducers.kmax import KMax
+from cnnatomy.reducers.kth import Kth
+from cnnatomy.reducers.l2 import L2
+from cnnatomy.reducers.logsumexp import LogSumExp
+from cnnatomy.reducers.lp import Lp
 from cnnatomy.reducers.max import Max
 from cnnatomy.reducers.mean import Mean
+from cnnatomy.reducers.median import Median
 from cnnatomy.reducers.min import Min
+from cnnatomy.reducers.mixed import Mixed
+from cnnatomy.reducers.quantile import Quantile
+from cnnatomy.reducers.soft import Soft
+from cnnatomy.reducers.stochastic import Stochastic
+from cnnatomy.reducers.trimmed import Trimmed
 
 REGISTRY: dict[str, type[Reducer]] = Reducer.registry
 """Every pooling by its name; one that you define joins it."""
@@ -28,7 +43,7 @@ def reducer(which: Reducer | str) -> Reducer:
         Max()
         >>> reducer("maxx")
         Traceback (most recent call last):
-        cnnatomy.errors.ArgumentError: no such pooling: expected max, mean or min, got 'maxx'; try 'max'
+        cnnatomy.errors.ArgumentError: no such pooling: ...
     """
     if isinstance(which, Reducer):
         return which
@@ -45,4 +60,26 @@ def reducer(which: Reducer | str) -> Reducer:
     )
 
 
-__all__ = ["REGISTRY", "Max", "Mean", "Min", "Reducer", "reducer"]
+__all__ = [
+    "L2",
+    "REGISTRY",
+    "Covariance",
+    "Expected",
+    "GeM",
+    "Importance",
+    "KMax",
+    "Kth",
+    "LogSumExp",
+    "Lp",
+    "Max",
+    "Mean",
+    "Median",
+    "Min",
+    "Mixed",
+    "Quantile",
+    "Reducer",
+    "Soft",
+    "Stochastic",
+    "Trimmed",
+    "reducer",
+]

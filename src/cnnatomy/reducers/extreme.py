@@ -5,24 +5,29 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from cnnatomy.reducers.contract import Lane, Mask, Reducer, State, Windows
+from cnnatomy.reducers.contract import Field, Fold, Lane, Mask, State, Windows
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 
-class Extreme(Reducer):
+class Extreme(Fold):
     """The value that beats all others; of equal values the first in row-major order, and a NaN beats all.
 
     Among several NaN the last wins: so does torch's pooling, whose scan replaces its winner at every NaN.
     """
 
     gradient: ClassVar[Literal["winner"]] = "winner"
+    saves: ClassVar[tuple[Field, ...]] = ("tap",)
 
     @abstractmethod
     def beats(self, one: Lane, other: Lane) -> Mask:
         """True where `one` is strictly better."""
+
+    @abstractmethod
+    def better(self, one: Lane, other: Lane) -> Lane:
+        """The better of two; NaN where either is."""
 
     @abstractmethod
     def best(self, values: Tensor) -> Tensor:
@@ -48,20 +53,22 @@ class Extreme(Reducer):
             return self.identity[0]
         return torch.iinfo(dtype).min if self.identity[0] < 0 else torch.iinfo(dtype).max
 
-    def lift(self, value: Lane, tap: Lane | None) -> State:
+    def lift(self, values: State, tap: Lane | None) -> State:
         """(value, tap)"""
-        return (value,) if tap is None else (value, tap)
+        return values if tap is None else (*values, tap)
 
-    def step(self, state: State, value: Lane, tap: Lane | None) -> State:
+    def step(self, state: State, values: State, tap: Lane | None) -> State:
         """A later tap wins if it is better or NaN."""
+        (value,) = values
+        if tap is None:
+            return (self.better(state[0], value),)
         wins = self.beats(value, state[0]) | value.isnan()
-        best = wins.select(value, state[0])
-        return (best,) if tap is None else (best, wins.select(tap, state[1]))
+        return wins.select(value, state[0]), wins.select(tap, state[1])
 
     def merge(self, state: State, other: State) -> State:
         """The better of two; of equals the smaller tap, of NaNs the larger."""
         if len(state) == 1:
-            return self.step(state, other[0], None)
+            return self.step(state, other, None)
         (best, tap), (value, at) = state, other
         ahead: Mask = value.isnan() & (~best.isnan() | (at > tap))
         wins = self.beats(value, best) | (value.same(best) & (at < tap)) | ahead

@@ -39,6 +39,10 @@ class Max(Extreme):
         """one > other"""
         return one > other
 
+    def better(self, one: Lane, other: Lane) -> Lane:
+        """maximum"""
+        return one.maximum(other)
+
     def best(self, values: Tensor) -> Tensor:
         """torch's amax"""
         return values.amax(-1)

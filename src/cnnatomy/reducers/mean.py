@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.reducers.contract import Lane, Reducer, State, Windows
+from cnnatomy.reducers.contract import Fold, Lane, Output, State, Windows
 from cnnatomy.regions import Axis
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Mean(Reducer):
+class Mean(Fold):
     """The average of a region: y = (1/n) sum_i x_i.
 
     A region without any tap is 0/0, NaN, unless its padding counts. Integers are divided towards zero.
@@ -77,9 +77,9 @@ class Mean(Reducer):
             return tuple(axis.divisors for axis in axes)
         return super().divisors(axes)
 
-    def lift(self, value: Lane, tap: Lane | None) -> State:
+    def lift(self, values: State, tap: Lane | None) -> State:
         """(value,)"""
-        return (value,)
+        return values
 
     def merge(self, state: State, other: State) -> State:
         """The sum of both parts."""
@@ -89,6 +89,6 @@ class Mean(Reducer):
         """Sum / count"""
         return state[0] / count
 
-    def spread(self, grad: Lane, count: Lane) -> Lane:
+    def spread(self, grad: Lane, output: Output) -> Lane:
         """dy/dx = 1 / count, for every input of the window."""
-        return grad / count
+        return grad / output.count

@@ -39,6 +39,10 @@ class Min(Extreme):
         """one < other"""
         return one < other
 
+    def better(self, one: Lane, other: Lane) -> Lane:
+        """minimum"""
+        return one.minimum(other)
+
     def best(self, values: Tensor) -> Tensor:
         """torch's amin"""
         return values.amin(-1)

@@ -1,28 +1,31 @@
 """The backward kernel: each input row gathers from the outputs that read it; nothing is scattered.
 
 One unit of work is one input row, so threads never write to the same place and the order of sums is fixed.
-For `sum` reducers the rows of outputs that cover it are added into one row first. Across the columns, a
-regular window on one lane is handled in vectors over blocks of `stride` input columns wherever all its
-outputs exist; the few columns at the borders, irregular windows, and several lanes walk the table of readers.
+For `sum` reducers the rows of outputs that cover it are added into one row first; for the others every pair
+of an input and an output that reads it is visited. Across the columns, a regular window on one lane is
+handled in vectors over blocks of `stride` input columns wherever all its outputs exist; the few columns at
+the borders, irregular windows, and several lanes walk the table of readers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
 
 from cnnatomy.backends.cpu.emit import Emitter
 from cnnatomy.backends.cpu.forward import Strided
-from cnnatomy.backends.cpu.lanes import Lanes, vector
-from cnnatomy.reducers.contract import Lane, Reducer
+from cnnatomy.backends.cpu.lanes import Lanes, traced, vector
+from cnnatomy.reducers.contract import Lane, Output, Reducer, State
 
 SLOTS = (
     *("lanes", "width", "out_width", "depth", "height", "out_depth", "out_height"),
     *("kernel_height", "kernel_width", "inner_lo", "inner_hi", "border", "resume"),
     *(f"{axis}_{what}" for axis in "dhw" for what in ("first", "out", "tap", "divisor")),
+    *("w_start", "w_count", "w_skip", "sums", "scratch_row"),
 )
 """The plan's integers; the readers of input i are entries first[i] .. first[i + 1] of (out, tap).
 
@@ -42,6 +45,7 @@ class Backward:
     rank: int
     readers: int  # most rows of outputs that read one row of inputs, unrolled when few
     widths: tuple[int, ...]
+    segments: bool  # one lane, and windows that are no regular few: each output adds to the columns it reads
 
     def emit(self, name: str) -> str:
         """The kernel's LLVM text."""
@@ -57,12 +61,22 @@ class _Row:
     divisor: Any
 
 
+def pointers(reducer: Reducer) -> tuple[str, ...]:
+    """The tensors that a backward kernel is given, in order; scratch comes after them."""
+    inputs = ("x", *reducer.companions)
+    values = inputs if "x" in reducer.reads else ()
+    result = ("y",) if "y" in reducer.reads else ()
+    kept = tuple(f"saved{i}" for i in range(len(reducer.saves)))
+    return ("grad", *values, *result, *kept, *(f"d{name}" for name in inputs))
+
+
 class _Writer:
     def __init__(self, spec: Backward, name: str) -> None:
-        self.spec = spec
-        self.e = Emitter(name, ("grad", "saved", "out", "scratch"), spec.dtype)
-        self.winner = spec.reducer.gradient == "winner"
-        self.element = ir.IntType(8 if spec.taps == "uint8" else 32)
+        self.spec, self.reducer = spec, spec.reducer
+        self.inputs = ("x", *spec.reducer.companions)
+        self.e = Emitter(name, (*pointers(spec.reducer), "scratch"), spec.dtype)
+        self.sums = spec.reducer.gradient == "sum"
+        self.tap_element = ir.IntType(8 if spec.taps == "uint8" else 32)
 
     def write(self) -> str:
         e = self.e
@@ -78,11 +92,11 @@ class _Writer:
         self.ranges = {axis: self.readers_of(axis, i) for axis, i in (("d", depth), ("h", ih))}
         row = e.add(e.mul(e.add(e.mul(self.plane, s["depth"]), depth), s["height"]), ih)
         self.here = e.mul(row, s["width"], s["lanes"])
-        if self.winner:
-            self.by_reader_count(self.columns)
-        else:
+        if self.sums:
             self.by_reader_count(self.sum_rows)
             self.columns(None)
+        else:
+            self.by_reader_count(self.columns)
 
     # the rows of outputs that read this row
 
@@ -134,6 +148,38 @@ class _Writer:
         with self.e.loop(*self.ranges["d"]) as at_d, self.e.loop(*self.ranges["h"]) as at_h:
             body(self.row(at_d, at_h))
 
+    # what is known of outputs
+
+    def grad(self, row: _Row, at: Any, width: int) -> Lanes:
+        return self.e.load(self.e.pointers["grad"], self.e.add(row.start, at), width)
+
+    def output(self, row: _Row, at: Any, column: Any, width: int) -> Output:
+        """The outputs `at` .. of a row; `column` is the one column they all are in, if it is one."""
+        e = self.e
+        index = e.add(row.start, at)
+        one = e.full(1.0, width, e.compute)
+        y = e.load(e.pointers["y"], index, width) if "y" in self.reducer.reads else one
+        count: Lane = one
+        if self.reducer.counts:
+            count = e.spread(row.divisor, width) * self.column_divisors(at, column, width)
+        saved = tuple(self.kept(i, index, width) for i in range(len(self.reducer.saves)))
+        return Output(y, saved, count)
+
+    def kept(self, i: int, index: Any, width: int) -> Lanes:
+        """What forward saved."""
+        e, pointer = self.e, self.e.pointers[f"saved{i}"]
+        if self.reducer.saves[i] == "value":
+            return e.lanes(e.raw_load(pointer, index, e.compute, width))
+        narrow = e.raw_load(pointer, index, self.tap_element, width)
+        wide = vector(e.tap, width)
+        return e.lanes(narrow if narrow.type == wide else e.builder.zext(narrow, wide))
+
+    def column_divisors(self, at: Any, column: Any, width: int) -> Lanes:
+        e = self.e
+        if column is None:
+            return e.lanes(e.raw_load(self.pointer("w_divisor"), at, e.compute, width))
+        return e.spread(self.number("w_divisor", column), width)
+
     # sums of outputs, row by row
 
     def sum_rows(self, rows: list[_Row] | None) -> None:
@@ -143,17 +189,15 @@ class _Writer:
         def run(first: Any, length: Any, column: Any) -> None:
             def body(i: Any, width: int) -> None:
                 at = e.add(first, i)
-                cell = self.accumulator(width)
+                (cell,) = self.accumulators(1, width)
 
                 def spread(row: _Row) -> None:
-                    grad = e.load(e.pointers["grad"], e.add(row.start, at), width)
-                    count = e.spread(row.divisor, width) * self.column_divisors(at, column, width)
-                    self.accumulate(cell, self.spec.reducer.spread(grad, count))
+                    output = self.output(row, at, column, width)
+                    self.accumulate(cell, self.reducer.spread(self.grad(row, at, width), output))
 
                 self.each_row(rows, spread)
-                e.raw_store(
-                    e.builder.load(cell, typ=cell.allocated_type), e.pointers["scratch"], at, e.compute
-                )
+                total = e.builder.load(cell, typ=cell.allocated_type)
+                e.raw_store(total, e.pointers["scratch"], at, e.compute)
 
             e.sweep(length, self.spec.widths, body)
 
@@ -163,25 +207,26 @@ class _Writer:
             with e.loop(e.const(0), self.sizes["out_width"]) as o:
                 run(e.mul(o, lanes), lanes, o)
 
-    def column_divisors(self, at: Any, column: Any, width: int) -> Lanes:
-        e = self.e
-        if column is None:
-            return e.lanes(e.raw_load(self.pointer("w_divisor"), at, e.compute, width))
-        return e.spread(self.number("w_divisor", column), width)
-
-    def accumulator(self, width: int) -> Any:
-        cell = self.e.cell(vector(self.e.compute, width))
-        self.e.builder.store(self.e.full(0.0, width, self.e.compute).value, cell)
-        return cell
+    def accumulators(self, count: int, width: int) -> list[Any]:
+        cells = [self.e.cell(vector(self.e.compute, width)) for _ in range(count)]
+        for cell in cells:
+            self.e.builder.store(self.e.full(0.0, width, self.e.compute).value, cell)
+        return cells
 
     def accumulate(self, cell: Any, more: Lane) -> None:
         before = self.e.lanes(self.e.builder.load(cell, typ=cell.allocated_type))
         self.e.builder.store((before + more).value, cell)
 
+    def total(self, cell: Any) -> Lanes:
+        return self.e.lanes(self.e.builder.load(cell, typ=cell.allocated_type))
+
     # across the columns
 
     def columns(self, rows: list[_Row] | None) -> None:
         e, s = self.e, self.sizes
+        if self.spec.segments:
+            self.segments(rows)
+            return
         if self.spec.across:
             self.blocks(rows, self.spec.across)
         self.tabled(rows, e.const(0), s["border"], e.const(0))
@@ -194,39 +239,32 @@ class _Writer:
 
         def body(i: Any, width: int) -> None:
             m = e.add(s["inner_lo"], i)
-            cells = [self.accumulator(width) for _ in range(across.stride)]
+            column = e.builder.sub(e.mul(m, e.const(across.stride)), e.const(self.spec.pad))
+            values = self.values(column, width * across.stride)
+            own = [
+                self.brought(tuple(e.pick(value, phase, across.stride, width) for value in values))
+                for phase in range(across.stride)
+            ]
+            cells = [self.accumulators(len(self.inputs), width) for _ in range(across.stride)]
 
             def gather(row: _Row | None) -> None:
+                given: dict[int, State] = {}
                 for tap in range(across.kernel):
                     block, phase = divmod(tap * across.dilation, across.stride)
                     o = e.builder.sub(m, e.const(block))
-                    self.accumulate(cells[phase], self.contribution(row, o, e.const(tap), width))
+                    if block not in given:
+                        given[block] = self.given(row, o, None, width)
+                    self.add(cells[phase], row, own[phase], given[block], e.const(tap), width)
 
-            if self.winner:
-                self.each_row(rows, gather)
-            else:
+            if self.sums:
                 gather(None)
-            parts = [e.lanes(e.builder.load(cell, typ=cell.allocated_type)) for cell in cells]
-            column = e.builder.sub(e.mul(m, e.const(across.stride)), e.const(self.spec.pad))
-            self.put(e.interleave(parts, width), column, width * across.stride)
+            else:
+                self.each_row(rows, gather)
+            for k, name in enumerate(self.inputs):
+                parts = [self.total(group[k]) for group in cells]
+                self.put(name, e.interleave(parts, width), values, column, width * across.stride)
 
         e.sweep(e.builder.sub(s["inner_hi"], s["inner_lo"]), self.spec.widths, body)
-
-    def contribution(self, row: _Row | None, at: Any, tap: Any, width: int) -> Lanes:
-        """What the outputs `at` .. add to the inputs that are their window's `tap`-th column."""
-        e = self.e
-        if row is None:
-            return e.lanes(e.raw_load(e.pointers["scratch"], at, e.compute, width))
-        index = e.add(row.start, at)
-        won = e.raw_load(e.pointers["saved"], index, self.element, width)
-        wide = vector(e.tap, width)
-        winner = e.lanes(won if won.type == wide else e.builder.zext(won, wide))
-        mine = winner.same(e.taps(e.add(row.tap, tap), width))
-        return mine.select(e.load(e.pointers["grad"], index, width), e.full(0.0, width, e.compute))
-
-    def put(self, gradient: Lane, column: Any, width: int) -> None:
-        value = gradient if self.winner else self.spec.reducer.collect(gradient)
-        self.e.store(value, self.e.pointers["out"], self.e.add(self.here, column), width)
 
     def tabled(self, rows: list[_Row] | None, start: Any, stop: Any, missing: Any) -> None:
         """Each input column walks its readers; vectors run over lanes.
@@ -238,20 +276,112 @@ class _Writer:
             entries = self.readers_of("w", e.builder.sub(i, missing))
 
             def body(lane: Any, width: int) -> None:
-                cell = self.accumulator(width)
+                column = e.add(e.mul(i, lanes), lane)
+                values = self.values(column, width)
+                own = self.brought(values)
+                cells = self.accumulators(len(self.inputs), width)
 
                 def gather(row: _Row | None) -> None:
                     with e.loop(*entries) as at:
-                        o = e.add(e.mul(self.entry("w", "out", at), lanes), lane)
-                        more = self.contribution(row, o, self.entry("w", "tap", at), width)
-                        self.accumulate(cell, more)
+                        out = self.entry("w", "out", at)
+                        given = self.given(row, e.add(e.mul(out, lanes), lane), out, width)
+                        self.add(cells, row, own, given, self.entry("w", "tap", at), width)
 
-                if self.winner:
-                    self.each_row(rows, gather)
-                else:
+                if self.sums:
                     gather(None)
-                total = e.lanes(e.builder.load(cell, typ=cell.allocated_type))
-                self.put(total, e.add(e.mul(i, lanes), lane), width)
+                else:
+                    self.each_row(rows, gather)
+                for cell, name in zip(cells, self.inputs, strict=True):
+                    self.put(name, self.total(cell), values, column, width)
 
             widths = (1,) if self.spec.across else self.spec.widths
             e.sweep(lanes, widths, body)
+
+    def segments(self, rows: list[_Row] | None) -> None:
+        """Every output adds to the run of columns that it reads, in a row of sums."""
+        e, s = self.e, self.sizes
+
+        def clear(name: str, sums: Any, column: Any, width: int) -> None:
+            e.raw_store(e.full(0.0, width, e.compute).value, sums, column, e.compute)
+
+        def store(name: str, sums: Any, column: Any, width: int) -> None:
+            total = e.lanes(e.raw_load(sums, column, e.compute, width))
+            self.put(name, total, self.values(column, width), column, width)
+
+        def each(body: Callable[[str, Any, Any, int], None]) -> None:
+            for k, name in enumerate(self.inputs):
+                e.sweep(s["width"], self.spec.widths, partial(body, name, self.sums_of(k)))
+
+        each(clear)
+        if self.sums:
+            self.add_runs(None)
+        else:
+            self.each_row(rows, self.add_runs)
+        each(store)
+
+    def sums_of(self, k: int) -> Any:
+        """The row of sums of the k-th input."""
+        at = self.e.add(self.sizes["sums"], self.e.mul(self.sizes["scratch_row"], self.e.const(k)))
+        return self.e.at(self.e.pointers["scratch"], at, ir.IntType(8))
+
+    def add_runs(self, row: _Row | None) -> None:
+        """Add what the outputs of a row tell their inputs."""
+        e = self.e
+        with e.loop(e.const(0), self.sizes["out_width"]) as o:
+            start, count, skip = (e.item(self.pointer(f"w_{what}"), o) for what in ("start", "count", "skip"))
+            one = self.given(row, o, o, 1)
+
+            def body(i: Any, width: int) -> None:
+                column = e.add(start, i)
+                own = self.brought(self.values(column, width))
+                given = tuple(e.spread(traced(number), width) for number in one)
+                for k, more in enumerate(self.more(row, own, given, e.add(skip, i), width, counts=True)):
+                    before = e.lanes(e.raw_load(self.sums_of(k), column, e.compute, width))
+                    e.raw_store(traced(before + more), self.sums_of(k), column, e.compute)
+
+            e.pieces(count, self.spec.widths, body)
+
+    # inputs and outputs meet
+
+    def values(self, column: Any, width: int) -> State:
+        """The inputs themselves, where the gradient looks at them."""
+        if "x" not in self.reducer.reads:
+            return ()
+        e = self.e
+        return tuple(e.load(e.pointers[name], e.add(self.here, column), width) for name in self.inputs)
+
+    def brought(self, values: State) -> State:
+        return self.reducer.own(values) if self.reducer.gradient == "pairs" else values
+
+    def given(self, row: _Row | None, at: Any, column: Any, width: int) -> State:
+        """What the outputs `at` .. tell their inputs."""
+        e = self.e
+        if row is None:
+            return (e.lanes(e.raw_load(e.pointers["scratch"], at, e.compute, width)),)
+        grad, output = self.grad(row, at, width), self.output(row, at, column, width)
+        return self.reducer.give(grad, output) if self.reducer.gradient == "pairs" else (grad, *output.saved)
+
+    def add(self, cells: list[Any], row: _Row | None, own: State, given: State, tap: Any, width: int) -> None:
+        """Add what outputs tell the inputs that are their window's `tap`-th column."""
+        for cell, more in zip(cells, self.more(row, own, given, tap, width), strict=True):
+            self.accumulate(cell, more)
+
+    def more(
+        self, row: _Row | None, own: State, given: State, tap: Any, width: int, counts: bool = False
+    ) -> State:
+        """What outputs tell their window's `tap`-th column, or the columns from there on."""
+        e = self.e
+        if row is None:
+            return given[:1]
+        number = e.taps(e.add(row.tap, tap), width)
+        if counts:
+            number = e.counting(number)
+        if self.reducer.gradient == "pairs":
+            return self.reducer.pull(own, given, number)
+        grad, winner = given
+        return (winner.same(number).select(grad, 0.0),)
+
+    def put(self, name: str, gradient: Lane, values: State, column: Any, width: int) -> None:
+        if self.sums:
+            gradient = self.reducer.collect(gradient, values[0] if values else gradient)
+        self.e.store(gradient, self.e.pointers[f"d{name}"], self.e.add(self.here, column), width)

@@ -12,7 +12,7 @@ import hashlib
 import os
 import tempfile
 import threading
-from contextlib import suppress
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,7 @@ _lock = threading.Lock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 _engines: list[Any] = []  # keeps the machine code alive
+_warned: list[Exception] = []
 compiled: list[str] = []
 """The names of the kernels that this process compiled, rather than found on disk."""
 
@@ -91,9 +92,23 @@ def cached(text: str) -> bytes:
     except (OSError, RuntimeError):  # not there, or no home to look in
         pass
     code = machine_code(text)
-    with suppress(OSError, RuntimeError):  # a read-only home, or none: compile again next time
+    try:
         _keep(cache_folder() / name, hashlib.sha256(code).digest() + code)
+    except (OSError, RuntimeError) as error:  # a read-only home, or none
+        _warn(error)
     return code
+
+
+def _warn(error: Exception) -> None:
+    """Say, once in a process, that nothing is kept."""
+    if not _warned:
+        _warned.append(error)
+        warnings.warn(
+            f"compiled kernels cannot be kept ({error}): every process makes them anew; "
+            "set CNNATOMY_CACHE to a folder that can be written",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _keep(path: Path, content: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.lanes import I32, I64, PTR, Lanes, splat, traced, vector
+from cnnatomy.backends.cpu.lanes import I32, I64, PTR, Lanes, Truth, splat, traced, vector
 from cnnatomy.reducers.contract import Lane
 
 STORAGE: dict[str, tuple[ir.Type, ir.Type]] = {
@@ -16,6 +16,7 @@ STORAGE: dict[str, tuple[ir.Type, ir.Type]] = {
     "float64": (ir.DoubleType(), ir.DoubleType()),
     "float16": (ir.HalfType(), ir.FloatType()),
     "bfloat16": (ir.IntType(16), ir.FloatType()),
+    "uint8": (ir.IntType(8), ir.FloatType()),
 }
 """For each dtype: how an element lies in memory, and the type it is computed in."""
 
@@ -107,6 +108,10 @@ class Emitter:
         """min(a, b) of integers."""
         return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)
 
+    def larger(self, a: Any, b: Any) -> Any:
+        """max(a, b) of integers."""
+        return self.builder.select(self.builder.icmp_signed(">", a, b), a, b)
+
     def cell(self, kind: ir.Type) -> Any:
         """A mutable variable (the optimiser turns it into a register)."""
         return ir.IRBuilder(self.entry).alloca(kind)
@@ -183,6 +188,15 @@ class Emitter:
         fits = self.builder.icmp_signed(">=", length, self.const(width))
         self.either(fits, wide, lambda: self.sweep(length, rest, body))
 
+    def pieces(self, length: Any, widths: Sequence[int], body: Callable[[Any, int], None]) -> None:
+        """`body(start, width)` over `length` elements, each just once: what is left in narrower vectors."""
+        b, start = self.builder, self.const(0)
+        for width in widths:
+            whole = b.sub(length, b.srem(b.sub(length, start), self.const(width))) if width > 1 else length
+            with self.loop(start, whole, width) as i:
+                body(i, width)
+            start = whole
+
     # vectors
 
     def lanes(self, value: Any) -> Lanes:
@@ -202,9 +216,28 @@ class Emitter:
         zeros = ir.Constant(ir.VectorType(I32, width), [0] * width)
         return self.lanes(self.builder.shuffle_vector(first, first, zeros))
 
+    def mask(self, truth: Any, width: int) -> Truth:
+        """A run-time truth in every lane."""
+        return Truth(self.builder, self.spread(truth, width).value)
+
     def taps(self, number: Any, width: int) -> Lanes:
         """A 64-bit tap number in every lane."""
         return self.spread(number if self.tap == I64 else self.builder.trunc(number, I32), width)
+
+    def counting(self, lanes: Lanes) -> Lanes:
+        """Integers, each lane one more than the lane before."""
+        count = getattr(lanes.kind, "count", 1)
+        if count == 1:
+            return lanes
+        return self.lanes(self.builder.add(lanes.value, ir.Constant(lanes.kind, list(range(count)))))
+
+    def part(self, lanes: Lane, width: int, number: int) -> Lanes:
+        """The lanes of one part of so many."""
+        value, first = traced(lanes), width * number
+        if width == 1:
+            return self.lanes(self.builder.extract_element(value, ir.Constant(I32, first)))
+        mask = ir.Constant(ir.VectorType(I32, width), list(range(first, first + width)))
+        return self.lanes(self.builder.shuffle_vector(value, value, mask))
 
     def at(self, pointer: Any, index: Any, element: ir.Type) -> Any:
         """The address of pointer[index]."""
@@ -222,22 +255,54 @@ class Emitter:
 
     def load(self, pointer: Any, index: Any, width: int) -> Lanes:
         """`width` values from a tensor, in the type they are computed in."""
-        value, b = self.raw_load(pointer, index, self.memory, width), self.builder
+        return self.widened(self.raw_load(pointer, index, self.memory, width), width)
+
+    def widened(self, value: Any, width: int) -> Lanes:
+        """Elements as they lie in memory, in the type they are computed in."""
+        b = self.builder
         if self.dtype == "bfloat16":
             high = b.shl(b.zext(value, vector(I32, width)), splat(vector(I32, width), 16))
             value = b.bitcast(high, vector(self.compute, width))
         elif self.dtype == "float16":
             value = b.fpext(value, vector(self.compute, width))
+        elif self.dtype == "uint8":
+            value = b.sitofp(b.zext(value, vector(I32, width)), vector(self.compute, width))
         return self.lanes(value)
 
+    def load_inside(self, pointer: Any, index: Any, width: int, first: Any, limit: Any) -> Lanes:
+        """`width` values from pointer[index], those of places first .. that lie in 0 .. limit - 1 only."""
+        b = self.builder
+        if width == 1:
+            back = b.sub(self.smaller(self.larger(first, self.const(0)), b.sub(limit, self.const(1))), first)
+            return self.load(pointer, self.add(index, back), 1)
+        start = self.spread(b.trunc(first, I32), width)
+        places = b.add(start.value, ir.Constant(start.kind, list(range(width))))
+        mask = b.icmp_unsigned("<", places, self.spread(b.trunc(limit, I32), width).value)
+        kind = vector(self.memory, width)
+        name = f"llvm.masked.load.v{width}{self.memory.intrinsic_name}.p0"
+        signature = ir.FunctionType(kind, [PTR, I32, ir.VectorType(ir.IntType(1), width), kind])
+        function = self.module.globals.get(name) or ir.Function(self.module, signature, name=name)
+        align, none = ir.Constant(I32, 2), ir.Constant(kind, [0] * width)
+        address = self.at(pointer, index, self.memory)
+        return self.widened(b.call(function, [address, align, mask, none]), width)
+
     def store(self, lanes: Lane, pointer: Any, index: Any, width: int) -> None:
-        """Values into a tensor, rounded to nearest even where it is narrower."""
+        """Values into a tensor, rounded to nearest even where it is narrower, and half up to whole bytes."""
         value, b = traced(lanes), self.builder
         if self.dtype == "bfloat16":
             value = self._round_bfloat16(value, width)
         elif self.dtype == "float16":
             value = b.fptrunc(value, vector(self.memory, width))
+        elif self.dtype == "uint8":
+            value = self._round_byte(value, width)
         self.raw_store(value, pointer, index, self.memory)
+
+    def _round_byte(self, value: Any, width: int) -> Any:
+        b, zero, most = self.builder, *(splat(vector(self.compute, width), edge) for edge in (0.0, 255.0))
+        value = b.fadd(value, splat(value.type, 0.5))
+        value = b.select(b.fcmp_ordered(">", value, zero), value, zero)
+        value = b.select(b.fcmp_ordered("<", value, most), value, most)
+        return b.trunc(b.fptosi(value, vector(I32, width)), vector(self.memory, width))
 
     def _round_bfloat16(self, value: Any, width: int) -> Any:
         b, word = self.builder, vector(I32, width)

@@ -1,7 +1,6 @@
-"""The forward kernel: each output row folds its window's rows into a row of states, and merges those across.
+"""The forward kernel of folds: an output row folds its window's rows into a row of states, and merges those.
 
-Tensors are seen as (planes, depth, height, width, lanes), with one lane for the usual layout and C lanes for
-channels_last. One unit of work is one output row. Two ways to go across:
+Two ways to go across:
 
 - `strided` (one lane, a regular window): vectors run over output columns, states are picked at the stride;
 - `tabled` (any table, any lanes): vectors run over lanes, taps come from the table.
@@ -9,23 +8,20 @@ channels_last. One unit of work is one output row. Two ways to go across:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.emit import Emitter
-from cnnatomy.backends.cpu.lanes import traced, vector
-from cnnatomy.reducers.contract import NO_TAP, Lane, Reducer, State
-
-SLOTS = (
-    *("lanes", "width", "out_width", "depth", "height", "out_depth", "out_height"),
-    *("kernel_height", "kernel_width", "pad", "scratch_row"),
-    *(f"{axis}_{what}" for axis in "dhw" for what in ("start", "count", "skip", "step", "divisor")),
-)
-"""The plan's integers; names with an axis letter are tables, one number per output, except steps."""
+from cnnatomy.backends.cpu.lanes import I64, traced
+from cnnatomy.backends.cpu.rows import Rows
+from cnnatomy.reducers.contract import Fold, Lane, Mask, State
 
 Blocks = tuple[int, ...]
+BLOCK = 8
+"""How many rows of states a regular window makes before it merges them."""
+
 _BLOCKS: Blocks = (64, 4096)
 """Windows of more taps across than this are merged in blocks of such sizes, one inside the other."""
 
@@ -44,13 +40,16 @@ class Strided:
 class Forward:
     """What a forward kernel is specialised for."""
 
-    reducer: Reducer
+    reducer: Fold
     dtype: str
-    taps: str | None  # how winners' tap numbers are stored, if they are
+    taps: str | None  # how tap numbers are stored
+    track: bool  # whether what backward needs is saved
     across: Strided | None
     rank: int
     height: int  # the rows of a whole window, unrolled when few
+    width: int  # its columns if they are few, else 0
     widths: tuple[int, ...]
+    run: bool  # one lane and long windows: vectors run along the window
     direct: bool  # without a window across: no column is read twice, so none is worth keeping
 
     def emit(self, name: str) -> str:
@@ -58,57 +57,96 @@ class Forward:
         return _Writer(self, name).write()
 
 
-class _Writer:
+class _Writer(Rows):
     def __init__(self, spec: Forward, name: str) -> None:
-        self.spec = spec
-        self.e = Emitter(name, ("x", "y", "saved", "scratch"), spec.dtype)
-        self.fields = spec.reducer.fields(spec.taps is not None)
+        super().__init__(name, spec.reducer, spec.dtype, spec.taps, spec.track)
+        self.spec, self.quick = spec, spec.reducer.quick
+        self.use(self.quick or spec.reducer)
+
+    def use(self, fold: Fold) -> None:
+        """Fold with this from here on."""
+        self.fold_of, self.fields = fold, fold.fields(self.spec.track)
         self.tracks = "tap" in self.fields
-        self.slot = {name: i for i, name in enumerate(SLOTS)}
-        self.sizes: dict[str, Any] = {}
 
-    def write(self) -> str:
+    def begin(self) -> None:
+        super().begin()
+        self.slot: Any = self.e.const(0)
+        self.doubt = self.e.cell(I64)
+        if self.ahead:
+            self.identity_rows()
+
+    # rows of outputs
+
+    @property
+    def ahead(self) -> bool:
+        """Whether rows of states are made some rows ahead of where they are merged."""
+        return self.spec.across is not None and not self.spec.across.fused
+
+    def units(self) -> None:
+        """A processor waits where it reads, in other pieces, what it has only just written: so work ahead."""
+        if not self.ahead:
+            super().units()
+            return
         e = self.e
-        for name in SLOTS:
-            self.sizes[name] = e.size(self.slot[name])
-        self.row = e.mul(self.sizes["width"], self.sizes["lanes"])
-        if self.spec.across and not self.spec.across.fused:
-            self.identity_row()
-        bases = (self.sizes["out_height"], self.sizes["out_depth"])
-        with e.odometer(e.lo, e.hi, bases) as (oh, od, plane):
-            self.unit(oh, od, plane)
-        return e.finish()
+        with e.loop(e.lo, e.hi, BLOCK) as start:
+            stop = e.smaller(e.add(start, e.const(BLOCK)), e.hi)
+            self.tried(lambda: self.block(start, stop))
 
-    # one output row
+    def block(self, start: Any, stop: Any) -> None:
+        """Some rows of a regular window."""
+        e, slots, across = self.e, self.e.cell(I64), self.spec.across
+        assert across is not None, "only regular windows work ahead"
+        for work in (self.fold_window, lambda: self.strided(across)):
+            e.builder.store(e.const(0), slots)
+            with self.each(start, stop):
+                self.slot = e.builder.load(slots, typ=I64)
+                work()
+                e.builder.store(e.add(self.slot, e.const(1)), slots)
 
-    def unit(self, oh: Any, od: Any, plane: Any) -> None:
-        e, b, s = self.e, self.e.builder, self.sizes
-        self.axes = {axis: self.axis(axis, o) for axis, o in (("d", od), ("h", oh))}
-        self.plane_depth = e.mul(plane, s["depth"])
-        if self.spec.reducer.counts:
-            self.divisor = b.fmul(self.number("d_divisor", od), self.number("h_divisor", oh))
-        row = e.add(e.mul(e.add(e.mul(plane, s["out_depth"]), od), s["out_height"]), oh)
-        self.out = e.mul(row, s["out_width"], s["lanes"])
-        across = self.spec.across
-        empty = b.icmp_signed("==", e.mul(self.axes["d"]["count"], self.axes["h"]["count"]), e.const(0))
-        if across and across.fused:
-            self.fused(across)
+    def across(self) -> None:
+        self.tried(self.one_row)
+
+    def one_row(self) -> None:
+        """Rows that are merged as they are folded."""
+        if self.spec.across:
+            self.fused(self.spec.across)
         elif self.spec.direct:
-            self.tabled(empty)
+            self.tabled(self.empty())
         else:
-            e.either(empty, self.identity_row, self.fold_rows)
-            self.strided(across) if across else self.tabled(None)
+            self.fold_window()
+            self.tabled(None)
 
-    def axis(self, axis: str, o: Any) -> dict[str, Any]:
-        def read(what: str) -> Any:
-            return self.e.item(self.e.table(self.sizes[f"{axis}_{what}"]), o)
+    def tried(self, work: Callable[[], None]) -> None:
+        """Do work with the quick fold, and again with the whole one where its results are not trusted."""
+        e, quick = self.e, self.quick
+        if quick is None:
+            work()
+            return
+        e.builder.store(e.const(0), self.doubt)
+        work()
+        doubt = e.builder.load(self.doubt, typ=I64)
 
-        found = {what: read(what) for what in ("start", "count", "skip")}
-        return found | {"step": self.sizes[f"{axis}_step"]}
+        def again() -> None:
+            self.use(self.spec.reducer)
+            self.refill(work)
+            self.use(quick)
+            self.refill(lambda: None)
 
-    def number(self, slot: str, index: Any) -> Any:
-        table = self.e.table(self.sizes[slot])
-        return self.e.raw_load(table, index, self.e.compute, 1)
+        e.when(e.builder.icmp_signed("!=", doubt, e.const(0)), again)
+
+    def refill(self, work: Callable[[], None]) -> None:
+        """Work on scratch whose padding is the identity of the fold in use."""
+        if self.ahead:
+            self.identity_rows()
+        work()
+
+    def empty(self) -> Any:
+        """Whether the window has no row in the input."""
+        taps = self.e.mul(self.axes["d"]["count"], self.axes["h"]["count"])
+        return self.e.equal(taps, self.e.const(0))
+
+    def fold_window(self) -> None:
+        self.e.either(self.empty(), self.identity_row, self.fold_rows)
 
     # down the rows
 
@@ -117,7 +155,7 @@ class _Writer:
         if self.spec.rank < 3:
             return self.fold_height(self.e.const(0), offset, width, None)
         e, depth = self.e, self.axes["d"]
-        cells = self.cells(width)
+        cells = self.cells(self.fields, width)
         self.keep(cells, self.fold_height(e.const(0), offset, width, None))
         with e.loop(e.const(1), depth["count"]) as td:
             self.keep(cells, self.fold_height(td, offset, width, self.recall(cells)))
@@ -130,31 +168,32 @@ class _Writer:
         pitch = e.mul(height["step"], self.row)
         tap_row = e.add(e.mul(e.add(depth["skip"], td), s["kernel_height"]), height["skip"])
 
-        def value(th: Any) -> tuple[Lane, Lane | None]:
-            lanes = e.load(e.pointers["x"], e.add(first, e.mul(th, pitch), offset), width)
+        def value(th: Any) -> tuple[State, Lane | None]:
+            at = e.add(first, e.mul(th, pitch), offset)
+            values = tuple(e.load(e.pointers[name], at, width) for name in self.inputs)
             if not self.tracks:
-                return lanes, None
-            return lanes, e.taps(e.mul(e.add(tap_row, th), s["kernel_width"]), width)
+                return values, None
+            return values, e.taps(e.mul(e.add(tap_row, th), s["kernel_width"]), width)
 
         def start() -> State:
-            here = self.spec.reducer.lift(*value(e.const(0)))
+            here = self.fold_of.lift(*value(e.const(0)))
             if before is None:
                 return here
-            return self.spec.reducer.step(before, *value(e.const(0)))
+            return self.fold_of.step(before, *value(e.const(0)))
 
-        cells = self.cells(width)
+        cells = self.cells(self.fields, width)
         whole = self.spec.height
 
         def unrolled() -> None:
             state = start()
             for th in range(1, whole):
-                state = self.spec.reducer.step(state, *value(e.const(th)))
+                state = self.fold_of.step(state, *value(e.const(th)))
             self.keep(cells, state)
 
         def rolled() -> None:
             self.keep(cells, start())
             with e.loop(e.const(1), height["count"]) as th:
-                self.keep(cells, self.spec.reducer.step(self.recall(cells), *value(th)))
+                self.keep(cells, self.fold_of.step(self.recall(cells), *value(th)))
 
         if whole <= 4:
             is_whole = e.builder.icmp_signed("==", height["count"], e.const(whole))
@@ -163,24 +202,12 @@ class _Writer:
             rolled()
         return self.recall(cells)
 
-    def cells(self, width: int) -> list[Any]:
-        return [self.e.cell(vector(self.kind(field), width)) for field in self.fields]
-
-    def keep(self, cells: list[Any], state: State) -> None:
-        for cell, number in zip(cells, state, strict=True):
-            self.e.builder.store(traced(number), cell)
-
-    def recall(self, cells: list[Any]) -> State:
-        return tuple(self.e.lanes(self.e.builder.load(cell, typ=cell.allocated_type)) for cell in cells)
-
-    def kind(self, field: str) -> ir.Type:
-        return self.e.compute if field == "value" else self.e.tap
-
     # the row of states
 
     def scratch(self, i: int) -> Any:
         """The row of the state's i-th number."""
-        at = self.e.mul(self.sizes["scratch_row"], self.e.const(i))
+        row = self.e.add(self.e.mul(self.slot, self.e.const(len(self.fields))), self.e.const(i))
+        at = self.e.mul(self.sizes["scratch_row"], row)
         return self.e.at(self.e.pointers["scratch"], at, ir.IntType(8))
 
     def put(self, state: State, column: Any) -> None:
@@ -194,14 +221,17 @@ class _Writer:
         )
 
     def identity(self, width: int) -> State:
-        numbers = zip(self.spec.reducer.identity, self.fields, strict=False)
+        numbers = zip(self.fold_of.identity, self.fields, strict=False)
         return tuple(self.e.full(number, width, self.kind(field)) for number, field in numbers)
+
+    def identity_rows(self) -> None:
+        with self.e.loop(self.e.const(0), self.e.const(BLOCK)) as self.slot:
+            self.identity_row()
 
     def identity_row(self) -> None:
         e = self.e
         size = e.builder.sdiv(self.sizes["scratch_row"], e.const(8 if self.spec.dtype == "float64" else 4))
-        with e.loop(e.const(0), size) as column:
-            self.put(self.identity(1), column)
+        e.sweep(size, self.spec.widths, lambda column, width: self.put(self.identity(width), column))
 
     def fold_rows(self) -> None:
         def body(column: Any, width: int) -> None:
@@ -238,7 +268,7 @@ class _Writer:
         stride = self.spec.across.stride if self.spec.across else 1
         picked = tuple(self.e.pick(number, phase, stride, width) for number in wide)
         column = self.shifted(picked, tap)
-        return column if state is None else self.spec.reducer.merge(state, column)
+        return column if state is None else self.fold_of.merge(state, column)
 
     def fused(self, across: Strided) -> None:
         """As strided, without the row of states: every column is folded just where it is merged."""
@@ -267,65 +297,107 @@ class _Writer:
                 table["count"] = e.builder.select(empty, e.const(0), table["count"])
 
             def body(lane: Any, width: int) -> None:
-                cells = self.cells(width)
-                few = e.builder.icmp_signed("<=", table["count"], e.const(_BLOCKS[0]))
-                first = e.const(0)
-                e.either(
-                    few,
-                    lambda: self.across(cells, table, lane, first, table["count"], width, ()),
-                    lambda: self.across(cells, table, lane, first, table["count"], width, _BLOCKS),
-                )
+                cells = self.cells(self.fields, width)
+                first, count = e.const(0), table["count"]
+
+                def listed() -> None:
+                    state = self.column(table, lane, first, width)
+                    for t in range(1, self.spec.width):
+                        state = self.fold_of.merge(state, self.column(table, lane, e.const(t), width))
+                    self.keep(cells, state)
+
+                def looped() -> None:
+                    few = e.builder.icmp_signed("<=", count, e.const(_BLOCKS[0]))
+                    e.either(
+                        few,
+                        lambda: self.merged(cells, table, lane, first, count, width, ()),
+                        lambda: self.merged(cells, table, lane, first, count, width, _BLOCKS),
+                    )
+
+                if self.spec.run and width == 1:
+                    self.along(cells, table)
+                elif self.spec.width:
+                    e.either(e.equal(count, e.const(self.spec.width)), listed, looped)
+                else:
+                    looped()
                 at = e.add(e.mul(o, s["lanes"]), lane)
                 self.result(self.recall(cells), o, at, width, one_column=True)
 
             e.sweep(s["lanes"], self.spec.widths, body)
 
-    def across(
-        self, cells: list[Any], table: dict[str, Any], lane: Any, lo: Any, hi: Any, width: int, blocks: Blocks
+    def along(self, cells: list[Any], table: dict[str, Any]) -> None:
+        """Merge an output's columns in vectors, then what the lanes hold, then the columns left over."""
+        e, wide = self.e, self.spec.widths[0]
+        b, count = e.builder, table["count"]
+        whole = b.sub(count, b.srem(count, e.const(wide)))
+        many = self.cells(self.fields, wide)
+        self.merged(many, table, e.const(0), e.const(0), whole, wide, _BLOCKS, step=wide)
+        state, width = self.recall(many), wide
+        while width > 1:
+            width //= 2
+            low, high = (tuple(e.part(number, width, half) for number in state) for half in (0, 1))
+            state = self.fold_of.merge(low, high)
+        self.merged(cells, table, e.const(0), whole, count, 1, ())
+        self.keep(cells, self.fold_of.merge(state, self.recall(cells)))
+
+    def column(self, table: dict[str, Any], lane: Any, t: Any, width: int, step: int = 1) -> State:
+        """The state of tap t of an output's columns, or of the `step` taps from there on, a lane each."""
+        e = self.e
+        at = e.add(table["start"], e.mul(t, self.sizes["w_step"]))
+        tap = self.skip(e.add(table["skip"], t), width, step > 1)
+        offset = e.add(e.mul(at, self.sizes["lanes"]), lane)
+        found = self.fold(offset, width) if self.spec.direct else self.get(offset, width)
+        return self.shifted(found, tap)
+
+    def merged(
+        self,
+        cells: list[Any],
+        table: dict[str, Any],
+        lane: Any,
+        lo: Any,
+        hi: Any,
+        width: int,
+        blocks: Blocks,
+        step: int = 1,
     ) -> None:
         """Merge taps lo .. hi - 1 of an output into `cells`, block by block so that long sums stay exact."""
-        e, lanes = self.e, self.sizes["lanes"]
+        e = self.e
         self.keep(cells, self.identity(width))
-
-        def column(t: Any) -> State:
-            at = e.add(table["start"], e.mul(t, self.sizes["w_step"]))
-            tap = self.skip(e.add(table["skip"], t), width)
-            offset = e.add(e.mul(at, lanes), lane)
-            found = self.fold(offset, width) if self.spec.direct else self.get(offset, width)
-            return self.shifted(found, tap)
-
         if not blocks:
-            e.when(e.builder.icmp_signed("<", lo, hi), lambda: self.keep(cells, column(lo)))
-            with e.loop(e.add(lo, e.const(1)), hi) as t:
-                self.keep(cells, self.spec.reducer.merge(self.recall(cells), column(t)))
+            e.when(
+                e.builder.icmp_signed("<", lo, hi),
+                lambda: self.keep(cells, self.column(table, lane, lo, width, step)),
+            )
+            with e.loop(e.add(lo, e.const(step)), hi, step) as t:
+                here = self.column(table, lane, t, width, step)
+                self.keep(cells, self.fold_of.merge(self.recall(cells), here))
             return
         *smaller, block = blocks
-        with e.loop(lo, hi, block) as t:
-            part, end = self.cells(width), e.smaller(e.add(t, e.const(block)), hi)
-            self.across(part, table, lane, t, end, width, tuple(smaller))
-            self.keep(cells, self.spec.reducer.merge(self.recall(cells), self.recall(part)))
+        with e.loop(lo, hi, block * step) as t:
+            part, end = self.cells(self.fields, width), e.smaller(e.add(t, e.const(block * step)), hi)
+            self.merged(part, table, lane, t, end, width, tuple(smaller), step)
+            self.keep(cells, self.fold_of.merge(self.recall(cells), self.recall(part)))
 
-    def skip(self, number: Any, width: int) -> Lane | int:
-        return self.e.taps(number, width) if self.tracks else 0
+    def skip(self, number: Any, width: int, counts: bool) -> Lane | int:
+        if not self.tracks:
+            return 0
+        taps = self.e.taps(number, width)
+        return self.e.counting(taps) if counts else taps
 
     def result(self, state: State, o: Any, at: Any, width: int, one_column: bool = False) -> None:
-        e = self.e
-        count: Lane = e.full(1.0, width, e.compute)
-        if self.spec.reducer.counts:
-            table = e.table(self.sizes["w_divisor"])
-            found = e.raw_load(table, o, e.compute, 1 if one_column else width)
-            columns = e.spread(found, width) if one_column else e.lanes(found)
-            count = e.spread(self.divisor, width) * columns
-        index = e.add(self.out, at)
-        e.store(self.spec.reducer.finish(state, count), e.pointers["y"], index, width)
-        if self.tracks:
-            self.save(state[self.fields.index("tap")], index, width)
+        count = self.count(o, width, one_column)
+        index = self.e.add(self.out, at)
+        if self.fold_of is self.quick:
+            self.question(self.quick.trusts(state), width)
+        y = self.fold_of.finish(state, count)
+        self.e.store(y, self.e.pointers["y"], index, width)
+        if self.track:
+            self.save(self.fold_of.keep(state, y, count), index, width)
 
-    def save(self, tap: Lane, index: Any, width: int) -> None:
-        e, narrow = self.e, self.spec.taps == "uint8"
-        element, none = ir.IntType(8 if narrow else 32), 255 if narrow else NO_TAP
-        limit = e.full(none, width, e.tap)
-        value = traced((tap > none).select(limit, tap))
-        if value.type != vector(element, width):
-            value = e.builder.trunc(value, vector(element, width))
-        e.raw_store(value, e.pointers["saved"], index, element)
+    def question(self, trusted: Mask, width: int) -> None:
+        """Note whether any lane is not trusted."""
+        b, bits = self.e.builder, traced(~trusted)
+        if width > 1:
+            bits = b.bitcast(bits, ir.IntType(width))
+        whole = b.zext(bits, I64) if width < 64 else bits
+        b.store(b.or_(b.load(self.doubt, typ=I64), whole), self.doubt)

@@ -7,11 +7,14 @@ from typing import Any
 
 from llvmlite import ir
 
+from cnnatomy.backends.cpu import functions
 from cnnatomy.reducers.contract import Lane, Mask
 
 I64 = ir.IntType(64)
 I32 = ir.IntType(32)
 PTR = ir.PointerType()
+
+_FUSED = ("contract",)  # a product and a sum may become one instruction, which rounds once
 
 
 def vector(element: ir.Type, width: int) -> ir.Type:
@@ -19,11 +22,16 @@ def vector(element: ir.Type, width: int) -> ir.Type:
     return element if width == 1 else ir.VectorType(element, width)
 
 
+def element(kind: ir.Type) -> ir.Type:
+    """The type of one lane."""
+    return kind.element if isinstance(kind, ir.VectorType) else kind
+
+
 def splat(kind: ir.Type, value: float) -> ir.Constant:
     """The same number in every lane."""
-    element = kind.element if isinstance(kind, ir.VectorType) else kind
-    number = float(value) if isinstance(element, (ir.FloatType, ir.DoubleType)) else int(value)
-    constant = ir.Constant(element, number)
+    one = element(kind)
+    number = float(value) if isinstance(one, (ir.FloatType, ir.DoubleType)) else int(value)
+    constant = ir.Constant(one, number)
     return ir.Constant(kind, [constant] * kind.count) if isinstance(kind, ir.VectorType) else constant
 
 
@@ -43,9 +51,11 @@ class Truth:
     def __invert__(self) -> Truth:
         return Truth(self.builder, self.builder.not_(self.value))
 
-    def select(self, yes: Lane, no: Lane) -> Lanes:
+    def select(self, yes: Lane, no: Lane | float) -> Lanes:
         """`yes` where true, else `no`."""
-        return Lanes(self.builder, self.builder.select(self.value, traced(yes), traced(no)))
+        chosen = traced(yes)
+        other = splat(chosen.type, no) if isinstance(no, int | float) else traced(no)
+        return Lanes(self.builder, self.builder.select(self.value, chosen, other))
 
 
 @dataclass(frozen=True)
@@ -62,9 +72,22 @@ class Lanes:
 
     @property
     def floating(self) -> bool:
-        """True for values, false for taps."""
-        element = self.kind.element if isinstance(self.kind, ir.VectorType) else self.kind
-        return isinstance(element, (ir.FloatType, ir.DoubleType))
+        """True for values, false for integers."""
+        return isinstance(element(self.kind), (ir.FloatType, ir.DoubleType))
+
+    @property
+    def bits(self) -> int:
+        """How many bits a lane has."""
+        one = element(self.kind)
+        if isinstance(one, ir.IntType):
+            return int(one.width)
+        return 64 if isinstance(one, ir.DoubleType) else 32
+
+    @property
+    def other_kind(self) -> ir.Type:
+        """The type of integers for values, and of values for integers, lane by lane."""
+        whole, real = (I64, ir.DoubleType()) if self.bits == 64 else (I32, ir.FloatType())
+        return vector(whole if self.floating else real, getattr(self.kind, "count", 1))
 
     def like(self, number: float) -> Lanes:
         """A constant of this kind in every lane."""
@@ -74,8 +97,10 @@ class Lanes:
         return splat(self.kind, other) if isinstance(other, int | float) else traced(other)
 
     def _arithmetic(self, floating: str, integer: str, other: Lane | float) -> Lanes:
-        write = getattr(self.builder, floating if self.floating else integer)
-        return Lanes(self.builder, write(self.value, self._other(other)))
+        if self.floating:
+            write = getattr(self.builder, floating)
+            return Lanes(self.builder, write(self.value, self._other(other), flags=_FUSED))
+        return Lanes(self.builder, getattr(self.builder, integer)(self.value, self._other(other)))
 
     def __add__(self, other: Lane | float) -> Lanes:
         return self._arithmetic("fadd", "add", other)
@@ -88,6 +113,31 @@ class Lanes:
 
     def __truediv__(self, other: Lane | float) -> Lanes:
         return self._arithmetic("fdiv", "sdiv", other)
+
+    def __and__(self, other: Lane | int) -> Lanes:
+        return Lanes(self.builder, self.builder.and_(self.value, self._other(other)))
+
+    def __or__(self, other: Lane | int) -> Lanes:
+        return Lanes(self.builder, self.builder.or_(self.value, self._other(other)))
+
+    def __xor__(self, other: Lane | int) -> Lanes:
+        return Lanes(self.builder, self.builder.xor(self.value, self._other(other)))
+
+    def shifted(self, bits: int) -> Lanes:
+        """Of integers: moved down by so many bits, zeros coming in."""
+        return Lanes(self.builder, self.builder.lshr(self.value, self._other(bits)))
+
+    def raised(self, bits: int) -> Lanes:
+        """Of integers: moved up by so many bits."""
+        return Lanes(self.builder, self.builder.shl(self.value, self._other(bits)))
+
+    def lowered(self, bits: int) -> Lanes:
+        """Of integers: moved down by so many bits, the sign coming in."""
+        return Lanes(self.builder, self.builder.ashr(self.value, self._other(bits)))
+
+    def halved(self) -> Lanes:
+        """Of integers: half, rounded down."""
+        return self.lowered(1)
 
     def _compare(self, sign: str, other: Lane | float) -> Truth:
         write = self.builder.fcmp_ordered if self.floating else self.builder.icmp_signed
@@ -106,6 +156,113 @@ class Lanes:
     def isnan(self) -> Truth:
         """True where the value is not a number."""
         return Truth(self.builder, self.builder.fcmp_unordered("uno", self.value, self.value))
+
+    def most(self, other: Lane | float) -> Lanes:
+        """The larger of two; where either is NaN, `other`."""
+        beside = Lanes(self.builder, self._other(other))
+        return (self > beside).select(self, beside)
+
+    def least(self, other: Lane | float) -> Lanes:
+        """The smaller of two; where either is NaN, `other`."""
+        beside = Lanes(self.builder, self._other(other))
+        return (self < beside).select(self, beside)
+
+    def maximum(self, other: Lane) -> Lanes:
+        """The larger of two; NaN where either is."""
+        beside = Lanes(self.builder, traced(other))
+        return self.most(beside)._and_nan(beside.most(self))
+
+    def minimum(self, other: Lane) -> Lanes:
+        """The smaller of two; NaN where either is."""
+        beside = Lanes(self.builder, traced(other))
+        return self.least(beside)._and_nan(beside.least(self))
+
+    def _and_nan(self, same: Lanes) -> Lanes:
+        """This, which is `same` but for NaN in one of the two: the bits of both are a NaN, or what both are.
+
+        It takes one instruction that any unit of a processor has, where comparisons share one.
+        """
+        return (self.as_bits() | same.as_bits()).as_value()
+
+    def _call(self, name: str, *others: Any) -> Lanes:
+        lanes = f"v{self.kind.count}" if isinstance(self.kind, ir.VectorType) else ""
+        full, module = f"{name}.{lanes}{element(self.kind).intrinsic_name}", self.builder.module
+        kind = ir.FunctionType(self.kind, [self.kind] * (1 + len(others)))
+        function = module.globals.get(full) or ir.Function(module, kind, name=full)
+        return Lanes(self.builder, self.builder.call(function, [self.value, *others]))
+
+    def abs(self) -> Lanes:
+        """|v|"""
+        return self._call("llvm.fabs")
+
+    def sqrt(self) -> Lanes:
+        """The square root."""
+        return self._call("llvm.sqrt")
+
+    def floor(self) -> Lanes:
+        """The largest integral value that is not larger."""
+        return self._call("llvm.floor")
+
+    def nearest(self) -> Lanes:
+        """The nearest integral value, the even one of two."""
+        return self._call("llvm.rint")
+
+    def times_plus(self, factor: Lane | float, term: Lane | float) -> Lanes:
+        """v factor + term, rounded once where the processor can."""
+        return self._call("llvm.fmuladd", self._other(factor), self._other(term))
+
+    def as_bits(self) -> Lanes:
+        """The bits of values as integers."""
+        return Lanes(self.builder, self.builder.bitcast(self.value, self.other_kind))
+
+    def as_value(self) -> Lanes:
+        """The values that integers are the bits of."""
+        return Lanes(self.builder, self.builder.bitcast(self.value, self.other_kind))
+
+    def to_integer(self) -> Lanes:
+        """Values, which must be integral and small, as integers."""
+        return Lanes(self.builder, self.builder.fptosi(self.value, self.other_kind))
+
+    def to_value(self) -> Lanes:
+        """Integers as values."""
+        return Lanes(self.builder, self.builder.sitofp(self.value, self.other_kind))
+
+    def ordered(self) -> Lanes:
+        """An integer whose order is the order of the values."""
+        bits = (self + 0.0).as_bits()  # -0 becomes 0
+        return bits ^ self._flip(bits)
+
+    def unordered(self) -> Lanes:
+        """The value that an integer from `ordered` came from."""
+        return (self ^ self._flip(self)).as_value()
+
+    def _flip(self, bits: Lanes) -> Lanes:
+        """All bits but the sign where that is set: the larger a negative value's bits, the smaller it is."""
+        return bits.lowered(self.bits - 1) & ((1 << (self.bits - 1)) - 1)
+
+    def exponential(self) -> tuple[Lanes, Lanes]:
+        """(m, k) with e^v = m 2^k."""
+        return functions.exponential(self)
+
+    def split(self) -> tuple[Lanes, Lanes]:
+        """(m, k) with v = m 2^k."""
+        return functions.split(self)
+
+    def exp(self) -> Lanes:
+        """e^v"""
+        return functions.exp(self)
+
+    def decay(self) -> Lanes:
+        """e^v for v <= 0"""
+        return functions.decay(self)
+
+    def log(self) -> Lanes:
+        """ln v"""
+        return functions.log(self)
+
+    def scale(self, power: Lane) -> Lanes:
+        """v 2^power"""
+        return self * functions.power_of_two(Lanes(self.builder, traced(power)))
 
 
 def traced(operand: Lane | Mask) -> Any:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
 from cnnatomy.backends.cpu import threads
 from cnnatomy.backends.cpu.plan import Key, Plan, backward_plan, forward_plan
-from cnnatomy.backends.layout import empty, is_last, memory_format
+from cnnatomy.backends.layout import empty, is_last, memory_format, saved_dtypes, tap_dtype
 from cnnatomy.reducers.contract import Reducer
 from cnnatomy.regions import Region
 
@@ -18,44 +23,126 @@ DTYPES = {
     torch.bfloat16: "bfloat16",
 }
 _TAPS = {torch.uint8: "uint8", torch.int32: "int32"}
-_GRAIN = 32_768  # elements that are worth a thread
+MANY = 8
+"""Channels that fill a vector well enough."""
+GRAIN = 32_768
+"""Elements that are worth a thread."""
+
+Saved = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """Everything about a call but its tensors, looked up at once: small calls spend their time here."""
+
+    plan: Plan
+    address: int  # of the plan's sizes
+    units: int
+    team: int  # threads that are worth their while
+    form: torch.memory_format
+    out: tuple[int, ...]
+    saved: tuple[torch.dtype, ...]
+    turns: bool  # whether it is worth laying the channels last, so that vectors run over them
+
+
+@lru_cache(maxsize=4096)
+def _forward_call(
+    region: str, reducer: str, dtype: torch.dtype, shape: tuple[int, ...], last: bool, track: bool
+) -> _Call:
+    where, what, size = Region.parse(region), Reducer.parse(reducer), tuple(shape[2:])
+    taps = _TAPS[tap_dtype(where, len(size))]
+    lanes = shape[1] if last else 1
+    plan = forward_plan(Key(where, what, DTYPES[dtype], size, lanes, taps, track))
+    return _call(plan, shape, last, saved_dtypes(where, what, len(size), dtype) if track else ())
+
+
+@lru_cache(maxsize=4096)
+def _backward_call(
+    region: str, reducer: str, dtype: torch.dtype, shape: tuple[int, ...], size: tuple[int, ...], last: bool
+) -> _Call:
+    where, what = Region.parse(region), Reducer.parse(reducer)
+    taps = _TAPS[tap_dtype(where, len(size))]
+    lanes = shape[1] if last else 1
+    plan = backward_plan(Key(where, what, DTYPES[dtype], size, lanes, taps, True))
+    return _call(plan, (*shape[:2], *size), last, (dtype,) * (1 + len(what.companions)))
+
+
+def _call(plan: Plan, shape: tuple[int, ...], last: bool, saved: tuple[torch.dtype, ...]) -> _Call:
+    planes = shape[0] * (shape[1] > 0 if last else shape[1])  # channels that are last are lanes
+    units = plan.units * planes
+    team = min(max(1, plan.elements * planes // GRAIN), units)
+    form = memory_format(len(shape) - 2, last)
+    turns = plan.path == "looped" and not last and len(shape) > 3 and shape[1] >= MANY
+    return _Call(plan, plan.sizes.ctypes.data, units, team, form, plan.out, saved, turns)
 
 
 def forward(
-    x: Tensor, region: Region, reducer: Reducer, taps: torch.dtype | None
-) -> tuple[Tensor, Tensor | None]:
-    """y, and the winners' tap numbers in the dtype `taps`, if it is given."""
-    last, size = is_last(x), tuple(x.shape[2:])
-    x = x.contiguous(memory_format=memory_format(len(size), last))
-    lanes = x.shape[1] if last else 1
-    plan = forward_plan(Key(region, reducer, DTYPES[x.dtype], size, lanes, _TAPS[taps] if taps else None))
-    y = empty(x, plan.out, x.dtype, last)
-    saved = empty(x, plan.out, taps, last) if taps else None
-    _run(plan, x.shape[0] * x.shape[1] // lanes if lanes else 0, (x, y, saved))
+    inputs: Sequence[Tensor], region: Region, reducer: Reducer, track: bool, seed: Tensor | None = None
+) -> tuple[Tensor, Saved]:
+    """y, and what backward needs if `track`."""
+    x = inputs[0]
+    last = is_last(x)
+    call = _forward_call(region.text, reducer.text, x.dtype, x.shape, last, track)
+    if call.turns:
+        turned = [tensor.contiguous(memory_format=memory_format(len(call.out), True)) for tensor in inputs]
+        if is_last(turned[0]):
+            y, saved = forward(turned, region, reducer, track, seed)
+            return y.contiguous(), tuple(tensor.contiguous() for tensor in saved)
+    held = [tensor.contiguous(memory_format=call.form) for tensor in inputs]
+    y = empty(x, call.out, x.dtype, last)
+    saved = tuple([empty(x, call.out, kind, last) for kind in call.saved])
+    _run(call, (*held, y, *saved) if seed is None else (*held, y, *saved, seed))
     return y, saved
 
 
 def backward(
-    grad: Tensor, saved: Tensor | None, region: Region, reducer: Reducer, size: tuple[int, ...], last: bool
-) -> Tensor:
-    """dx (N, C, *size), with its channels last if x had them so."""
-    form = memory_format(len(size), last)
-    grad = grad.contiguous(memory_format=form)
-    taps = saved if saved is None else saved.contiguous(memory_format=form)
-    lanes = grad.shape[1] if last else 1
-    stored = None if taps is None else _TAPS[taps.dtype]
-    plan = backward_plan(Key(region, reducer, DTYPES[grad.dtype], size, lanes, stored))
-    out = empty(grad, size, grad.dtype, last)
-    _run(plan, grad.shape[0] * grad.shape[1] // lanes if lanes else 0, (grad, taps, out))
+    grad: Tensor,
+    inputs: Sequence[Tensor],
+    y: Tensor | None,
+    saved: Saved,
+    region: Region,
+    reducer: Reducer,
+    size: tuple[int, ...],
+    last: bool,
+) -> Saved:
+    """The gradients (N, C, *size) of x and its companions, with channels last if x had them so."""
+    call = _backward_call(region.text, reducer.text, grad.dtype, grad.shape, size, last)
+    results = () if y is None else (y,)
+    held = [tensor.contiguous(memory_format=call.form) for tensor in (grad, *inputs, *results, *saved)]
+    out = tuple([empty(grad, size, kind, last) for kind in call.saved])
+    _run(call, (*held, *out))
     return out
 
 
-def _run(plan: Plan, planes: int, tensors: tuple[Tensor, Tensor | None, Tensor | None]) -> None:
-    units = plan.units * planes
-    if units == 0:
+class _Scratch(threading.local):
+    """Memory that kernels work in, kept from call to call."""
+
+    size, tensor = 0, torch.empty(0)
+    address = 0
+
+    def of(self, size: int) -> int:
+        """The address of at least so many bytes."""
+        if size > self.size:
+            self.tensor = torch.empty(size, dtype=torch.uint8)
+            self.size, self.address = size, self.tensor.data_ptr()
+        return self.address
+
+
+_scratch = _Scratch()
+
+
+def scratch(size: int) -> int:
+    """The address of at least so many bytes to work in."""
+    return _scratch.of(size) if size else 0
+
+
+def _run(call: _Call, tensors: Sequence[Tensor]) -> None:
+    if call.units == 0:
         return
-    most = max(1, plan.elements * planes // _GRAIN)
-    team = min(most, units, torch.get_num_threads())
-    scratch = torch.empty(plan.scratch * team, dtype=torch.uint8) if plan.scratch else None
-    addresses = [0 if tensor is None else tensor.data_ptr() for tensor in (*tensors, scratch)]
-    threads.share(plan.kernel, [plan.sizes.ctypes.data, *addresses], plan.scratch, units, team)
+    plan, team = call.plan, call.team
+    if team > 1:
+        team = min(team, torch.get_num_threads())
+    addresses = [call.address]
+    addresses += [tensor.data_ptr() for tensor in tensors]
+    addresses.append(scratch(plan.scratch * team))
+    threads.share(plan.kernel, addresses, plan.scratch, call.units, team)

@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from cnnatomy.backends.cpu import backward, build, forward
+from cnnatomy.backends.cpu import backward, build, forward, rows, scan, scatter
 from cnnatomy.geometry import AxisTable
-from cnnatomy.reducers.contract import Reducer
+from cnnatomy.reducers.contract import Fold, Reducer, Scan
 from cnnatomy.regions import Axis, Region
 
 _LONGEST = 8
 """Windows across with more taps than this, or longer strides, are not unrolled but walk the table."""
+
+_FEW = 9
+"""Windows of at most so many taps are read tap by tap where vectors run over channels."""
 
 _UNUSED = AxisTable.whole(1)
 
@@ -30,10 +33,11 @@ class Key:
     dtype: str
     size: tuple[int, ...]
     lanes: int
-    taps: str | None  # how winners' tap numbers are stored, if they are
+    taps: str  # how tap numbers are stored
+    track: bool  # whether what backward needs is saved
 
     def __hash__(self) -> int:  # texts keep their hash: a key is looked up at every call
-        return hash((self.region.text, self.reducer.text, self.dtype, self.size, self.lanes, self.taps))
+        return hash((self.region.text, self.reducer.text, self.dtype, self.size, self.lanes, self.track))
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,12 @@ class Plan:
     kept: list[Any]  # the arrays that sizes point to
 
 
+Spec = forward.Forward | scan.Scanned | backward.Backward | scatter.Scatter
+
+
 @lru_cache(maxsize=1024)
-def _kernel(spec: forward.Forward | backward.Backward) -> build.Kernel:
-    return build.kernel("kernel", spec.emit("kernel"), pointers=4)
+def _kernel(spec: Spec, pointers: int) -> build.Kernel:
+    return build.kernel("kernel", spec.emit("kernel"), pointers)
 
 
 def _three(axes: Sequence[Axis]) -> tuple[Axis, Axis, Axis]:
@@ -62,7 +69,8 @@ def _three(axes: Sequence[Axis]) -> tuple[Axis, Axis, Axis]:
     return d, h, w
 
 
-def _widths(dtype: str) -> tuple[int, ...]:
+def vector_widths(dtype: str) -> tuple[int, ...]:
+    """How many values a vector may hold, widest first, down to one."""
     widest = build.vector_bytes() // (8 if dtype == "float64" else 4)
     halves = [widest >> i for i in range(widest.bit_length()) if widest >> i >= 4]
     return (*halves, 1)
@@ -87,7 +95,7 @@ class _Layout:
         self.axes = key.region.axes(key.size)
         self.d, self.h, self.w = _three(self.axes)
         self.across = _strided(self.w, key.lanes, (self.d, self.h))
-        self.widths = _widths(key.dtype)
+        self.widths = vector_widths(key.dtype)
         self.item = 8 if key.dtype == "float64" else 4
         self.sizes: dict[str, int] = {
             "lanes": key.lanes,
@@ -114,44 +122,85 @@ class _Layout:
 
     def plan(
         self,
-        spec: forward.Forward | backward.Backward,
+        spec: Spec,
         slots: Sequence[str],
         path: str,
         units: int,
         scratch: int,
+        pointers: int,
     ) -> Plan:
-        """A plan of everything collected."""
+        """A plan of everything collected; the kernel takes so many tensors, and scratch."""
         sizes = np.array([self.sizes[slot] for slot in slots], dtype=np.int64)
         out = tuple(axis.outputs for axis in self.axes)
         elements = math.prod(self.key.size) * self.key.lanes
-        return Plan(_kernel(spec), path, out, units, scratch, elements, sizes, self.kept)
+        return Plan(_kernel(spec, pointers + 1), path, out, units, scratch, elements, sizes, self.kept)
 
 
 @lru_cache(maxsize=512)
 def forward_plan(key: Key) -> Plan:
     """How to run the forward pass."""
-    layout = _Layout(key)
-    width, across, sizes = layout.w, layout.across, layout.sizes
+    layout, reducer = _Layout(key), key.reducer
+    kept = len(reducer.saves) if key.track else 0
+    pointers = 2 + len(reducer.companions) + kept + reducer.draws
+    assert isinstance(reducer, Fold | Scan), f"{reducer} has no kernel"
+    if isinstance(reducer, Scan):
+        return _scan_plan(key, layout, reducer, pointers)
+    width, across = layout.w, layout.across
+    direct = _direct(layout, reducer)
+    row = _forward_tables(layout, across)
+    run = key.lanes == 1 and width.step == 1 and width.taps >= layout.widths[0]
+    columns = width.taps if width.taps <= _LONGEST else 0
+    spec = forward.Forward(
+        *(reducer, key.dtype, key.taps, key.track, across, len(layout.axes)),
+        *(layout.h.taps, columns, layout.widths, run, direct),
+    )
+    path = "fused" if across and across.fused else "strided" if across else "direct" if direct else "tabled"
+    kept_rows = {"strided": forward.BLOCK, "tabled": 1}.get(path, 0)  # rows of states
+    most = max(len(fold.fields(key.track)) for fold in (reducer, reducer.quick or reducer))
+    scratch = row * most * kept_rows
+    return layout.plan(spec, rows.SLOTS, path, layout.d.outputs * layout.h.outputs, scratch, pointers)
+
+
+def _direct(layout: _Layout, reducer: Fold) -> bool:
+    """True if an output's columns are better folded where they are merged than shared between outputs.
+
+    That is so where no column is read twice, and where reading it again is cheaper than keeping its state.
+    """
+    window = layout.w.window
+    if layout.across or window is None:
+        return False
+    few = layout.d.taps * layout.h.taps * layout.w.taps <= _FEW and reducer.quick is None
+    return few or window.extent <= min(window.stride, _LONGEST)
+
+
+def _scan_plan(key: Key, layout: _Layout, reducer: Scan, pointers: int) -> Plan:
+    kernel = (layout.d.taps, layout.h.taps, layout.w.taps)
+    few = math.prod(kernel) <= scan.FEW
+    across = layout.across if few else None
+    _forward_tables(layout, across)
+    way: scan.Way = "columns" if across else "lanes" if few else "looped"
+    spec = scan.Scanned(
+        *(reducer, key.dtype, key.taps, key.track, way, across),
+        *(kernel if few else (1, 1, 1), layout.sizes["pad"], layout.widths),
+    )
+    return layout.plan(spec, rows.SLOTS, way, layout.d.outputs * layout.h.outputs, 0, pointers)
+
+
+def _forward_tables(layout: _Layout, across: forward.Strided | None) -> int:
+    """Lay out the tables of a forward kernel; the bytes of one scratch row."""
+    width, sizes, lanes = layout.w, layout.sizes, layout.key.lanes
     for letter, axis in (("d", layout.d), ("h", layout.h), ("w", None if across else width)):
         table = axis.table if axis else _UNUSED  # vectors over columns need no table
         columns = {"start": table.start, "count": table.count, "skip": table.skip}
         sizes |= {f"{letter}_{what}": layout.array(numbers) for what, numbers in columns.items()}
         sizes[f"{letter}_step"] = table.step
-    row, pad = width.size * key.lanes, 0
+    row, pad = width.size * lanes, 0
     if across and width.window:
         pad = width.window.padding[0]
         last = (width.outputs - 1) * across.stride + width.window.extent
         row = max(pad + row, last) + across.stride * layout.widths[0]  # vectors read a little further
-    sizes |= {"pad": pad, "scratch_row": _aligned(row * layout.item)}
-    rank, height = len(layout.axes), layout.h.taps
-    window = width.window
-    direct = across is None and window is not None and window.extent <= min(window.stride, _LONGEST)
-    spec = forward.Forward(key.reducer, key.dtype, key.taps, across, rank, height, layout.widths, direct)
-    path = "fused" if across and across.fused else "strided" if across else "direct" if direct else "tabled"
-    units = layout.d.outputs * layout.h.outputs
-    kept = path in ("strided", "tabled")  # the others keep no row of states
-    scratch = 0 if not kept else sizes["scratch_row"] * len(key.reducer.fields(key.taps is not None))
-    return layout.plan(spec, forward.SLOTS, path, units, scratch)
+    sizes |= {"pad": pad, "scratch_row": aligned(row * layout.item)}
+    return sizes["scratch_row"]
 
 
 @lru_cache(maxsize=512)
@@ -159,6 +208,10 @@ def backward_plan(key: Key) -> Plan:
     """How to run the backward pass."""
     layout = _Layout(key)
     width, across, sizes = layout.w, layout.across, layout.sizes
+    segments = across is None and key.lanes == 1 and width.step == 1
+    narrow = across is None or width.outputs < layout.widths[0]  # gathering would not fill its vectors
+    if key.reducer.selects and key.lanes == 1 and narrow:
+        return _scatter_plan(key, layout)
     pad = lo = hi = 0  # blocks of input columns whose outputs all exist
     if across and width.window:
         pad = width.window.padding[0]
@@ -179,12 +232,30 @@ def backward_plan(key: Key) -> Plan:
         columns = {"first": first, "out": out, "tap": tap}
         sizes |= {f"{letter}_{what}": layout.array(numbers) for what, numbers in columns.items()}
     most = max(len(layout.h.readers(i)) for i in range(layout.h.size))
+    runs = width.table if segments else _UNUSED
+    for what, numbers in (("start", runs.start), ("count", runs.count), ("skip", runs.skip)):
+        sizes[f"w_{what}"] = layout.array(numbers)
     spec = backward.Backward(
-        key.reducer, key.dtype, key.taps, across, pad, len(layout.axes), most, layout.widths
+        *(key.reducer, key.dtype, key.taps, across, pad, len(layout.axes), most, layout.widths, segments),
     )
     units = layout.d.size * layout.h.size
-    scratch = _aligned(width.outputs * key.lanes * layout.item)
-    return layout.plan(spec, backward.SLOTS, "strided" if across else "tabled", units, scratch)
+    scratch = aligned(width.outputs * key.lanes * layout.item) if key.reducer.gradient == "sum" else 0
+    sizes |= {"sums": scratch, "scratch_row": aligned(width.size * layout.item)}
+    scratch += sizes["scratch_row"] * (1 + len(key.reducer.companions)) if segments else 0
+    path = "strided" if across else "segments" if segments else "tabled"
+    pointers = len(backward.pointers(key.reducer))
+    return layout.plan(spec, backward.SLOTS, path, units, scratch, pointers)
+
+
+def _scatter_plan(key: Key, layout: _Layout) -> Plan:
+    """How to run the backward pass where outputs are few: one plane at a time."""
+    for letter, axis in zip("dhw", (layout.d, layout.h, layout.w), strict=True):
+        layout.sizes[f"{letter}_origin"] = layout.array([axis.origin(o) for o in range(axis.outputs)])
+        layout.sizes[f"{letter}_step"] = axis.step
+    kernel = (layout.d.taps, layout.h.taps, layout.w.taps)
+    spec = scatter.Scatter(key.dtype, key.taps, kernel, layout.widths)
+    scratch = aligned(math.prod(key.size) * layout.item) if spec.wide else 0
+    return layout.plan(spec, scatter.SLOTS, "scatter", 1, scratch, len(backward.pointers(key.reducer)))
 
 
 def _readers(axis: Axis, cells: Iterable[int]) -> tuple[list[int], list[int], list[int]]:
@@ -198,5 +269,6 @@ def _readers(axis: Axis, cells: Iterable[int]) -> tuple[list[int], list[int], li
     return first, [*out, 0], [*tap, 0]
 
 
-def _aligned(size: int) -> int:
+def aligned(size: int) -> int:
+    """So many bytes, and what is left of the last cache line."""
     return -(-size // 64) * 64

@@ -1,0 +1,122 @@
+"""Exponentials and logarithms of vectors under trace, from polynomials.
+
+Arguments are reduced with the two-part constants of Cody and Waite ("Software Manual for the Elementary
+Functions", 1980) to where a few terms of the power series are enough for the last digit.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cnnatomy.backends.cpu.lanes import Lanes
+
+BEYOND = 2.0**11
+"""An exponent beyond those of every format."""
+
+
+def exponential(v: Lanes) -> tuple[Lanes, Lanes]:
+    """(m, k) with e^v = m 2^k, k integral: k = round(v / ln 2), m = e^(v - k ln 2)."""
+    high, low = _ln2(v.bits)
+    far = _largest(v.bits)
+    k = (v * math.log2(math.e)).nearest().most(-far).least(far)
+    rest = k.times_plus(-low, k.times_plus(-high, v))
+    rest = v.like(-1.0).most(v.like(1.0).least(rest))  # where v is beyond any exponent
+    m = _polynomial(rest, _exp_terms(v.bits))
+    m = v.same(-math.inf).select(v.like(0.0), m)
+    return v.same(math.inf).select(v, m), k
+
+
+def exp(v: Lanes) -> Lanes:
+    """e^v; results below the smallest normal number are 0."""
+    m, k = exponential(v)
+    half = (k * 0.5).floor()  # 2^k itself may be beyond the format where m 2^k is not
+    return m.scale(half).scale(k - half)
+
+
+def decay(v: Lanes) -> Lanes:
+    """e^v for v <= 0, held to normal numbers."""
+    high, low = _ln2(v.bits)
+    least = -1022 if v.bits == 64 else -126
+    held = v.like(math.ceil(least * math.log(2) * 8) / 8).most(v)
+    k = (held * math.log2(math.e)).nearest()
+    rest = k.times_plus(-low, k.times_plus(-high, held))
+    return _polynomial(rest, _exp_terms(v.bits)) * _two_to(k)
+
+
+def split(v: Lanes) -> tuple[Lanes, Lanes]:
+    """(m, k) with v = m 2^k, k integral and 1/sqrt 2 <= m < sqrt 2, of v >= 0."""
+    m, k = _parts(v)
+    whole = v.same(0.0) | v.same(math.inf)
+    k = v.same(0.0).select(v.like(-BEYOND), v.same(math.inf).select(v.like(BEYOND), k))
+    return (whole | v.isnan()).select(v, m), k
+
+
+def log(v: Lanes) -> Lanes:
+    """ln v = e ln 2 + ln m, with v = m 2^e; ln m = 2 artanh((m - 1) / (m + 1))."""
+    high, low = _ln2(v.bits)
+    m, e = _parts(v)
+    z = (m - 1.0) / (m + 1.0)
+    inner = e.times_plus(low, z * _polynomial(z * z, _log_terms(v.bits)))
+    found = e.times_plus(high, inner)
+    found = v.same(0.0).select(v.like(-math.inf), found)
+    found = v.same(math.inf).select(v, found)
+    return ((v < 0.0) | v.isnan()).select(v.like(math.nan), found)
+
+
+def _parts(v: Lanes) -> tuple[Lanes, Lanes]:
+    """As split, of finite v > 0."""
+    fraction, bias = (52, 1023) if v.bits == 64 else (23, 127)
+    lifted = 2.0**64 if v.bits == 64 else 2.0**32
+    small = v < 2.0 ** (2 - bias)  # denormals have their exponent in their digits
+    bits = small.select(v * lifted, v).as_bits()
+    exponent = (bits - v.like(math.sqrt(0.5)).as_bits()).lowered(fraction)
+    m = (bits - exponent.raised(fraction)).as_value()
+    return m, exponent.to_value() - small.select(v.like(math.log2(lifted)), 0.0)
+
+
+def power_of_two(k: Lanes) -> Lanes:
+    """2^k for integral k: 0 below every normal number, infinity above."""
+    bias = 1023 if k.bits == 64 else 127
+    return _two_to(k.most(float(-bias)).least(float(bias + 1)))
+
+
+def _two_to(k: Lanes) -> Lanes:
+    """2^k for an integral k that normal numbers, 0 or infinity have as exponent."""
+    fraction, bias = (52, 1023) if k.bits == 64 else (23, 127)
+    return (k.to_integer() + bias).raised(fraction).as_value()
+
+
+def _largest(bits: int) -> float:
+    """The largest finite number of a format."""
+    return float(np.finfo(np.float64 if bits == 64 else np.float32).max)
+
+
+def _ln2(bits: int) -> tuple[float, float]:
+    """ln 2 in two parts, the first exact in the format."""
+    high = math.log(2) if bits == 64 else float(np.float32(math.log(2)))
+    low = 2.3190468138462996e-17 if bits == 64 else math.log(2) - high  # ln 2 = 0.693147180559945309417232...
+    return high, low
+
+
+def _polynomial(v: Lanes, terms: Sequence[float]) -> Lanes:
+    """Horner's scheme; the highest term first."""
+    total = v.like(terms[0])
+    for term in terms[1:]:
+        total = total.times_plus(v, term)
+    return total
+
+
+def _exp_terms(bits: int) -> list[float]:
+    """e^r for |r| <= ln 2 / 2: r^n / n!, as far as it counts."""
+    return [1 / math.factorial(n) for n in range(13 if bits == 64 else 7, -1, -1)]
+
+
+def _log_terms(bits: int) -> list[float]:
+    """2 artanh(z) / z as a function of z^2 <= 0.0295: 2 z^(2 n) / (2 n + 1), as far as it counts."""
+    return [2 / (2 * n + 1) for n in range(10 if bits == 64 else 4, -1, -1)]

@@ -1,0 +1,94 @@
+"""The backward kernel of poolings that select, where few outputs read many inputs: each adds to its winner.
+
+One unit of work is one plane, so threads never write to the same place and the order of sums is fixed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+
+from cnnatomy.backends.cpu.emit import Emitter
+from cnnatomy.backends.cpu.lanes import I32, I64
+
+SLOTS = (
+    *("depth", "height", "width", "out_depth", "out_height", "out_width"),
+    *(f"{axis}_{what}" for axis in "dhw" for what in ("origin", "step")),
+)
+"""The plan's integers; origins are tables: for each output the cell of its tap 0, be it in the padding."""
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """What a scattering kernel is specialised for."""
+
+    dtype: str
+    taps: str
+    kernel: tuple[int, int, int]  # the most taps on each axis, by which a tap's number is read
+    widths: tuple[int, ...]
+
+    @property
+    def wide(self) -> bool:
+        """Whether sums are made in memory of their own, for they have more digits than the result."""
+        return self.dtype not in ("float32", "float64")
+
+    def emit(self, name: str) -> str:
+        """The kernel's LLVM text."""
+        return _Writer(self, name).write()
+
+
+class _Writer:
+    def __init__(self, spec: Scatter, name: str) -> None:
+        self.spec = spec
+        self.e = Emitter(name, ("grad", "saved0", "dx", "scratch"), spec.dtype)
+
+    def write(self) -> str:
+        e = self.e
+        self.sizes = {name: e.size(slot) for slot, name in enumerate(SLOTS)}
+        s = self.sizes
+        size, outputs = (e.mul(s[f"{of}depth"], s[f"{of}height"], s[f"{of}width"]) for of in ("", "out_"))
+        with e.loop(e.lo, e.hi) as plane:
+            here = e.at(e.pointers["dx"], e.mul(plane, size), e.memory)
+            sums = e.pointers["scratch"] if self.spec.wide else here
+            e.sweep(size, self.spec.widths, lambda i, width: self.clear(sums, i, width))
+            self.outputs(sums, e.mul(plane, outputs))
+            if self.spec.wide:
+                e.sweep(size, self.spec.widths, lambda i, width: self.convert(sums, here, i, width))
+        return e.finish()
+
+    def clear(self, sums: Any, i: Any, width: int) -> None:
+        self.e.raw_store(self.e.full(0.0, width, self.e.compute).value, sums, i, self.e.compute)
+
+    def convert(self, sums: Any, here: Any, i: Any, width: int) -> None:
+        self.e.store(self.e.lanes(self.e.raw_load(sums, i, self.e.compute, width)), here, i, width)
+
+    def origin(self, axis: str, o: Any) -> Any:
+        return self.e.item(self.e.table(self.sizes[f"{axis}_origin"]), o)
+
+    def outputs(self, sums: Any, base: Any) -> None:
+        """Every output of a plane adds its gradient to its winner's sum."""
+        e, b, s = self.e, self.e.builder, self.sizes
+        depth, height, width = self.spec.kernel
+        taps = ir.IntType(8 if self.spec.taps == "uint8" else 32)
+        zero = e.const(0)
+        with e.loop(zero, s["out_depth"]) as od, e.loop(zero, s["out_height"]) as oh:
+            row = e.add(base, e.mul(e.add(e.mul(od, s["out_height"]), oh), s["out_width"]))
+            first_d, first_h = self.origin("d", od), self.origin("h", oh)
+            with e.loop(zero, s["out_width"]) as ow:
+                stored = e.raw_load(e.pointers["saved0"], e.add(row, ow), taps, 1)
+                tap = stored if stored.type == I32 else b.zext(stored, I32)
+
+                def add(tap: Any = tap, ow: Any = ow) -> None:
+                    tw, rest = (write(tap, ir.Constant(I32, width)) for write in (b.urem, b.udiv))
+                    th, td = (write(rest, ir.Constant(I32, height)) for write in (b.urem, b.udiv))
+                    z = e.add(first_d, e.mul(b.zext(td, I64), s["d_step"]))
+                    y = e.add(first_h, e.mul(b.zext(th, I64), s["h_step"]))
+                    x = e.add(self.origin("w", ow), e.mul(b.zext(tw, I64), s["w_step"]))
+                    at = e.add(e.mul(e.add(e.mul(z, s["height"]), y), s["width"]), x)
+                    grad = e.load(e.pointers["grad"], e.add(row, ow), 1)
+                    before = e.lanes(e.raw_load(sums, at, e.compute, 1))
+                    e.raw_store((before + grad).value, sums, at, e.compute)
+
+                e.when(b.icmp_unsigned("<", tap, ir.Constant(I32, depth * height * width)), add)

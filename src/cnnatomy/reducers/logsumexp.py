@@ -1,0 +1,170 @@
+"""Log-sum-exp pooling: a smooth maximum."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from cnnatomy.reducers import checks, scaled
+from cnnatomy.reducers.contract import Field, Fold, Lane, Mask, Output, Pooling, State, Windows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LogSumExp(Fold):
+    """A smooth maximum of a region: y = (1/r) log((1/n) sum_i e^(r x_i)).
+
+    A large sharpness r comes near the largest value, a small one near the mean, and a negative one near the
+    smallest value. No finite r x overflows; infinities follow arithmetic. Rounding errs by about eps / r, for
+    the format's eps, which matters where r is small. A region without any tap gives
+    log(0) / r, an infinity, if nothing is divided by n, and else NaN.
+
+    Args:
+        sharpness: r, of a size from 1e-30 to 1e30; where it is learned, its starting value.
+        normalize: `"mean"` divides the sum by n, `"sum"` does not.
+        learned: how many sharpnesses are learned: 0 none, 1 that all channels share, or one for each.
+
+    Raises:
+        ArgumentError: the sharpness is zero or out of range, there is no such normalization, or `learned` is
+            no such number.
+
+    Source: Pinheiro & Collobert, "From image-level to pixel-level labeling with convolutional networks",
+    CVPR 2015 (with the mean).
+
+    Example:
+        >>> import torch, cnnatomy
+        >>> x = torch.tensor([[[1.0, 4.0, 2.0, 3.0]]])
+        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), LogSumExp())
+        tensor([[[3.3554, 2.6201]]])
+        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), LogSumExp(normalize="sum"))
+        tensor([[[4.0486, 3.3133]]])
+    """
+
+    sharpness: float = 1.0
+    normalize: str = "mean"
+    learned: int = 0
+
+    name = "logsumexp"
+    summary = "the logarithm of the mean of the exponentials"
+    formula = "(1/r) log((1/n) sum_i e^(r x_i))"
+    source = "Pinheiro & Collobert 2015"
+    gradient: ClassVar[Literal["pairs"]] = "pairs"
+    saves: ClassVar[tuple[Field, ...]] = ("value", "value")
+    reads: ClassVar[tuple[Literal["x", "y"], ...]] = ("x",)
+    counts: ClassVar[bool] = True
+    identity = (scaled.NOTHING, 0.0)
+
+    def __post_init__(self) -> None:
+        expected = "a number of a size from 1e-30 to 1e30"
+        checks.real(self, "sharpness", expected, lambda r: 1e-30 <= abs(r) <= 1e30)
+        checks.word(self, "normalize", ("mean", "sum"))
+        checks.learned(self)
+        super().__post_init__()
+
+    def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
+        """The logarithm of the sum of e^(r x - top), plus top: the largest r x."""
+        grown, top = scaled.weights(windows.values * self.sharpness, windows.inside)
+        total = grown.sum(-1)
+        mean = total / windows.divisor if self.normalize == "mean" else total
+        return (mean.log() + top.squeeze(-1)) / self.sharpness, None
+
+    @property
+    def blended(self) -> bool:
+        """True if the sharpness is learned."""
+        return self.learned > 0
+
+    @property
+    def learns(self) -> dict[str, tuple[float, ...]]:
+        """The sharpnesses."""
+        return {"sharpness": (self.sharpness,) * self.learned} if self.learned else {}
+
+    def blend(self, x: Tensor, pool: Pooling, inputs: Mapping[str, Tensor]) -> Tensor:
+        """(1/r) logsumexp(r x)"""
+        sharpness = inputs["sharpness"]
+        return pool(x * sharpness, LogSumExp(normalize=self.normalize)) / sharpness
+
+    def fields(self, track: bool) -> tuple[Field, ...]:
+        """(k, s): the sum of the exponentials is s 2^k."""
+        return ("value", "value")
+
+    def lift(self, values: State, tap: Lane | None) -> State:
+        """(k, m) with e^(r x) = m 2^k"""
+        m, k = self.own(values)
+        return k, m
+
+    def merge(self, state: State, other: State) -> State:
+        """The sum, at the larger exponent."""
+        return scaled.merge(state, other)
+
+    def finish(self, state: State, count: Lane) -> Lane:
+        """(log s + k log 2) / r"""
+        k, total = state
+        mean = total / count if self.normalize == "mean" else total
+        y = mean.log() + k * math.log(2)
+        return y if self.sharpness == 1 else y * (1 / self.sharpness)
+
+    def keep(self, state: State, y: Lane, count: Lane) -> State:
+        """(k, 1 / s)"""
+        return state[0], y.like(1.0) / state[1]
+
+    @property
+    def quick(self) -> Fold:
+        """The plain sum of e^(r x)."""
+        return _Plain(self.sharpness, self.normalize)
+
+    def own(self, values: State) -> State:
+        """(m, k), which spares the pairs an exponential."""
+        (x,) = values
+        return (x if self.sharpness == 1 else x * self.sharpness).exponential()
+
+    def give(self, grad: Lane, output: Output) -> State:
+        """(k, grad / s)"""
+        k, inverse = output.saved
+        return k, grad * inverse
+
+    def pull(self, own: State, given: State, tap: Lane) -> State:
+        """dy/dx_i = e^(r x_i) / sum_j e^(r x_j)"""
+        (m, k), (top, part) = own, given
+        return (m.scale(k - top) * part,)
+
+
+class _Plain(Fold):
+    """As `LogSumExp`, where no exponential comes near the ends of the format."""
+
+    gradient: ClassVar[Literal["pairs"]] = "pairs"
+    saves: ClassVar[tuple[Field, ...]] = LogSumExp.saves
+    identity = (0.0,)
+
+    def __init__(self, sharpness: float, normalize: str) -> None:
+        self.sharpness, self.normalize = sharpness, normalize
+
+    def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
+        """As the whole fold."""
+        return LogSumExp(self.sharpness, self.normalize).define(windows)
+
+    def lift(self, values: State, tap: Lane | None) -> State:
+        """e^(r x)"""
+        (x,) = values
+        return (scaled.held(x if self.sharpness == 1 else x * self.sharpness).decay(),)
+
+    def merge(self, state: State, other: State) -> State:
+        """The sum."""
+        return (state[0] + other[0],)
+
+    def finish(self, state: State, count: Lane) -> Lane:
+        """(log s) / r"""
+        y = (state[0] / count if self.normalize == "mean" else state[0]).log()
+        return y if self.sharpness == 1 else y * (1 / self.sharpness)
+
+    def keep(self, state: State, y: Lane, count: Lane) -> State:
+        """(k, 1 / m) with s = m 2^k"""
+        m, k = state[0].split()
+        return k, y.like(1.0) / m
+
+    def trusts(self, state: State) -> Mask:
+        """Whether the sum is far from both ends."""
+        return scaled.moderate(state[0])

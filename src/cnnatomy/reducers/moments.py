@@ -1,0 +1,59 @@
+"""Second moments of the channels of regions."""
+
+from __future__ import annotations
+
+import itertools
+from operator import index
+
+import torch
+from torch import Tensor
+
+from cnnatomy.reducers.contract import Windows
+from cnnatomy.regions import Region, Whole
+
+Slices = tuple[tuple[int, int, int], ...]
+"""For each axis the start, stop and step of the cells that one output reads."""
+
+
+def regional(x: Tensor, region: Region, centred: bool) -> Tensor:
+    """(1/n) sum_i d_i d_i^T of every region of x (N, C, *spatial), as (N, *out, C, C)."""
+    if isinstance(region, Whole):  # needs no table, so that sizes may be symbols
+        parts, out = [x], (1,) * (x.dim() - 2)
+    else:
+        size = tuple(index(n) for n in x.shape[2:])  # numbers, not symbols
+        out, read = _cells(region.text, size)
+        parts = [_part(x, slices) for slices in read]
+    moments = torch.stack([_moments(part.flatten(2), centred) for part in parts], 1)
+    return moments.view(x.shape[0], *out, *moments.shape[2:])
+
+
+def windowed(windows: Windows, centred: bool) -> Tensor:
+    """The same from the laid out windows, as plainly as can be."""
+    vectors = torch.where(windows.inside, windows.values, 0).movedim(1, -2)  # (N, *out, C, T)
+    inside = windows.inside.unsqueeze(-2)
+    count = inside.sum(-1, keepdim=True)
+    if centred:
+        vectors = torch.where(inside, vectors - vectors.sum(-1, keepdim=True) / count, 0)
+    return vectors @ vectors.mT / count
+
+
+def _moments(vectors: Tensor, centred: bool) -> Tensor:
+    """(N, C, n) to (N, C, C); without any position NaN."""
+    if centred:
+        vectors = vectors - vectors.mean(-1, keepdim=True)
+    return vectors @ vectors.mT / vectors.shape[-1]
+
+
+def _part(x: Tensor, slices: Slices) -> Tensor:
+    for i, (start, stop, step) in enumerate(slices):
+        x = x[(slice(None),) * (2 + i) + (slice(start, stop, step),)]
+    return x
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _cells(region: str, size: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[Slices, ...]]:
+    """The output's sizes, and what each output reads; compilers take both as they are."""
+    axes = Region.parse(region).axes(size)
+    taps = [[axis.table.taps(o) for o in range(axis.outputs)] for axis in axes]
+    read = [tuple((t.start, t.stop, t.step) for t in cells) for cells in itertools.product(*taps)]
+    return tuple(axis.outputs for axis in axes), tuple(read)

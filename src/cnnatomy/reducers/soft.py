@@ -1,0 +1,196 @@
+"""Soft pooling: every value weighs by its own exponential."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from cnnatomy.reducers import checks, scaled
+from cnnatomy.reducers.contract import Field, Fold, Lane, Mask, Output, Pooling, State, Windows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_FAR = -300.0
+"""An exponent at which a weight is nothing beside another."""
+
+_LN2 = {
+    32: (0.693359375, -2.121944400546905827679e-4),
+    64: (6.93147180369123816490e-1, 1.90821492927058770002e-10),
+}
+"""log 2 in two parts for each format, the first so short that its product with an exponent is exact (Cody and
+Waite, "Software Manual for the Elementary Functions", 1980)."""
+
+
+@dataclass(frozen=True)
+class Soft(Fold):
+    """The mean of a region weighted by its softmax: y = sum_i w_i x_i, w = softmax(x / T).
+
+    A small temperature T comes near the largest value, a large one near the mean. No finite value overflows.
+    Minus infinity weighs nothing. A region without any weight gives NaN, and so does one with plus infinity.
+
+    Args:
+        temperature: T, from 1e-30 to 1e30; where it is learned, its starting value.
+        learned: how many temperatures are learned: 0 none, 1 that all channels share, or one for each.
+
+    Raises:
+        ArgumentError: the temperature is out of range, or `learned` is no such number.
+
+    Source: Stergiou, Poppe & Kalliatakis, "Refining activation downsampling with SoftPool", ICCV 2021.
+
+    Example:
+        >>> import torch, cnnatomy
+        >>> x = torch.tensor([[[1.0, 4.0, 2.0, 3.0]]])
+        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), Soft())
+        tensor([[[3.8577, 2.7311]]])
+    """
+
+    temperature: float = 1.0
+    learned: int = 0
+
+    name = "soft"
+    summary = "the mean weighted by the softmax of the values"
+    formula = "sum_i w_i x_i, w = softmax(x / T)"
+    source = "Stergiou et al. 2021"
+    gradient: ClassVar[Literal["pairs"]] = "pairs"
+    saves: ClassVar[tuple[Field, ...]] = ("value", "value", "value")
+    reads: ClassVar[tuple[Literal["x", "y"], ...]] = ("x",)
+    identity = (scaled.NOTHING, 0.0, 0.0)
+    few: ClassVar[int] = 9
+
+    def __post_init__(self) -> None:
+        checks.real(self, "temperature", "a number from 1e-30 to 1e30", lambda t: 1e-30 <= t <= 1e30)
+        checks.learned(self)
+        super().__post_init__()
+
+    def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
+        """The sum of e^(x / T) x over the sum of e^(x / T), both less the largest x / T in the exponent."""
+        import torch
+
+        grown, _ = scaled.weights(windows.values / self.temperature, windows.inside)
+        values = torch.where(windows.inside & (grown > 0), windows.values, 0)
+        return (grown * values).sum(-1) / grown.sum(-1), None
+
+    @property
+    def blended(self) -> bool:
+        """True if the temperature is learned."""
+        return self.learned > 0
+
+    @property
+    def learns(self) -> dict[str, tuple[float, ...]]:
+        """The temperatures."""
+        return {"temperature": (self.temperature,) * self.learned} if self.learned else {}
+
+    def blend(self, x: Tensor, pool: Pooling, inputs: Mapping[str, Tensor]) -> Tensor:
+        """T soft(x / T)"""
+        temperature = inputs["temperature"]
+        return pool(x / temperature, Soft()) * temperature
+
+    def fields(self, track: bool) -> tuple[Field, ...]:
+        """(k, s, t): the sum of the weights is s 2^k, that of weight times (x / T - k log 2) is t 2^k.
+
+        Sums of x itself would round by more than a T, where x is large, and spoil the gradient.
+        """
+        return ("value", "value", "value")
+
+    def lift(self, values: State, tap: Lane | None) -> State:
+        """(k, m, m r) with e^(x / T) = m 2^k and x / T = k log 2 + r"""
+        k, m, rest = self.own(values)
+        return k, m, m * rest
+
+    def merge(self, state: State, other: State) -> State:
+        """Both sums, at the larger exponent."""
+        k = state[0].most(other[0])
+        part, sums = _lowered(state, k)
+        more, others = _lowered(other, k)
+        return k, part + more, sums + others
+
+    def finish(self, state: State, count: Lane) -> Lane:
+        """T (k log 2 + t / s)"""
+        k, total, rest = state
+        y = k * math.log(2) + rest / total
+        return y if self.temperature == 1 else y * self.temperature
+
+    def keep(self, state: State, y: Lane, count: Lane) -> State:
+        """(k, 1 / s, t / s)"""
+        k, total, rest = state
+        inverse = y.like(1.0) / total
+        return k, inverse, rest * inverse
+
+    @property
+    def quick(self) -> Fold:
+        """The plain sums of e^(x / T) and of that times x / T."""
+        return _Plain(self.temperature)
+
+    def own(self, values: State) -> State:
+        """(k, m, r), which spares the pairs an exponential."""
+        (x,) = values
+        v = x if self.temperature == 1 else x * (1 / self.temperature)
+        m, k = v.exponential()
+        high, low = _LN2[v.bits]
+        return k, m, ((v - k * high) - k * low).most(-1.0).least(1.0)
+
+    def give(self, grad: Lane, output: Output) -> State:
+        """(k, grad / s, 1 - t / s)"""
+        k, inverse, rest = output.saved
+        return k, grad * inverse, rest.like(1.0) - rest
+
+    def pull(self, own: State, given: State, tap: Lane) -> State:
+        """dy/dx_i = w_i (1 + (x_i - y) / T)"""
+        (k, m, rest), (top, part, slope) = own, given
+        down = (k - top).most(_FAR)
+        return (m.scale(down) * part * (down * math.log(2) + (rest + slope)),)
+
+
+class _Plain(Fold):
+    """As `Soft`, where no exponential comes near the ends of the format."""
+
+    gradient: ClassVar[Literal["pairs"]] = "pairs"
+    saves: ClassVar[tuple[Field, ...]] = Soft.saves
+    identity = (0.0, 0.0)
+
+    def __init__(self, temperature: float) -> None:
+        self.temperature = temperature
+
+    def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
+        """As soft pooling."""
+        return Soft(self.temperature).define(windows)
+
+    def fields(self, track: bool) -> tuple[Field, ...]:
+        """The sums of the weights, and of weight times x / T."""
+        return ("value", "value")
+
+    def lift(self, values: State, tap: Lane | None) -> State:
+        """(e^v, e^v v), v = x / T"""
+        (x,) = values
+        held = scaled.held(x if self.temperature == 1 else x * (1 / self.temperature))
+        weight = held.decay()
+        return weight, weight * held
+
+    def merge(self, state: State, other: State) -> State:
+        """Both sums."""
+        return state[0] + other[0], state[1] + other[1]
+
+    def finish(self, state: State, count: Lane) -> Lane:
+        """T t / s"""
+        y = state[1] / state[0]
+        return y if self.temperature == 1 else y * self.temperature
+
+    def keep(self, state: State, y: Lane, count: Lane) -> State:
+        """(k, 1 / m, t / s - k log 2) with s = m 2^k"""
+        total, rest = state
+        m, k = total.split()
+        return k, y.like(1.0) / m, rest / total - k * math.log(2)
+
+    def trusts(self, state: State) -> Mask:
+        """Whether the sum of the weights is far from both ends."""
+        return scaled.moderate(state[0])
+
+
+def _lowered(state: State, k: Lane) -> tuple[Lane, Lane]:
+    """(s, t) as they are at the larger exponent k."""
+    down = (state[0] - k).most(_FAR)
+    total = state[1].scale(down)
+    return total, state[2].scale(down) + total * down * math.log(2)

@@ -1,0 +1,144 @@
+"""Exponentials, logarithms and powers of two of traced vectors, against NumPy's long double."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from cnnatomy.backends.cpu import build
+from cnnatomy.backends.cpu.emit import Emitter
+from cnnatomy.backends.cpu.lanes import Lanes
+
+Array = NDArray[Any]
+FORMATS = {"float32": np.float32, "float64": np.float64}
+WIDTHS = (build.vector_bytes() // 4, 1)  # whole vectors, and what is left over one by one
+every_format = pytest.mark.parametrize("dtype", list(FORMATS))
+
+
+def number(m: Lanes, k: Lanes) -> Lanes:
+    """m 2^k, where 2^k alone may be out of range."""
+    half = (k * 0.5).floor()
+    return m.scale(half).scale(k - half)
+
+
+FUNCTIONS: dict[str, Callable[[Lanes], Any]] = {
+    "exp": lambda v: v.exp(),
+    "log": lambda v: v.log(),
+    "exponential": lambda v: number(*v.exponential()),
+    "mantissa": lambda v: v.exponential()[0],
+    "split": lambda v: v.split()[0],
+    "exponent": lambda v: v.split()[1],
+    "scale": lambda v: v.like(3.0).scale(v),
+    "ordered": lambda v: v.ordered().unordered(),
+    "above": lambda v: (v.ordered() > v.like(-0.5).ordered()).select(v.like(1.0), 0.0),
+}
+
+
+@lru_cache
+def kernel(dtype: str, name: str) -> build.Kernel:
+    """y = f(x) for every element."""
+    e = Emitter("kernel", ("x", "y"), dtype)
+
+    def body(i: Any, width: int) -> None:
+        e.store(FUNCTIONS[name](e.load(e.pointers["x"], i, width)), e.pointers["y"], i, width)
+
+    e.sweep(e.hi, WIDTHS, body)
+    return build.kernel("kernel", e.finish(), 2)
+
+
+def run(name: str, x: Array) -> Array:
+    y = np.full_like(x, 7)
+    kernel(x.dtype.name, name).run(0, x.ctypes.data, y.ctypes.data, 0, x.size)
+    return y
+
+
+def units(y: Array, truth: Array) -> float:
+    """The largest error in units in the last place."""
+    rounded = truth.astype(y.dtype)
+    return float(np.max(np.abs(y - truth) / np.spacing(np.abs(rounded)).astype(np.longdouble)))
+
+
+def numbers(dtype: str, low: float, high: float) -> Array:
+    return np.random.default_rng(0).uniform(low, high, 300_007).astype(FORMATS[dtype])
+
+
+def like(dtype: str, *values: float) -> Array:
+    """Values often enough that vectors see them as well as single lanes."""
+    return np.tile(np.array(values, FORMATS[dtype]), 2 * WIDTHS[0] + 1)
+
+
+def same(y: Array, truth: Array) -> None:
+    np.testing.assert_array_equal(y, truth.astype(y.dtype))
+
+
+@every_format
+def test_exp_to_one_unit(dtype: str) -> None:
+    low, high = (-87.3, 88.7) if dtype == "float32" else (-708.3, 709.7)
+    for x in (numbers(dtype, low, high), numbers(dtype, -1, 1), numbers(dtype, -1e-4, 1e-4)):
+        assert units(run("exp", x), np.exp(x.astype(np.longdouble))) < 1
+        assert units(run("exponential", x), np.exp(x.astype(np.longdouble))) < 1
+        m = run("mantissa", x)
+        assert 0.7 < m.min() < m.max() < 1.42
+
+
+@every_format
+def test_log_to_three_units(dtype: str) -> None:
+    most = 38 if dtype == "float32" else 308
+    for low, high in ((-most, most), (-1, 1), (-0.05, 0.05)):
+        x = (10 ** numbers("float64", low, high)).astype(FORMATS[dtype])
+        assert units(run("log", x), np.log(x.astype(np.longdouble))) < 3
+
+
+@every_format
+def test_log_of_numbers_below_every_normal_one(dtype: str) -> None:
+    x = (numbers("float64", 1e-3, 1) * float(torch.finfo(getattr(torch, dtype)).tiny)).astype(FORMATS[dtype])
+    assert units(run("log", x), np.log(x.astype(np.longdouble))) < 3
+
+
+@every_format
+def test_split_is_exact(dtype: str) -> None:
+    most = 44 if dtype == "float32" else 320
+    x = (10 ** numbers("float64", -most, 38 if dtype == "float32" else 308)).astype(FORMATS[dtype])
+    x = x[x > 0]
+    m, k = run("split", x), run("exponent", x)
+    assert np.all(k == np.floor(k))
+    assert np.all((m > 0.7071) & (m < 1.4143))
+    same(np.ldexp(m.astype(np.longdouble), k.astype(int)), x)
+
+
+@every_format
+def test_corners(dtype: str) -> None:
+    inf, nan = np.inf, np.nan
+    x = like(dtype, 0.0, -0.0, inf, -inf, nan, 1.0, 1e30, -1e30)
+    same(run("exp", x), like(dtype, 1, 1, inf, 0, nan, np.exp(np.longdouble(1)), inf, 0))
+    m = run("mantissa", x)
+    same(m[1:5], like(dtype, 1, inf, 0, nan)[:4])
+    assert 0 < m[6:8].min() < m[6:8].max() < np.inf  # of exponents that have lost their last digits
+    x = like(dtype, 0.0, -0.0, inf, -inf, nan, 1.0, -1.0)
+    same(run("log", x), like(dtype, -inf, -inf, inf, nan, nan, 0, nan))
+    x = like(dtype, 0.0, inf, nan, 1.0, 2.0)
+    same(run("split", x), like(dtype, 0, inf, nan, 1, 1))
+    k = run("exponent", x)
+    assert k[0] < -1000 < 1000 < k[1]
+    same(k[3:5], like(dtype, 0, 1)[:2])
+
+
+@every_format
+def test_scale_by_any_power(dtype: str) -> None:
+    tiny, most = (-126, 127) if dtype == "float32" else (-1022, 1023)
+    powers = (-1e9, -np.inf, np.nan, tiny - 1, tiny, -1, 0, 1, most - 1, 1e9, np.inf)
+    truth = [0, 0, 0, 0, 3 * 2.0**tiny, 1.5, 3, 6, 3 * 2.0 ** (most - 1), np.inf, np.inf]
+    same(run("scale", like(dtype, *powers)), like(dtype, *truth))
+
+
+@every_format
+def test_order_is_kept_and_read_back(dtype: str) -> None:
+    x = np.concatenate([numbers(dtype, -3, 3), like(dtype, 0, -0.0, np.inf, -np.inf, 1e-40, 3e38)])
+    same(run("ordered", x), x)
+    same(run("above", x), x > -0.5)
