@@ -11,8 +11,38 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cnnatomy import anatomy, nn
     from cnnatomy.ops import pool
-    from cnnatomy.reducers import REGISTRY, Max, Mean, Min, Reducer
-    from cnnatomy.regions import Adaptive, Region, Sliding, Whole
+    from cnnatomy.reducers import (
+        L2,
+        REGISTRY,
+        Covariance,
+        Expected,
+        GeM,
+        Importance,
+        KMax,
+        Kth,
+        LogSumExp,
+        Lp,
+        Max,
+        Mean,
+        Median,
+        Min,
+        Mixed,
+        Quantile,
+        Reducer,
+        Soft,
+        Stochastic,
+        Trimmed,
+    )
+    from cnnatomy.regions import (
+        Adaptive,
+        Bins,
+        Boxes,
+        Fractional,
+        Pyramid,
+        Region,
+        Sliding,
+        Whole,
+    )
 
 __version__ = "0.1.0.dev0"
 
@@ -21,25 +51,63 @@ _HOMES = {
     "nn": "cnnatomy",
     "pool": "cnnatomy.ops",
     "REGISTRY": "cnnatomy.reducers",
+    "Covariance": "cnnatomy.reducers",
+    "Expected": "cnnatomy.reducers",
+    "GeM": "cnnatomy.reducers",
+    "Importance": "cnnatomy.reducers",
+    "KMax": "cnnatomy.reducers",
+    "Kth": "cnnatomy.reducers",
+    "L2": "cnnatomy.reducers",
+    "LogSumExp": "cnnatomy.reducers",
+    "Lp": "cnnatomy.reducers",
     "Max": "cnnatomy.reducers",
     "Mean": "cnnatomy.reducers",
+    "Median": "cnnatomy.reducers",
     "Min": "cnnatomy.reducers",
+    "Mixed": "cnnatomy.reducers",
+    "Quantile": "cnnatomy.reducers",
     "Reducer": "cnnatomy.reducers",
+    "Soft": "cnnatomy.reducers",
+    "Stochastic": "cnnatomy.reducers",
+    "Trimmed": "cnnatomy.reducers",
     "Adaptive": "cnnatomy.regions",
+    "Bins": "cnnatomy.regions",
+    "Boxes": "cnnatomy.regions",
+    "Fractional": "cnnatomy.regions",
+    "Pyramid": "cnnatomy.regions",
     "Region": "cnnatomy.regions",
     "Sliding": "cnnatomy.regions",
     "Whole": "cnnatomy.regions",
 }
 
 __all__ = [
+    "L2",
     "REGISTRY",
     "Adaptive",
+    "Bins",
+    "Boxes",
+    "Covariance",
+    "Expected",
+    "Fractional",
+    "GeM",
+    "Importance",
+    "KMax",
+    "Kth",
+    "LogSumExp",
+    "Lp",
     "Max",
     "Mean",
+    "Median",
     "Min",
+    "Mixed",
+    "Pyramid",
+    "Quantile",
     "Reducer",
     "Region",
     "Sliding",
+    "Soft",
+    "Stochastic",
+    "Trimmed",
     "Whole",
     "anatomy",
     "nn",
@@ -51,7 +119,9 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'cnnatomy' has no attribute {name!r}")
     home = _HOMES[name]
-    return import_module(f"{home}.{name}") if home == "cnnatomy" else getattr(import_module(home), name)
+    found = import_module(f"{home}.{name}") if home == "cnnatomy" else getattr(import_module(home), name)
+    globals()[name] = found  # asked for once
+    return found
 
 
 def __dir__() -> list[str]:

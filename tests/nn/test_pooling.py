@@ -23,14 +23,17 @@ SHAPES = {1: (2, 3, 12), 2: (2, 3, 12, 10), 3: (2, 3, 6, 8, 7)}
 def test_modules_are_the_function(rank: int, name: str) -> None:
     x = random(SHAPES[rank])
     region = Sliding((3,) * rank, (2,) * rank, cast(Any, ("same",) * rank), (1,) * rank)
+    inputs: dict[str, Any] = {other: random(SHAPES[rank], seed=1) for other in REGISTRY[name].companions}
+    one = {other: tensor[0] for other, tensor in inputs.items()}
     sliding = getattr(nn, f"Pool{rank}d")(name, 3, stride=2, padding="same")
     adaptive = getattr(nn, f"AdaptivePool{rank}d")(name, 2)
     whole = getattr(nn, f"GlobalPool{rank}d")(name)
     for module, where in ((sliding, region), (adaptive, Adaptive(2)), (whole, Whole())):
-        y = cnnatomy.pool(x, where, name)
-        assert torch.equal(module(x), y)
-        assert torch.equal(module(x[0]), y[0])
-        assert torch.equal(pickle.loads(pickle.dumps(module))(x), y)
+        module.eval()
+        y = cnnatomy.pool(x, where, name, **inputs)
+        assert torch.equal(module(x, **inputs), y)
+        torch.testing.assert_close(module(x[0], **one), y[0])
+        assert torch.equal(pickle.loads(pickle.dumps(module))(x, **inputs), y)
         assert name in repr(module).lower()
 
 

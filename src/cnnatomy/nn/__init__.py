@@ -9,6 +9,14 @@ import torch
 from torch.nn import *  # noqa: F403
 from torch.nn import functional, init, parameter, utils
 
+from cnnatomy.nn.composite import (
+    PyramidPool1d,
+    PyramidPool2d,
+    PyramidPool3d,
+    RoIPool1d,
+    RoIPool2d,
+    RoIPool3d,
+)
 from cnnatomy.nn.connections import ConnectedConv2d
 from cnnatomy.nn.dropin import (
     AdaptiveAvgPool1d,
@@ -24,6 +32,9 @@ from cnnatomy.nn.dropin import (
     MaxPool2d,
     MaxPool3d,
 )
+from cnnatomy.nn.fractional import FractionalPool1d, FractionalPool2d, FractionalPool3d
+from cnnatomy.nn.importance import LIPool2d, SoftGate
+from cnnatomy.nn.lppool import LPPool1d, LPPool2d, LPPool3d
 from cnnatomy.nn.pooling import (
     AdaptivePool1d,
     AdaptivePool2d,
@@ -53,15 +64,29 @@ __all__ = [
     "AvgPool2d",
     "AvgPool3d",
     "ConnectedConv2d",
+    "FractionalPool1d",
+    "FractionalPool2d",
+    "FractionalPool3d",
     "GlobalPool1d",
     "GlobalPool2d",
     "GlobalPool3d",
+    "LIPool2d",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
     "Pool1d",
     "Pool2d",
     "Pool3d",
+    "PyramidPool1d",
+    "PyramidPool2d",
+    "PyramidPool3d",
+    "RoIPool1d",
+    "RoIPool2d",
+    "RoIPool3d",
+    "SoftGate",
     "Subsample2d",
     "functional",
     "init",

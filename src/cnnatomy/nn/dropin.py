@@ -46,11 +46,12 @@ def _takes(x: Any, rank: int) -> bool:
     )
 
 
-def _sliding(x: Any, module: Any, rank: int) -> Sliding | None:
+def sliding(x: Any, module: Any, rank: int) -> Sliding | None:
     """The region of torch's arguments, where torch takes them for x."""
     if not _takes(x, rank) or type(module.ceil_mode) is not bool:
         return None
-    wanted = (module.kernel_size, module.stride, module.padding, getattr(module, "dilation", 1))
+    stride = module.kernel_size if module.stride is None else module.stride
+    wanted = (module.kernel_size, stride, getattr(module, "padding", 0), getattr(module, "dilation", 1))
     axes = tuple(_expand(value, rank) for value in wanted)
     find = _region.__wrapped__ if torch.compiler.is_compiling() else _region
     found: Sliding | None = find(axes, module.ceil_mode, tuple(x.shape[-rank:]))
@@ -76,14 +77,14 @@ def _grid(x: Any, module: Any, rank: int) -> Adaptive | None:
     return Adaptive(bins) if fits and _takes(x, rank) else None
 
 
-class _DropIn(nn.Module):
+class DropIn(nn.Module):
     """Comes before torch's own class among the bases, so that `super().forward` is torch's."""
 
     rank: ClassVar[int]
 
     def where(self, x: Tensor) -> Region | None:
         """The region of this module's arguments, or None if x is torch's affair."""
-        return _sliding(x, self, self.rank)
+        return sliding(x, self, self.rank)
 
     def what(self) -> Reducer:
         """The reducer of this module's arguments."""
@@ -98,7 +99,7 @@ class _DropIn(nn.Module):
         return pool(x, region, self.what(), return_indices=indices, rank=self.rank)
 
 
-class _Mean(_DropIn):
+class _Mean(DropIn):
     kernel_size: Any
     count_include_pad: bool
     divisor_override: int | None = None
@@ -116,7 +117,7 @@ class _Mean(_DropIn):
         return Mean(self.count_include_pad, self.divisor_override)
 
 
-class _GridMax(_DropIn):
+class _GridMax(DropIn):
     def where(self, x: Tensor) -> Region | None:
         return _grid(x, self, self.rank)
 
@@ -126,13 +127,13 @@ class _GridMean(_GridMax):
         return Mean()
 
 
-class MaxPool1d(_DropIn, nn.MaxPool1d):
+class MaxPool1d(DropIn, nn.MaxPool1d):
     """`torch.nn.MaxPool1d`, the same but for speed."""
 
     rank = 1
 
 
-class MaxPool2d(_DropIn, nn.MaxPool2d):
+class MaxPool2d(DropIn, nn.MaxPool2d):
     """`torch.nn.MaxPool2d`, the same but for speed; its backward pass keeps one byte for each output.
 
     Example:
@@ -144,7 +145,7 @@ class MaxPool2d(_DropIn, nn.MaxPool2d):
     rank = 2
 
 
-class MaxPool3d(_DropIn, nn.MaxPool3d):
+class MaxPool3d(DropIn, nn.MaxPool3d):
     """`torch.nn.MaxPool3d`, the same but for speed."""
 
     rank = 3

@@ -1,10 +1,11 @@
-"""Pooling modules: one for each kind of region and number of axes, with the reducer as an argument."""
+"""PoolingModule modules: one for each kind of region and number of axes, with the reducer as an argument."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from cnnatomy.geometry.padding import Rule, paddings, per_axis
@@ -16,27 +17,53 @@ from cnnatomy.regions import Adaptive, Region, Sliding, Whole
 Sizes = int | Sequence[int]
 
 
-class _Pool(nn.Module):
-    """A region and a reducer."""
+class PoolingModule(nn.Module):
+    """What all pooling modules share: a region, a reducer and, if the reducer learns, its parameters.
+
+    A parameter has the name that the reducer gives it, starts as the reducer says and is trained with the
+    network. Further inputs of a reducer, of x's shape, are given by name: `module(x, logits=...)`.
+    """
 
     rank: ClassVar[int]
 
-    def __init__(self, region: Region, reducer: Reducer | str, return_indices: bool) -> None:
+    def __init__(self, region: Region, reducer: Reducer | str, return_indices: bool = False) -> None:
         super().__init__()
         self.region = region
         self.reducer = by_name(reducer)
         self.return_indices = return_indices
+        for name, start in self.reducer.learns.items():
+            self.register_parameter(name, nn.Parameter(torch.tensor(start)))
 
-    def forward(self, x: Tensor) -> Any:
+    def reset_parameters(self) -> None:
+        """Let the reducer's parameters start again."""
+        for name, start in self.reducer.learns.items():
+            with torch.no_grad():
+                self.get_parameter(name).copy_(torch.tensor(start))
+
+    def forward(self, x: Tensor, **inputs: Tensor) -> Any:
         """y, or (y, indices)."""
-        return pool(x, self.region, self.reducer, return_indices=self.return_indices, rank=self.rank)
+        return self.over(self.region, x, inputs)
+
+    def over(self, region: Region, x: Tensor, inputs: Mapping[str, Tensor]) -> Any:
+        """Pool over a region other than the module's own."""
+        learned = {name: self.get_parameter(name) for name in self.reducer.learns}
+        return pool(
+            x,
+            region,
+            self.reducer,
+            return_indices=self.return_indices,
+            rank=self.rank,
+            training=self.training,
+            **learned,
+            **inputs,
+        )
 
     def extra_repr(self) -> str:
         """The reducer and the region, as they print."""
         return f"{self.reducer}, {self.region}" + (", return_indices=True" if self.return_indices else "")
 
 
-class _Sliding(_Pool):
+class _Sliding(PoolingModule):
     def __init__(
         self,
         reducer: Reducer | str,
@@ -59,7 +86,7 @@ class _Sliding(_Pool):
         super().__init__(region, reducer, return_indices)
 
 
-class _Adaptive(_Pool):
+class _Adaptive(PoolingModule):
     def __init__(
         self,
         reducer: Reducer | str,
@@ -70,7 +97,7 @@ class _Adaptive(_Pool):
         super().__init__(Adaptive(size), reducer, return_indices)
 
 
-class _Whole(_Pool):
+class _Whole(PoolingModule):
     def __init__(self, reducer: Reducer | str, return_indices: bool = False) -> None:
         super().__init__(Whole(), reducer, return_indices)
 
@@ -98,6 +125,8 @@ class Pool2d(_Sliding):
         dilation: cells from one tap to the next.
         ceil_mode: let a last window overhang the padded input.
         return_indices: also return every winner's flat index (reducers that select).
+
+    Further inputs of the reducer go to `forward` by name; what it learns are parameters of the module.
 
     Raises:
         ArgumentError: a size is out of range, or there is no such reducer.
