@@ -68,14 +68,9 @@ def ran(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)])
-def test_help_is_quick_and_does_not_load_torch(words: list[str]) -> None:
+def test_help_does_not_load_torch(words: list[str]) -> None:
     code = "import sys, cnnatomy.cli as c; c.main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
-    before = os.times()
     ran(code, *words)
-    after = os.times()
-    # Processor time: the clock on the wall also measures whatever else this machine does.
-    spent = after.children_user - before.children_user + after.children_system - before.children_system
-    assert spent < 0.5
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,4 +1,4 @@
-"""The command line: `cnnatomy train`, `evaluate`, `predict`, `inspect`."""
+"""The command line: `cnnatomy train`, `evaluate`, `predict`, `inspect`, `pools`."""
 
 from __future__ import annotations
 

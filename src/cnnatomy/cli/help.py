@@ -7,6 +7,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "Judge a trained network on test pictures.",
     "predict": "Say what a trained network sees in pictures.",
     "inspect": "Show the layers, shapes and parameters of a network.",
+    "pools": "List the poolings and regions, explain one, or draw them all on a picture.",
 }
 
 EXAMPLES = {
@@ -15,6 +16,7 @@ EXAMPLES = {
     "cnnatomy evaluate runs/digits-lenet5-1": "judge it again",
     "cnnatomy predict runs/digits-lenet5-1 seven.png": "and use it",
     "cnnatomy inspect lenet5": "see what it is made of",
+    "cnnatomy pools": "see what there is to pool with",
 }
 
 

@@ -1,11 +1,11 @@
-"""Page to HTML: one Jinja template with escaping on, written in one piece."""
+"""Pages to HTML: Jinja templates with escaping on, written in one piece."""
 
 from __future__ import annotations
 
 import base64
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from cnnatomy.report import heat
@@ -23,6 +23,19 @@ UPRIGHT = 4
 
 def render(page: Page) -> str:
     """The page as HTML that refers to nothing outside itself and runs no script."""
+    return template("page.html.j2").render(
+        page=page,
+        result=page.evaluation,
+        chart=chart,
+        heat=heat,
+        layers=Markup(page.anatomy._repr_html_()) if page.anatomy else None,
+        upright=max(map(len, page.evaluation.classes)) > UPRIGHT,
+        matrix=len(page.evaluation.classes) <= MATRIX_CLASSES,
+    )
+
+
+def template(name: str) -> Template:
+    """A template of this folder, with escaping on and the pages' own style at hand."""
     environment = Environment(
         loader=PackageLoader("cnnatomy.report", "."),
         autoescape=True,
@@ -31,16 +44,8 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "count": "{:,}".format, "embed": embed}
-    return environment.get_template("page.html.j2").render(
-        page=page,
-        result=page.evaluation,
-        chart=chart,
-        heat=heat,
-        style=Markup((Path(__file__).parent / "page.css").read_text("utf-8")),
-        layers=Markup(page.anatomy._repr_html_()) if page.anatomy else None,
-        upright=max(map(len, page.evaluation.classes)) > UPRIGHT,
-        matrix=len(page.evaluation.classes) <= MATRIX_CLASSES,
-    )
+    environment.globals["style"] = Markup((Path(__file__).parent / "page.css").read_text("utf-8"))
+    return environment.get_template(name)
 
 
 def save(page: Page, path: Path) -> Path:
