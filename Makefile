@@ -27,7 +27,7 @@ slow: $(READY)  ## Run the long checks as well.
 
 bench: $(READY)  ## Compare pooling with its peers.
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
-	$(BIN)/python -m benchmarks.pooling
+	$(BIN)/python -m benchmarks.pooling --dtypes float32 --budget 3600
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cnnatomy needs Python 3.11 or newer; try: make PYTHON=python3.11 $(MAKECMDGOALS)")'

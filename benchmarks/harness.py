@@ -10,37 +10,63 @@ from __future__ import annotations
 
 import csv
 import ctypes
+import math
 import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-ROUNDS = 31
+ROUNDS, LEAST_ROUNDS = 31, 5
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
+TOLERANCE = {
+    torch.float64: (1e-9, 1e-10),
+    torch.float32: (1e-4, 1e-5),
+    torch.float16: (1e-2, 5e-3),
+    torch.bfloat16: (5e-2, 3e-2),
+}
+"""How far two results may lie apart: in relation to each value, and to the largest of all.
 
-class ParityError(AssertionError):
-    """A candidate's result is wrong, so its speed means nothing."""
+Plain formulations round every intermediate result to the dtype, hence the width in the shorter ones.
+"""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to compute a thing; `check` is False for a yardstick, such as a copy, that computes another."""
+    """One way to compute a thing.
+
+    Args:
+        name: what the row is called.
+        run: compute it once.
+        check: False for what computes another thing, such as a copy.
+        calls: run so often for one time, which is then divided.
+        note: what a reader of the row must know.
+    """
 
     name: str
     run: Callable[[], Any]
     check: bool = True
+    calls: int = 1
+    note: str = ""
+
+    def time(self, now: Callable[[], int]) -> float:
+        """Nanoseconds of one run."""
+        start = now()
+        for _ in range(self.calls):
+            self.run()
+        return (now() - start) / self.calls
 
 
 @dataclass(frozen=True)
 class Row:
-    """One candidate's times in one case, in milliseconds, and its machine."""
+    """One candidate's times in one case, in milliseconds (NaN if it was refused one), and its machine."""
 
     case: str
     candidate: str
@@ -49,10 +75,18 @@ class Row:
     high_ms: float  # 10 % of rounds were slower
     rounds: int
     threads: int
+    clock: str
     device: str
     python: str
     torch: str
     llvm: str
+    onnxruntime: str
+    note: str
+
+    @property
+    def refused(self) -> bool:
+        """True if this candidate failed, or its result differed."""
+        return self.rounds == 0
 
 
 def keep_memory() -> bool:
@@ -69,36 +103,68 @@ def keep_memory() -> bool:
 
 
 def compare(
-    case: str, candidates: Sequence[Candidate], rounds: int = ROUNDS, clock: str = "wall"
+    case: str,
+    candidates: Sequence[Candidate],
+    rounds: int = ROUNDS,
+    clock: str = "wall",
+    seconds: float = math.inf,
 ) -> list[Row]:
-    """Check, then time, all candidates; `clock` is "wall", or "cpu" for the process's time on one thread.
+    """Check, then time, all candidates.
 
-    Raises:
-        ParityError: a candidate's result differs from the first one's.
+    Args:
+        case: what the rows are about.
+        candidates: the first one's result is the truth for the others.
+        rounds: how often each is timed.
+        clock: "wall", or "cpu" for the process's time on one thread.
+        seconds: take fewer rounds than asked for, but five, where they would last longer than this.
     """
-    check(case, candidates)
     now = time.perf_counter_ns if clock == "wall" else time.process_time_ns
-    spent: list[list[int]] = [[] for _ in candidates]
+    refusals = check(candidates)
+    timed = [one for one in candidates if one.name not in refusals]
+    if seconds < math.inf:
+        a_round = 2e-9 * sum(one.time(now) * one.calls for one in timed)
+        rounds = min(rounds, max(LEAST_ROUNDS, int(seconds / max(a_round, 1e-9))))
+    spent: dict[str, list[float]] = {one.name: [] for one in timed}
     for turn in range(rounds):
-        order = range(len(candidates)) if turn % 2 else range(len(candidates) - 1, -1, -1)
-        for i in order:
-            candidates[i].run()  # untimed: wakes its own threads, and its neighbour's go to sleep
-            start = now()
-            candidates[i].run()
-            spent[i].append(now() - start)
-    return [_row(case, one.name, times) for one, times in zip(candidates, spent, strict=True)]
+        for one in timed if turn % 2 else reversed(timed):
+            one.time(now)  # untimed: wakes its own threads, and its neighbour's go to sleep
+            spent[one.name].append(one.time(now))
+    notes = {one.name: refusals.get(one.name, one.note) for one in candidates}
+    return [_row(case, name, spent.get(name, []), clock, note) for name, note in notes.items()]
 
 
-def check(case: str, candidates: Sequence[Candidate]) -> None:
-    """Hold every candidate's result against the first one's."""
-    checked = [one for one in candidates if one.check]
-    truth = _tensors(checked[0].run())
-    for one in checked[1:]:
-        for ours, theirs in zip(_tensors(one.run()), truth, strict=True):
-            try:
-                torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5, check_stride=False)
-            except AssertionError as error:
-                raise ParityError(f"{case}: {one.name} is not {checked[0].name}: {error}") from error
+def check(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """Run every candidate, and hold its result against the first one's: why some are refused, by name."""
+    refusals: dict[str, str] = {}
+    truth: tuple[str, list[Tensor]] | None = None
+    for one in candidates:
+        try:
+            found = one.run()
+        except Exception as error:  # what a compiler or a runtime cannot do is a result as well
+            refusals[one.name] = f"fails: {type(error).__name__}: {error}".splitlines()[0][:200]
+            continue
+        if not one.check:
+            continue
+        if truth is None:
+            truth = one.name, _tensors(found)
+        elif far := _apart(_tensors(found), truth[1]):
+            refusals[one.name] = f"differs from {truth[0]}: {far}"
+    return refusals
+
+
+def _apart(found: list[Tensor], truth: list[Tensor]) -> str:
+    """How results differ, if by more than their dtype allows."""
+    if len(found) != len(truth):
+        return f"{len(found)} results instead of {len(truth)}"
+    for ours, theirs in zip(found, truth, strict=True):
+        relative, share = TOLERANCE.get(theirs.dtype, (0.0, 0.0))
+        finite = theirs.detach()[theirs.isfinite()].abs()
+        absolute = share * finite.max().item() if finite.numel() else 0.0
+        try:
+            torch.testing.assert_close(ours, theirs, rtol=relative, atol=absolute, check_stride=False)
+        except AssertionError as error:
+            return "; ".join(line for line in str(error).splitlines() if line)
+    return ""
 
 
 def _tensors(result: Any) -> list[Tensor]:
@@ -106,23 +172,27 @@ def _tensors(result: Any) -> list[Tensor]:
     return [entry if isinstance(entry, Tensor) else torch.as_tensor(entry) for entry in entries]
 
 
-def _row(case: str, name: str, times: list[int]) -> Row:
+def _row(case: str, name: str, times: list[float], clock: str, note: str) -> Row:
+    low = median = high = math.nan
+    if times:
+        ms = [t / 1e6 for t in times]
+        tenths = statistics.quantiles(ms * 2 if len(ms) == 1 else ms, n=10, method="inclusive")
+        low, median, high = (round(tenths[i], 6) for i in (0, 4, 8))
+    machine = (torch.get_num_threads(), clock, device(), platform.python_version(), torch.__version__)
+    return Row(case, name, median, low, high, len(times), *machine, _llvm(), _version("onnxruntime"), note)
+
+
+def _llvm() -> str:
     import llvmlite.binding
 
-    tenths = statistics.quantiles([t / 1e6 for t in times], n=10)
-    return Row(
-        case,
-        name,
-        round(tenths[4], 4),
-        round(tenths[0], 4),
-        round(tenths[8], 4),
-        len(times),
-        torch.get_num_threads(),
-        device(),
-        platform.python_version(),
-        torch.__version__,
-        ".".join(map(str, llvmlite.binding.llvm_version_info)),
-    )
+    return ".".join(map(str, llvmlite.binding.llvm_version_info))
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def device() -> str:
@@ -144,11 +214,22 @@ def save(rows: Sequence[Row], path: Path) -> None:
         writer.writerows([[getattr(row, field.name) for field in fields(Row)] for row in rows])
 
 
-def show(rows: Sequence[Row], ours: str) -> None:
+def load(path: Path) -> list[Row]:
+    """Read rows back."""
+    kinds: dict[object, Callable[[str], Any]] = {"str": str, "int": int, "float": float}
+    with path.open(newline="") as file:
+        return [
+            Row(**{field.name: kinds[field.type](line[field.name]) for field in fields(Row)})
+            for line in csv.DictReader(file)
+        ]
+
+
+def show(rows: Sequence[Row], ours: str, title: str = "") -> None:
     """Print each candidate's median, and how many times ours is faster."""
     base = next(row.median_ms for row in rows if row.candidate == ours)
-    print(f"\n{rows[0].case}")
+    print(f"\n{title or rows[0].case}")
     for row in rows:
-        spread = f"{row.low_ms:.3f} .. {row.high_ms:.3f}"
+        spread = f"{row.low_ms:.4f} .. {row.high_ms:.4f}"
         ratio = row.median_ms / base
-        print(f"  {row.candidate:28} {row.median_ms:9.3f} ms   ({spread:>18})   {ratio:6.2f} x")
+        times = "no time" if row.refused else f"{row.median_ms:10.4f} ms   ({spread:>22})   {ratio:7.2f} x"
+        print(f"  {row.candidate:24} {times}" + (f"   {row.note}" if row.note else ""), flush=True)

@@ -1,144 +1,129 @@
-"""Pooling against its peers: torch eager, torch.compile, onnxruntime, and a copy of the same bytes.
+"""Pooling against its peers: plain torch, eager and compiled, other engines, and a copy of the same bytes.
 
-    python -m benchmarks.pooling                 # every reducer that torch has, the usual windows
-    python -m benchmarks.pooling --threads 1 --clock cpu --rounds 11
+    python -m benchmarks.pooling                 # everything; rows are saved as they come
+    python -m benchmarks.pooling --reducers max soft --dtypes float32 --rounds 11 --no-compile
+    python -m benchmarks.pooling --memory --tiny # only the tables of saved bytes and of small tensors
 
-Rows go to benchmarks/results/pooling.csv. A candidate whose result differs is refused a time.
+Without --memory and --tiny all three are made: benchmarks/results/pooling.csv, tiny.csv and memory.csv, and a
+chart of the first. A candidate whose result differs is refused a time. What draws cannot be compared.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
-import cnnatomy
-from benchmarks.harness import Candidate, Row, compare, keep_memory, save, show
-from cnnatomy import Sliding
+from benchmarks import memory, tiny
+from benchmarks.cases import DIRECTIONS, DTYPES, FEW, LAYOUTS, OURS, WINDOWS, Case, shape_of
+from benchmarks.harness import ROUNDS, Row, compare, keep_memory, save, show
+from benchmarks.peers import PEERS
 
-OURS = "cnnatomy"
-WINDOWS = {"2x2 s2": Sliding(2), "3x3 s2 p1": Sliding(3, 2, 1), "3x3 s1 p1": Sliding(3, 1, 1)}
-
-
-def peer(reducer: str, region: Sliding) -> Callable[[Tensor], Tensor]:
-    """torch's own function for the same pooling."""
-    k, s, p = region.kernel, region.stride, region.padding
-    if reducer == "max":
-        return lambda x: F.max_pool2d(x, k, s, p)  # type: ignore[arg-type]
-    if reducer == "min":
-        return lambda x: -F.max_pool2d(-x, k, s, p)  # type: ignore[arg-type]
-    return lambda x: F.avg_pool2d(x, k, s, p, count_include_pad=False)  # type: ignore[arg-type]
+RESULTS = Path(__file__).parent / "results"
+CHART = Path(__file__).parent.parent / "docs" / "images" / "pooling-speed.png"
+SECONDS = 2.0  # for all rounds of one case
 
 
-def copy_of(count: int) -> Candidate:
-    """The yardstick: copy as many bytes as the operator reads and writes."""
-    source, target = torch.rand(count // 2), torch.empty(count // 2)
-    return Candidate("copy of the same bytes", lambda: target.copy_(source), check=False)
-
-
-def onnx_session(reducer: str, region: Sliding, x: Tensor, y: Tensor) -> Callable[[], Any] | None:
-    """onnxruntime on the same window, if it is installed and has the operator."""
-    try:
-        import onnxruntime
-        from onnx import TensorProto, helper
-    except ImportError:
-        return None
-    kind = {"max": "MaxPool", "mean": "AveragePool"}.get(reducer)
-    if kind is None:
-        return None
-    (window, _) = region.windows((x.shape[2], x.shape[3]))
-    node = helper.make_node(
-        kind,
-        ["x"],
-        ["y"],
-        kernel_shape=[window.kernel] * 2,
-        strides=[window.stride] * 2,
-        pads=[window.padding[0]] * 4,
-    )
-    info = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, list(tensor.shape))
-        for name, tensor in (("x", x), ("y", y))
-    ]
-    graph = helper.make_graph([node], "pooling", info[:1], info[1:])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-    feed = {"x": x.numpy()}
-    return lambda: session.run(["y"], feed)[0]
-
-
-def forward(reducer: str, label: str, region: Sliding, x: Tensor, settings: argparse.Namespace) -> list[Row]:
-    """Forward, without a gradient."""
-    torch_way = peer(reducer, region)
-    torch.compiler.reset()
-    compiled = torch.compile(torch_way)
-    y = torch_way(x)
-    candidates = [
-        Candidate("torch eager", lambda: torch_way(x)),
-        Candidate("torch.compile", lambda: compiled(x)),
-        Candidate(OURS, lambda: cnnatomy.pool(x, region, reducer)),
-        copy_of(x.numel() + y.numel()),
-    ]
-    session = onnx_session(reducer, region, x, y) if x.is_contiguous() else None
-    if session is not None:
-        candidates.insert(2, Candidate("onnxruntime", session))
-    return compare(f"{reducer} forward {label}", candidates, settings.rounds, settings.clock)
-
-
-def backward(reducer: str, label: str, region: Sliding, x: Tensor, settings: argparse.Namespace) -> list[Row]:
-    """Backward alone, from one cotangent."""
-    leaf = x.clone(memory_format=torch.preserve_format).requires_grad_()
-    theirs, ours = peer(reducer, region)(leaf), cnnatomy.pool(leaf, region, reducer)
-    grad = torch.randn_like(theirs)
-
-    def pull(y: Tensor) -> Callable[[], Tensor]:
-        return lambda: torch.autograd.grad(y, leaf, grad, retain_graph=True)[0]
-
-    candidates = [
-        Candidate("torch eager", pull(theirs)),
-        Candidate(OURS, pull(ours)),
-        copy_of(x.numel() + grad.numel()),
-    ]
-    return compare(f"{reducer} backward {label}", candidates, settings.rounds, settings.clock)
-
-
-def main() -> None:
-    """Run every case, print it, and save the rows."""
+def options() -> argparse.ArgumentParser:
+    """What can be asked for."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.pooling",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--reducers", nargs="+", default=["max", "mean"], choices=["max", "min", "mean"])
-    parser.add_argument("--windows", nargs="+", default=list(WINDOWS), choices=list(WINDOWS))
-    parser.add_argument("--layouts", nargs="+", default=["NCHW", "NHWC"], choices=["NCHW", "NHWC"])
-    parser.add_argument("--shape", type=int, nargs=4, default=[32, 64, 56, 56])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--rounds", type=int, default=31)
-    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "pooling.csv")
+    for name, choices in (
+        ("reducers", list(PEERS)),
+        ("directions", list(DIRECTIONS)),
+        ("windows", list(WINDOWS)),
+        ("layouts", list(LAYOUTS)),
+        ("dtypes", list(DTYPES)),
+    ):
+        parser.add_argument(f"--{name}", nargs="+", default=choices, choices=choices, metavar=name[:-1])
+    parser.add_argument("--shape", nargs="+", type=shape_of, default=["8x64x56x56"], metavar="NxCxHxW")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--clock", choices=["cpu", "wall"], default="cpu")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="at most; at least 5 where a case is slow")
+    parser.add_argument(
+        "--budget", type=float, default=float("inf"), help="start no case after so many seconds"
+    )
+    parser.add_argument("--no-compile", dest="compile", action="store_false", help="leave torch.compile out")
+    parser.add_argument("--memory", action="store_true", help="bytes saved for backward")
+    parser.add_argument("--tiny", action="store_true", help="whole calls on small tensors")
+    parser.add_argument("--out", type=Path, default=RESULTS / "pooling.csv")
+    parser.add_argument("--plot", type=Path, default=CHART)
+    return parser
+
+
+def cases(settings: argparse.Namespace) -> Iterator[Case]:
+    """Every case asked for that makes sense, the whole of one dtype before the next."""
+    for dtype, shape, layout, name, window, direction in product(
+        settings.dtypes,
+        settings.shape,
+        settings.layouts,
+        settings.reducers,
+        settings.windows,
+        settings.directions,
+    ):
+        if not PEERS[name].few or window in FEW:
+            yield Case(name, direction, window, shape, dtype, layout)
+
+
+def speed(settings: argparse.Namespace) -> list[Row]:
+    """Time every case, print it, and save the rows so far."""
+    rows: list[Row] = []
+    started, wanted = time.monotonic(), list(cases(settings))
+    for done, case in enumerate(wanted):
+        if time.monotonic() - started > settings.budget:
+            print(f"\nThe budget is spent: {len(wanted) - done} of {len(wanted)} cases are left out.")
+            break
+        with case.candidates(settings.compile) as candidates:
+            found = compare(str(case), candidates, settings.rounds, settings.clock, SECONDS)
+        show(found, OURS, case.title)
+        rows += found
+        save(rows, settings.out)
+    print(f"\n{len(rows)} rows saved to {settings.out}")
+    return rows
+
+
+def chart(rows: list[Row], path: Path) -> None:
+    """Draw the rows, if there is something to draw them with."""
+    try:
+        from benchmarks import plot
+    except ImportError:
+        print("No chart: matplotlib is not installed.")
+        return
+    if plot.draw(rows, path):
+        print(f"Chart drawn to {path}")
+
+
+def main() -> int:
+    """Make the tables asked for; 1 if a candidate was refused a time."""
+    parser = options()
     settings = parser.parse_args()
+    if settings.clock == "cpu" and settings.threads > 1:
+        parser.error("--clock cpu adds up the time of all threads: take --clock wall")
     torch.set_num_threads(settings.threads)
     keep_memory()
+    everything = not (settings.memory or settings.tiny)
     rows: list[Row] = []
-    for reducer in settings.reducers:
-        for window in settings.windows:
-            for layout in settings.layouts:
-                x = torch.randn(settings.shape)
-                x = x.contiguous(memory_format=torch.channels_last) if layout == "NHWC" else x
-                label = f"{window} {'x'.join(map(str, settings.shape))} float32 {layout}"
-                for measure in (forward, backward):
-                    found = measure(reducer, label, WINDOWS[window], x, settings)
-                    show(found, OURS)
-                    rows += found
-    save(rows, settings.out)
-    print(f"\n{len(rows)} rows saved to {settings.out}")
+    if settings.memory or everything:
+        memory.table(settings.reducers, settings.out.with_name("memory.csv"))
+    if settings.tiny or everything:
+        rows += tiny.table(settings.rounds, settings.clock, settings.out.with_name("tiny.csv"))
+    if everything:
+        timed = speed(settings)
+        chart(timed, settings.plot)
+        rows += timed
+    refused = [row for row in rows if row.refused]
+    for row in refused:
+        print(f"refused a time: {row.case}: {row.candidate} {row.note}", file=sys.stderr)
+    return 1 if refused else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
