@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnnatomy import anatomy, nn
-    from cnnatomy.ops import pool
+    from cnnatomy import anatomy, filters, nn
+    from cnnatomy.ops import convolve, convolve_transposed, pad, pool, resample, unpool, unpool_mean
     from cnnatomy.reducers import (
         L2,
         REGISTRY,
@@ -48,8 +48,15 @@ __version__ = "0.1.0.dev0"
 
 _HOMES = {
     "anatomy": "cnnatomy",
+    "filters": "cnnatomy",
     "nn": "cnnatomy",
+    "convolve": "cnnatomy.ops",
+    "convolve_transposed": "cnnatomy.ops",
+    "pad": "cnnatomy.ops",
     "pool": "cnnatomy.ops",
+    "resample": "cnnatomy.ops",
+    "unpool": "cnnatomy.ops",
+    "unpool_mean": "cnnatomy.ops",
     "REGISTRY": "cnnatomy.reducers",
     "Covariance": "cnnatomy.reducers",
     "Expected": "cnnatomy.reducers",
@@ -110,8 +117,15 @@ __all__ = [
     "Trimmed",
     "Whole",
     "anatomy",
+    "convolve",
+    "convolve_transposed",
+    "filters",
     "nn",
+    "pad",
     "pool",
+    "resample",
+    "unpool",
+    "unpool_mean",
 ]
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from cnnatomy.backends import FLOATING
 from cnnatomy.geometry.padding import extent
 from cnnatomy.ops import pool
+from cnnatomy.ops.routing import tracing
 from cnnatomy.reducers import Max, Mean, Reducer
 from cnnatomy.regions import Adaptive, Region, Sliding
 
@@ -27,16 +28,11 @@ def _expand(value: Any, rank: int) -> tuple[int, ...] | None:
     return entries if len(entries) == rank and all(type(n) is int for n in entries) else None
 
 
-def _tracing() -> bool:
-    """True while `torch.jit.trace`, or the exporter built on it, records torch's own operators."""
-    return not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None
-
-
 def _takes(x: Any, rank: int) -> bool:
     """True if the kernels have a path for x."""
     return (
         isinstance(x, Tensor)
-        and not _tracing()
+        and not tracing()
         and x.device.type in ("cpu", "meta")
         and x.dtype in FLOATING
         and not (rank == 3 and torch.is_autocast_enabled("cpu"))  # where torch computes in float32

@@ -1,5 +1,20 @@
 """Operators on tensors: what the modules and the functional interface call."""
 
+from cnnatomy.ops.convolution import convolve
+from cnnatomy.ops.filler import per_vector
+from cnnatomy.ops.padding import pad
 from cnnatomy.ops.pooling import pool
+from cnnatomy.ops.resampling import resample
+from cnnatomy.ops.transposed import convolve_transposed
+from cnnatomy.ops.unpooling import unpool, unpool_mean
 
-__all__ = ["pool"]
+__all__ = [
+    "convolve",
+    "convolve_transposed",
+    "pad",
+    "per_vector",
+    "pool",
+    "resample",
+    "unpool",
+    "unpool_mean",
+]

@@ -19,16 +19,11 @@ from cnnatomy.backends import reference
 from cnnatomy.backends.layout import is_last
 from cnnatomy.ops import library
 from cnnatomy.ops.library import curved
+from cnnatomy.ops.routing import plain
 from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Region
 
 Tensors = tuple[Tensor, ...]
-
-
-def plain(x: Tensor) -> bool:
-    """True for an ordinary tensor with data, which nobody watches."""
-    ordinary = type(x) in (Tensor, torch.nn.Parameter) and x.device.type != "meta"
-    return ordinary and torch._C._len_torch_dispatch_stack() == 0
 
 
 def run(inputs: Sequence[Tensor], region: Region, reducer: Reducer, seed: Tensor | None) -> Tensors:

@@ -11,12 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._guards import TracingContext
 
 from cnnatomy import backends
 from cnnatomy.backends import reference
 from cnnatomy.backends.layout import empty, is_last, saved_dtypes
-from cnnatomy.errors import ArgumentError
+from cnnatomy.ops.routing import refuse_tangents
 from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Region
 
@@ -83,9 +82,7 @@ def winners(values: Tensor, saved: Tensor, region: str) -> Tensor:
 
 @pool.register_fake
 def _(inputs: Sequence[Tensor], seed: Tensor | None, region: str, reducer: str) -> list[Tensor]:
-    if torch.autograd.forward_ad._current_level >= 0 and TracingContext.try_get() is not None:
-        what = "a compiled graph would drop the tangents of forward-mode differentiation"
-        raise ArgumentError(what, hint="jvp or jacfwd without torch.compile, or jacrev")
+    refuse_tangents()
     where, x = Region.parse(region), inputs[0]
     size, last = where.output_size(tuple(x.shape[2:])), is_last(x)
     kinds = saved_dtypes(where, Reducer.parse(reducer), x.dim() - 2, x.dtype)

@@ -19,7 +19,7 @@ from torch.overrides import handle_torch_function, has_torch_function, has_torch
 from cnnatomy import backends
 from cnnatomy.errors import ArgumentError
 from cnnatomy.ops import function, library
-from cnnatomy.ops.function import plain
+from cnnatomy.ops.routing import plain, transformed
 from cnnatomy.reducers import Reducer
 from cnnatomy.reducers import reducer as by_name
 from cnnatomy.reducers.noise import noise
@@ -191,10 +191,10 @@ def _kernel(
     tensors: Sequence[Tensor], region: Region, reducer: Reducer, indices: bool, seed: Tensor | None
 ) -> tuple[Tensor, Sequence[Tensor]]:
     x = tensors[0]
-    if torch.compiler.is_compiling() or not (plain(x) or _transformed()):
+    if torch.compiler.is_compiling() or not (plain(x) or transformed()):
         y, *saved = library.pool(list(tensors), seed, region.text, reducer.text)
         return y, saved
-    if _transformed():
+    if transformed():
         y, *saved = function.run(tensors, region, reducer, seed)
         return y, saved
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
@@ -202,10 +202,3 @@ def _kernel(
         y = function.Eager.apply(region, reducer, seed, kept, *tensors)  # type: ignore[no-untyped-call]
         return y, kept
     return backends.forward(tensors, region, reducer, indices, seed)
-
-
-def _transformed() -> bool:
-    """True inside `torch.func` transforms and forward-mode differentiation."""
-    return (
-        torch._C._functorch.maybe_current_level() is not None or torch.autograd.forward_ad._current_level >= 0
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cnnatomy.backends.cpu import threads
+from cnnatomy.backends.cpu.pages import LARGE, prefer_large
 from cnnatomy.backends.cpu.plan import Key, Plan, backward_plan, forward_plan
 from cnnatomy.backends.layout import empty, is_last, memory_format, saved_dtypes, tap_dtype
 from cnnatomy.reducers.contract import Reducer
@@ -42,6 +44,7 @@ class _Call:
     form: torch.memory_format
     out: tuple[int, ...]
     saved: tuple[torch.dtype, ...]
+    large: bool  # whether results are worth large pages
     turns: bool  # whether it is worth laying the channels last, so that vectors run over them
 
 
@@ -73,7 +76,8 @@ def _call(plan: Plan, shape: tuple[int, ...], last: bool, saved: tuple[torch.dty
     team = min(max(1, plan.elements * planes // GRAIN), units)
     form = memory_format(len(shape) - 2, last)
     turns = plan.path == "looped" and not last and len(shape) > 3 and shape[1] >= MANY
-    return _Call(plan, plan.sizes.ctypes.data, units, team, form, plan.out, saved, turns)
+    large = 8 * shape[0] * shape[1] * max(math.prod(shape[2:]), math.prod(plan.out)) >= LARGE
+    return _Call(plan, plan.sizes.ctypes.data, units, team, form, plan.out, saved, large, turns)
 
 
 def forward(
@@ -91,7 +95,7 @@ def forward(
     held = [tensor.contiguous(memory_format=call.form) for tensor in inputs]
     y = empty(x, call.out, x.dtype, last)
     saved = tuple([empty(x, call.out, kind, last) for kind in call.saved])
-    _run(call, (*held, y, *saved) if seed is None else (*held, y, *saved, seed))
+    _run(call, (*held, y, *saved) if seed is None else (*held, y, *saved, seed), (y, *saved))
     return y, saved
 
 
@@ -110,7 +114,7 @@ def backward(
     results = () if y is None else (y,)
     held = [tensor.contiguous(memory_format=call.form) for tensor in (grad, *inputs, *results, *saved)]
     out = tuple([empty(grad, size, kind, last) for kind in call.saved])
-    _run(call, (*held, *out))
+    _run(call, (*held, *out), out)
     return out
 
 
@@ -136,9 +140,13 @@ def scratch(size: int) -> int:
     return _scratch.of(size) if size else 0
 
 
-def _run(call: _Call, tensors: Sequence[Tensor]) -> None:
+def _run(call: _Call, tensors: Sequence[Tensor], fresh: Sequence[Tensor]) -> None:
+    """Run the kernel on tensors, some of which have been made for its results."""
     if call.units == 0:
         return
+    if call.large:
+        for tensor in fresh:
+            prefer_large(tensor)
     plan, team = call.plan, call.team
     if team > 1:
         team = min(team, torch.get_num_threads())

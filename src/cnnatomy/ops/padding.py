@@ -1,0 +1,233 @@
+"""Padding as an operator: `pad`, with the modes of np.pad.
+
+Every mode is a *filler*: a function of x, an axis and the two widths that gives both borders. Axes are padded
+in order, first to last, so that the last one decides the corners. Modes that repeat cells take a shorter way
+(`border.py`) wherever nobody traces or transforms them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from functools import partial
+from math import prod
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cnnatomy.backends.layout import is_last, memory_format
+from cnnatomy.errors import ArgumentError
+from cnnatomy.geometry._checks import index
+from cnnatomy.geometry.borders import Pair, cropped, pairs, settled
+from cnnatomy.ops import border, filler
+from cnnatomy.ops.routing import plain, transformed
+
+Borders: TypeAlias = tuple[Tensor, Tensor]
+Filler: TypeAlias = Callable[..., Borders]
+
+OPTIONS: dict[str, str] = {
+    "constant": "constant_values",
+    "edge": "",
+    "empty": "",
+    "linear_ramp": "end_values",
+    "maximum": "stat_length",
+    "mean": "stat_length",
+    "median": "stat_length",
+    "minimum": "stat_length",
+    "reflect": "reflect_type",
+    "symmetric": "reflect_type",
+    "wrap": "",
+}
+"""np.pad's modes, and the option that each takes."""
+
+_ELSEWHERE = {"replicate": "edge", "circular": "wrap", "zeros": "constant", "nearest": "edge"}
+_MOST = 2**63 - 1
+
+
+def pad(
+    x: Tensor,
+    widths: Any,
+    mode: str | Filler = "constant",
+    *,
+    axes: int | Sequence[int] | None = None,
+    constant_values: Any = None,
+    end_values: Any = None,
+    stat_length: Any = None,
+    reflect_type: str | None = None,
+    **kwargs: Any,
+) -> Tensor:
+    """Put borders around x as np.pad does: y[i] = x[source(i - before)] for the modes that repeat cells.
+
+    | mode | border |
+    |---|---|
+    | `"constant"` | `constant_values`, 0 if left out |
+    | `"edge"` | the first or last cell again: `a a [a b c] c c` |
+    | `"reflect"` | mirrored at the edge cell: `c b [a b c] b a` |
+    | `"symmetric"` | mirrored beside the edge cell: `b a [a b c] c b` |
+    | `"wrap"` | from the other end: `b c [a b c] a b` |
+    | `"linear_ramp"` | straight from the edge cell to `end_values`, 0 if left out |
+    | `"maximum"`, `"mean"`, `"median"`, `"minimum"` | of `stat_length` cells next to the border, or of all |
+    | `"empty"` | undefined |
+    | a function | `(left, right) = f(x, axis, before, after, **kwargs)`, the two borders along the axis |
+
+    A negative width crops; all cropping comes before all padding. Borders may be wider than x: mirrors and
+    wraps go on. Axes are padded first to last, later ones over the corners of earlier ones.
+
+    Args:
+        x: any tensor, of any rank.
+        widths: an int for every border, a (before, after) for every axis, or one pair (or int) per axis, in
+            x's order of axes. Fewer pairs than axes are those of the last axes: `((1, 1), (2, 2))` pads rows
+            and columns of (N, C, H, W). An int or a single (before, after) means every axis, as in np.pad.
+        mode: np.pad's name of it, or a function. `per_vector` makes such a function from one of np.pad's own.
+        axes: the axes that `widths` and the options speak of, instead of all or the last ones.
+        constant_values: a number, a (before, after), or one pair per padded axis.
+        end_values: where ramps end; given like `constant_values`.
+        stat_length: cells that count, an int >= 1; given like `widths`.
+        reflect_type: `"even"`, or `"odd"` for 2 * edge - mirrored, which goes on with the slope.
+        kwargs: for the function.
+
+    Returns:
+        y, its axes longer by before + after, in x's dtype and memory format. Integers are rounded as np.pad
+        does: means and medians to the nearest, halves to even, and ramps down.
+
+    Raises:
+        ArgumentError: there is no such mode or axis, widths or options do not fit, or x is empty.
+
+    Source: np.pad of NumPy, whose results these are.
+
+    Example:
+        >>> x = torch.tensor([1, 2, 3])
+        >>> pad(x, 2, "reflect")
+        tensor([3, 2, 1, 2, 3, 2, 1])
+        >>> pad(x, (2, -1), constant_values=9)
+        tensor([9, 9, 1, 2])
+        >>> pad(torch.rand(8, 3, 32, 32), ((1, 1), (2, 0)), "edge").shape
+        torch.Size([8, 3, 34, 34])
+        >>> pad(x, 1, lambda x, axis, before, after: (x[:before] - 10, x[:after] + 10))
+        tensor([-9,  1,  2,  3, 11])
+    """
+    if not isinstance(x, Tensor):
+        raise ArgumentError("padding wants a tensor", expected="a torch.Tensor", got=type(x).__name__)
+    given = {
+        "constant_values": constant_values,
+        "end_values": end_values,
+        "stat_length": stat_length,
+        "reflect_type": reflect_type,
+    }
+    _check_mode(mode, {**{name: value for name, value in given.items() if value is not None}, **kwargs})
+    chosen = _axes(x, widths, axes)
+    for axis, pair in zip(chosen, pairs(widths, len(chosen), "widths", least=None), strict=True):
+        if pair[0] < 0 or pair[1] < 0:
+            first, count, _ = cropped(x.shape[axis], pair, axis)
+            x = x.narrow(axis, first, count)
+    added = [(max(lo, 0), max(hi, 0)) for lo, hi in pairs(widths, len(chosen), "widths", least=None)]
+    wanted = dict(zip(chosen, added, strict=True))
+    full = tuple(wanted.get(axis, (0, 0)) for axis in range(x.dim()))
+    _check_size(x, full, mode)
+    if all(pair == (0, 0) for pair in full):
+        return x.clone()
+    if not isinstance(mode, str):
+        return _by_axis(x, full, {axis: partial(_checked, mode, kwargs) for axis in chosen})
+    return _by_mode(x, full, mode, chosen, given[OPTIONS[mode]] if OPTIONS[mode] else None)
+
+
+def _by_mode(x: Tensor, full: tuple[Pair, ...], mode: str, chosen: Sequence[int], option: Any) -> Tensor:
+    count = len(chosen)
+    if mode == "constant" or mode == "linear_ramp":
+        name = OPTIONS[mode]
+        ends = filler.numbers(0 if option is None else option, count, name, x.dtype)
+        first = ends[0][0]
+        alike = all(value == first for pair in ends for value in pair)
+        if mode == "constant" and alike and not isinstance(first, complex):
+            return F.pad(x, [width for pair in reversed(full) for width in pair], value=first)
+        make: Any = filler.constant if mode == "constant" else filler.ramp
+        return _by_axis(x, full, dict(zip(chosen, [partial(make, pair) for pair in ends], strict=True)))
+    if mode == "empty":
+        return _by_axis(x, full, dict.fromkeys(chosen, filler.empty))
+    if OPTIONS[mode] == "stat_length":
+        whole = ((None, None),) * count
+        spans: Any = whole if option is None else pairs(option, count, "stat_length", least=1)
+        made = [partial(filler.statistic, mode, span) for span in spans]
+        return _by_axis(x, full, dict(zip(chosen, made, strict=True)))
+    if option not in (None, "even", "odd"):
+        raise ArgumentError("reflect_type is unknown", expected="'even' or 'odd'", got=repr(option))
+    if option == "odd":
+        return _by_axis(x, full, dict.fromkeys(chosen, partial(filler.odd, mode)))
+    if not (torch.compiler.is_compiling() or transformed()) and plain(x) and border.sides(x, mode, full):
+        if torch.is_grad_enabled() and x.requires_grad:
+            y: Tensor = border.Spread.apply(x, mode, full)  # type: ignore[no-untyped-call]
+            return y
+        return border.spread(x, mode, full)
+    kinds = {axis: settled(mode, x.shape[axis], full[axis]) for axis in chosen}
+    return _by_axis(x, full, {axis: partial(filler.repeated, kind) for axis, kind in kinds.items()})
+
+
+def _by_axis(x: Tensor, full: Sequence[Pair], fillers: dict[int, Any]) -> Tensor:
+    last = not transformed() and is_last(x)
+    for axis, (before, after) in enumerate(full):
+        if before or after:
+            left, right = fillers[axis](x, axis, before, after)
+            x = torch.cat([left, x, right], axis)
+    return x.contiguous(memory_format=memory_format(x.dim() - 2, True)) if last else x
+
+
+def _checked(
+    function: Filler, kwargs: dict[str, Any], x: Tensor, axis: int, before: int, after: int
+) -> Borders:
+    """A user's borders, if they have the shape of borders."""
+    found = function(x, axis, before, after, **kwargs)
+    whole = isinstance(found, tuple | list) and len(found) == 2 and all(isinstance(t, Tensor) for t in found)
+    sizes = [[*x.shape[:axis], width, *x.shape[axis + 1 :]] for width in (before, after)]
+    got = [list(t.shape) for t in found] if whole else type(found).__name__
+    if got != sizes:
+        expected = f"shapes {sizes}"
+        raise ArgumentError("a padding function gives (left, right)", expected=expected, got=str(got))
+    return found[0].to(x.dtype), found[1].to(x.dtype)
+
+
+def _check_mode(mode: object, options: dict[str, Any]) -> None:
+    if callable(mode):
+        if spare := set(options) & set(OPTIONS.values()):
+            raise ArgumentError(f"a padding function does not take {', '.join(sorted(spare))}")
+        return
+    if not isinstance(mode, str) or mode not in OPTIONS:
+        known = str(mode)
+        near = [_ELSEWHERE[known]] if known in _ELSEWHERE else get_close_matches(known, OPTIONS, n=1)
+        hint = repr(near[0]) if near else None
+        expected = f"{', '.join(OPTIONS)} or a function"
+        raise ArgumentError(f"padding mode {mode!r} is unknown", expected=expected, hint=hint)
+    for name in options:
+        if name != OPTIONS[mode]:
+            expected = OPTIONS[mode] or "no option"
+            raise ArgumentError(f"mode {mode!r} does not take {name}", expected=expected, got=name)
+
+
+def _axes(x: Tensor, widths: Any, axes: int | Sequence[int] | None) -> tuple[int, ...]:
+    """The axes that widths speak of, counted from the first."""
+    if axes is not None:
+        listed = [axes] if not isinstance(axes, Sequence) else list(axes)
+        rank = x.dim()
+        chosen = tuple(index("axis", a + rank if isinstance(a, int) and a < 0 else a, rank) for a in listed)
+        if len(set(chosen)) < len(chosen):
+            raise ArgumentError("an axis is named twice", got=repr(axes))
+        return chosen
+    entries = widths.tolist() if hasattr(widths, "tolist") else widths
+    several = isinstance(entries, Sequence) and any(
+        isinstance(e, Sequence) and not isinstance(e, str) for e in entries
+    )
+    if several and len(entries) > x.dim():
+        expected = f"at most {x.dim()} pairs, for shape {tuple(x.shape)}"
+        raise ArgumentError("widths has too many pairs", expected=expected, got=str(len(entries)))
+    return tuple(range(x.dim() - len(entries) if several else 0, x.dim()))
+
+
+def _check_size(x: Tensor, full: Sequence[Pair], mode: object) -> None:
+    for axis, (n, pair) in enumerate(zip(x.shape, full, strict=True)):
+        if pair != (0, 0) and n == 0 and mode not in ("constant", "empty"):
+            what = f"axis {axis} has no cell to fill a border from"
+            raise ArgumentError(what, got=f"shape {tuple(x.shape)}", hint="mode='constant'")
+    sizes = [n + lo + hi for n, (lo, hi) in zip(x.shape, full, strict=True)]
+    if all(isinstance(n, int) for n in sizes) and prod(sizes) * x.element_size() > _MOST:
+        raise ArgumentError("the padded tensor is too large", expected="less than 2^63 bytes", got=str(sizes))

@@ -1,0 +1,40 @@
+"""Who watches a call: decides between a direct run, a function for transforms and an operator in a graph."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch._guards import TracingContext
+
+from cnnatomy.errors import ArgumentError
+
+
+def plain(x: Tensor) -> bool:
+    """True for an ordinary tensor with data, which nobody watches."""
+    ordinary = type(x) in (Tensor, torch.nn.Parameter) and x.device.type != "meta"
+    if not ordinary or torch._C._len_torch_dispatch_stack():
+        return False
+    return not torch._C._functorch.is_legacy_batchedtensor(x)  # as in autograd.grad(is_grads_batched=True)
+
+
+def transformed() -> bool:
+    """True inside `torch.func` transforms and forward-mode differentiation."""
+    return (
+        torch._C._functorch.maybe_current_level() is not None or torch.autograd.forward_ad._current_level >= 0
+    )
+
+
+def tracing() -> bool:
+    """True while `torch.jit.trace`, or the exporter built on it, records torch's own operators."""
+    return not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None
+
+
+def refuse_tangents() -> None:
+    """Let no graph be made of forward-mode differentiation, which operators in graphs do not have.
+
+    Raises:
+        ArgumentError: tangents are being pushed through what is compiled.
+    """
+    if torch.autograd.forward_ad._current_level >= 0 and TracingContext.try_get() is not None:
+        what = "a compiled graph would drop the tangents of forward-mode differentiation"
+        raise ArgumentError(what, hint="jvp or jacfwd without torch.compile, or jacrev")
