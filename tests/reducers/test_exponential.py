@@ -150,6 +150,17 @@ def test_minus_infinity_weighs_nothing() -> None:
     close(pool(some + 3.0, Whole(), Importance(), logits=logits), some[..., :1] + 3.0)
 
 
+def test_a_weight_beyond_the_format_is_nothing_even_to_a_huge_value() -> None:
+    x = torch.tensor([[[1.0, 1e35, 2.0, 1e20, 1.0, 3.0]]])
+    logits = torch.tensor([[[-20.0, -1000.0, -20.0, -1e9, 0.0, 0.0]]])
+    assert pool(x, Sliding(2), "importance", logits=logits).tolist() == [[[1.0, 2.0, 2.0]]]
+
+
+def test_values_below_the_clamp_take_the_quick_way() -> None:
+    """After a rectifier half of all windows may be nothing but clamped values."""
+    assert bool(GeM().quick.trusts((torch.tensor(4e-18),)))
+
+
 def test_importance_is_a_quotient_of_means() -> None:
     x, logits = (random((2, 3, 9, 9), torch.float64, seed) for seed in (1, 2))
     mean = torch.nn.functional.avg_pool2d

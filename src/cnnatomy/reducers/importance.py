@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -129,8 +130,10 @@ class _Plain(Fold):
     def lift(self, values: State, tap: Lane | None) -> State:
         """(e^logit, e^logit x)"""
         x, logit = values
-        weight = scaled.held(logit).decay()
-        return weight, weight * x
+        held = scaled.held(logit)
+        weight = held.decay()
+        lost = (logit < held) & (x.abs() > 2.0**40)  # a raised weight would show
+        return weight, lost.select(x.like(math.nan), weight * x)
 
     def merge(self, state: State, other: State) -> State:
         """Both sums."""
@@ -149,4 +152,4 @@ class _Plain(Fold):
     def trusts(self, state: State) -> Mask:
         """Whether the sum of the weights is far from both ends, and that of the values is a number."""
         total, values = state
-        return scaled.moderate(total) & (values.abs() < 2.0**120)
+        return scaled.moderate(total) & (total > 2.0**-40) & (values.abs() < 2.0**120)

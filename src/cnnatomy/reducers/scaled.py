@@ -39,9 +39,9 @@ def held(v: Lane) -> Lane:
 def moderate(total: Lane) -> Mask:
     """Whether a sum of exponentials of `held` numbers is so far from both ends that no number was changed.
 
-    A number that was raised adds 2^-80 of such a sum at most; one that was lowered would make it larger.
+    A number that was raised adds 2^-56 of such a sum at most; one that was lowered would make it larger.
     """
-    return (total > 2.0**-40) & (total < 2.0**120)
+    return (total > 2.0**-70) & (total < 2.0**120)
 
 
 def number(m: Lane, k: Lane) -> Lane:
