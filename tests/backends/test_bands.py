@@ -82,7 +82,12 @@ def test_empty_batches_and_one_thread_or_two() -> None:
 
 def test_large_results_ask_for_large_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
-    monkeypatch.setattr(pages, "_advise", lambda first, size, _: asked.append((first, size)) or 0)
+
+    def advise(first: int, size: int, _: int) -> int:
+        asked.append((first, size))
+        return 0
+
+    monkeypatch.setattr(pages, "_advise", advise)
     small, large = torch.empty(1000), torch.empty(pages.LARGE // 4 + 5)
     pages.prefer_large(small)
     assert not asked

@@ -58,7 +58,7 @@ for i, name in enumerate(sorted(REGISTRY)):
     for j, (region, dtype, width, lanes) in enumerate(itertools.product(
         regions if not what.blended else (), dtypes, widths, (1, 7, 20) if everything else (1, 20)
     )):
-        if not everything and (i + j // 6) % 5:  # a fifth of the regions, in turn
+        if not everything and (i + j // 6) % 10:  # one of the regions, in turn
             continue
         shape = (1, lanes if lanes > 1 else 2, 7, width)
         inputs = [filled(shape, dtype, lanes) for _ in range(1 + len(what.companions))]
@@ -84,5 +84,5 @@ def test_nothing_outside_is_touched(where: str, how: tuple[str, ...]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=3000, check=False)
     assert done.returncode == 0, done.stderr[-500:]
     counts = dict(line.split() for line in done.stdout.splitlines())
-    kinds = 10 * 4 * 6 * 3 if how else 2 * 3 * 2
+    kinds = 10 * 4 * 6 * 3 if how else 3 * 2
     assert all(int(counts[name]) >= kinds for name in REGISTRY if not reducer(name).blended)

@@ -16,7 +16,7 @@ import cnnatomy
 import cnnatomy.ops
 from cnnatomy import Adaptive, Region, Sliding, Whole
 from cnnatomy.ops.library import curved
-from cnnatomy.reducers import Reducer, reducer
+from cnnatomy.reducers import REGISTRY, Reducer, reducer
 
 every_reducer = pytest.mark.parametrize("what", examples(), ids=label)
 PAIRS = [pair for pair in pairs(REGIONS, often=8, seldom=24) if not pair.values[0].mixes]
@@ -55,7 +55,7 @@ def same_gradients(ours: Callable[..., Any], theirs: Callable[..., Any], inputs:
 
 
 @everywhere
-@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("dynamic", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_compiled_whole(what: Reducer, region: Region, dynamic: bool) -> None:
     net = Net(what, region)
     compiled = torch.compile(net, fullgraph=True, dynamic=dynamic, backend="aot_eager")
@@ -132,7 +132,13 @@ def strides(y: Tensor) -> list[int]:
     return [stride for size, stride in zip(y.shape, y.stride(), strict=True) if size > 1]
 
 
-@every_reducer
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param(what, id=label(what), marks=() if what in map(reducer, REGISTRY) else pytest.mark.slow)
+        for what in examples()
+    ],
+)
 def test_meta_tensors_have_the_real_shape_and_format(what: Reducer) -> None:
     for lanes, region in ((False, Sliding(3, 2, 1)), (True, Whole()), (False, REGIONS[-1])):
         inputs = inputs_for(what, (2, 3, 9, 8))

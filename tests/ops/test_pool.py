@@ -50,7 +50,14 @@ def test_indices_point_at_the_values(what: Reducer, region: Region) -> None:
 
 
 @pytest.mark.parametrize(("what", "region"), pairs(REGIONS))
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        torch.bfloat16,
+        *(pytest.param(dtype, marks=pytest.mark.slow) for dtype in (torch.float64, torch.float16)),
+    ],
+    ids=str,
+)
 def test_dtypes_come_out_as_they_go_in(what: Reducer, region: Region, dtype: torch.dtype) -> None:
     inputs = inputs_for(what, (2, 3, 9, 8), dtype)
     y = pooling(what, region)(*inputs)
@@ -113,7 +120,9 @@ def test_backward_keeps_little(name: str, size: int) -> None:
 
 
 @every_reducer
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)], ids=str
+)
 def test_autocast_changes_nothing(what: Reducer, dtype: torch.dtype) -> None:
     inputs = [tensor.requires_grad_() for tensor in inputs_for(what, (2, 3, 6, 5), dtype)]
     run, found = pooling(what, Sliding(3, 2, 1)), []

@@ -158,7 +158,8 @@ def test_a_weight_beyond_the_format_is_nothing_even_to_a_huge_value() -> None:
 
 def test_values_below_the_clamp_take_the_quick_way() -> None:
     """After a rectifier half of all windows may be nothing but clamped values."""
-    assert bool(GeM().quick.trusts((torch.tensor(4e-18),)))
+    trusted: Any = GeM().quick.trusts((Lanes(torch.tensor(4e-18)),))
+    assert bool(trusted.value)
 
 
 def test_importance_is_a_quotient_of_means() -> None:
