@@ -78,14 +78,23 @@ def test_values_and_gradients_are_torchs(
     close(dx, expected_dx, 100)
 
 
-@given(rank=st.integers(1, 3), data=st.data(), exact=st.booleans(), scaled=st.booleans(), flat=st.booleans())
+@given(
+    rank=st.integers(1, 3),
+    data=st.data(),
+    exact=st.booleans(),
+    scaled=st.sampled_from(["", "fitting", "free"]),
+    flat=st.booleans(),
+)
 @settings(max_examples=200)
-def test_nearest_picks_torchs_cells(rank: int, data: Any, exact: bool, scaled: bool, flat: bool) -> None:
+def test_nearest_picks_torchs_cells(rank: int, data: Any, exact: bool, scaled: str, flat: bool) -> None:
     sides = st.integers(1, 9) if rank == 3 else st.integers(1, 60)
     size, out = data.draw(st.tuples(*[sides] * rank)), data.draw(st.tuples(*[sides] * rank))
+    scale = tuple(m / n for n, m in zip(size, out, strict=True))
+    if scaled == "free":
+        scale = data.draw(st.tuples(*[st.floats(0.3, 2.6)] * rank))
+        flat = flat or rank == 3  # there torch's two layouts have two rules
     x = random((1, 2, *size))
     x = x if flat or rank == 1 else last(x)
-    scale = tuple(m / n for n, m in zip(size, out, strict=True))
     mode, where = ("nearest-exact", "half_pixel") if exact else ("nearest", "asymmetric")
     if scaled:
         try:

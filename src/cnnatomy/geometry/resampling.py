@@ -203,7 +203,7 @@ def _parse(text: str) -> Resampling:
 @lru_cache(maxsize=1024)
 def _bands(how: Resampling, n: int, out: int, scale: float | None) -> Bands:
     how.check(n, out)
-    step = n / out if scale is None else 1 / scale
+    step = n / out if scale is None or _evens(how, n, out) else 1 / scale
     if how.method == "nearest":
         return Bands.of(n, ([(cell, 1.0)] for cell in _nearest(how, n, out, step)))
     if how.method == "nails":
@@ -212,6 +212,15 @@ def _bands(how: Resampling, n: int, out: int, scale: float | None) -> Bands:
         bins = (share(o, out, n) for o in range(out))
         return Bands.of(n, ([(cell, 1 / len(bin)) for cell in bin] for bin in bins))
     return Bands.of(n, _kernel(how, n, _places(how, n, out, step), step))
+
+
+def _evens(how: Resampling, n: int, out: int) -> bool:
+    """Whether torch lays these outputs evenly, whatever the scale that led to them (its `nearest_idx` and
+    `compute_source_index_and_lambda`): where an axis keeps its size, and for its older nearest doubles it, in
+    two dimensions. (In three it does so in channels_last alone, which is not followed.)"""
+    if how.method == "nearest":
+        return how.coordinates == "asymmetric" and len(how.scale or ()) == 2 and out in (n, 2 * n)
+    return how.method == "linear" and not how.antialias and out == n
 
 
 def _places(how: Resampling, n: int, out: int, step: float) -> Iterator[float]:

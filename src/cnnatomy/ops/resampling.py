@@ -44,7 +44,8 @@ def resample(
 
     The outputs' places, the methods' kernels and what happens at borders are those of
     `cnnatomy.geometry.resampling`. Given a `scale`, the outputs are floor(n scale), and lie exactly 1 / scale
-    cells apart; given a `size`, they lie n / size apart. torch keeps the same two rules.
+    cells apart; given a `size`, they lie n / size apart. torch keeps the same two rules, with one exception
+    that is kept as well: linear leaves an axis as it is where floor(n scale) is n.
 
     Pictures in uint8 come out in uint8: each axis, the last one first, is rounded to whole levels, halves up,
     and clamped to 0 .. 255, as in Pillow, which from version 13 on takes the height first in some cases.
