@@ -14,7 +14,8 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry._checks import whole_number
 from cnnatomy.geometry.padding import Rule, paddings, per_axis
 from cnnatomy.nn.wiring import Table, Wired, checked_table
-from cnnatomy.ops.convolution import Mode, Sizes, checked_mode, run, settled
+from cnnatomy.ops.convolution import Sizes, run, settled
+from cnnatomy.ops.padding import Mode, checked_mode
 from cnnatomy.ops.transposed import run_transposed
 
 Padding = Rule | Sequence[Rule]

@@ -1,4 +1,4 @@
-"""PoolingModule modules: one for each kind of region and number of axes, with the reducer as an argument."""
+"""Pooling modules: one for each kind of region and number of axes, with the reducer as an argument."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cnnatomy.geometry.padding import Rule, paddings, per_axis
 from cnnatomy.ops import pool
+from cnnatomy.ops.padding import Mode, checked_mode
 from cnnatomy.reducers import Reducer
 from cnnatomy.reducers import reducer as by_name
 from cnnatomy.regions import Adaptive, Region, Sliding, Whole
@@ -25,6 +26,7 @@ class PoolingModule(nn.Module):
     """
 
     rank: ClassVar[int]
+    padding_mode: Mode = "clip"
 
     def __init__(self, region: Region, reducer: Reducer | str, return_indices: bool = False) -> None:
         super().__init__()
@@ -54,13 +56,15 @@ class PoolingModule(nn.Module):
             return_indices=self.return_indices,
             rank=self.rank,
             training=self.training,
+            padding_mode=self.padding_mode,
             **learned,
             **inputs,
         )
 
     def extra_repr(self) -> str:
         """The reducer and the region, as they print."""
-        return f"{self.reducer}, {self.region}" + (", return_indices=True" if self.return_indices else "")
+        mode = "" if self.padding_mode == "clip" else f", padding_mode={self.padding_mode!r}"
+        return f"{self.reducer}, {self.region}{', return_indices=True' * self.return_indices}{mode}"
 
 
 class _Sliding(PoolingModule):
@@ -73,6 +77,7 @@ class _Sliding(PoolingModule):
         dilation: Sizes = 1,
         ceil_mode: bool = False,
         return_indices: bool = False,
+        padding_mode: Mode = "clip",
     ) -> None:
         kernel = per_axis(kernel_size, self.rank, "kernel_size")
         step = kernel if stride is None else per_axis(stride, self.rank, "stride")
@@ -84,6 +89,9 @@ class _Sliding(PoolingModule):
             ceil_mode,
         )
         super().__init__(region, reducer, return_indices)
+        if padding_mode != "clip":
+            checked_mode(padding_mode)
+        self.padding_mode = padding_mode
 
 
 class _Adaptive(PoolingModule):
@@ -125,6 +133,7 @@ class Pool2d(_Sliding):
         dilation: cells from one tap to the next.
         ceil_mode: let a last window overhang the padded input.
         return_indices: also return every winner's flat index (reducers that select).
+        padding_mode: `"clip"`: padding adds no value; or what it holds: any mode of `cnnatomy.pad`.
 
     Further inputs of the reducer go to `forward` by name; what it learns are parameters of the module.
 

@@ -14,7 +14,8 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry._checks import whole_number
 from cnnatomy.geometry.padding import Rule, per_axis
 from cnnatomy.nn.convolution import Conv1d, Conv2d, Conv3d, Convolution
-from cnnatomy.ops.convolution import Mode, Sizes
+from cnnatomy.ops.convolution import Sizes
+from cnnatomy.ops.padding import Mode
 
 Padding = Rule | Sequence[Rule]
 

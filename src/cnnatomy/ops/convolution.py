@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,18 +18,14 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry._checks import whole_number
 from cnnatomy.geometry.padding import Rule, paddings, per_axis, resolve
 from cnnatomy.geometry.window import Window
-from cnnatomy.ops.padding import OPTIONS as MODES
-from cnnatomy.ops.padding import pad
+from cnnatomy.ops.padding import Mode, checked_mode, pad
 from cnnatomy.ops.routing import plain, tracing, transformed
 
 Sizes = int | Sequence[int]
-Mode = str | Callable[..., Any]
 Ints = tuple[int, ...]
 Rules = tuple[Rule, ...]
 
 CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-SYNONYMS = {"zeros": "constant", "replicate": "edge", "circular": "wrap"}
-"""torch's names of three modes, and those that `pad` has from NumPy."""
 PIECE = 2**23
 """Bytes of a padded copy that the processor's caches hold."""
 
@@ -137,27 +131,6 @@ def settled(rules: Rules, kernel: Sequence[int], stride: Ints, dilation: Ints) -
         fixed = s == 1 or rule not in ("same", "keep")
         found.append((before if before == after else (before, after)) if fixed else rule)
     return tuple(found)
-
-
-def checked_mode(mode: Mode) -> Mode:
-    """NumPy's name of a padding mode, or a function, as it is.
-
-    Example:
-        >>> checked_mode("replicate")
-        'edge'
-    """
-    if callable(mode):
-        return mode
-    name = SYNONYMS.get(mode, mode) if isinstance(mode, str) else None
-    if name in MODES:
-        return name
-    known = (*SYNONYMS, *MODES)
-    near = get_close_matches(str(mode), known, n=1)
-    raise ArgumentError(
-        f"padding_mode {mode!r} is unknown",
-        expected=", ".join(known),
-        hint=repr(near[0]) if near else None,
-    )
 
 
 def spatial(x: Tensor, rank: int) -> Sequence[int]:

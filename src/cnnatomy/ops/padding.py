@@ -26,6 +26,7 @@ from cnnatomy.ops.routing import plain, transformed
 
 Borders: TypeAlias = tuple[Tensor, Tensor]
 Filler: TypeAlias = Callable[..., Borders]
+Mode: TypeAlias = str | Callable[..., Any]
 
 OPTIONS: dict[str, str] = {
     "constant": "constant_values",
@@ -42,7 +43,10 @@ OPTIONS: dict[str, str] = {
 }
 """np.pad's modes, and the option that each takes."""
 
-_ELSEWHERE = {"replicate": "edge", "circular": "wrap", "zeros": "constant", "nearest": "edge"}
+SYNONYMS = {"zeros": "constant", "replicate": "edge", "circular": "wrap"}
+"""torch's names of three modes, which the `padding_mode` of other operators understands."""
+
+_ELSEWHERE = {**SYNONYMS, "nearest": "edge"}
 _MOST = 2**63 - 1
 
 
@@ -131,6 +135,27 @@ def pad(
     if not isinstance(mode, str):
         return _by_axis(x, full, {axis: partial(_checked, mode, kwargs) for axis in chosen})
     return _by_mode(x, full, mode, chosen, given[OPTIONS[mode]] if OPTIONS[mode] else None)
+
+
+def checked_mode(mode: Mode) -> Mode:
+    """NumPy's name of a padding mode, or a function, as it is.
+
+    Example:
+        >>> checked_mode("replicate")
+        'edge'
+    """
+    if callable(mode):
+        return mode
+    name = SYNONYMS.get(mode, mode) if isinstance(mode, str) else None
+    if name in OPTIONS:
+        return name
+    known = (*SYNONYMS, *OPTIONS)
+    near = get_close_matches(str(mode), known, n=1)
+    raise ArgumentError(
+        f"padding_mode {mode!r} is unknown",
+        expected=", ".join(known),
+        hint=repr(near[0]) if near else None,
+    )
 
 
 def _by_mode(x: Tensor, full: tuple[Pair, ...], mode: str, chosen: Sequence[int], option: Any) -> Tensor:

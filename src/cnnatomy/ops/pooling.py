@@ -19,6 +19,8 @@ from torch.overrides import handle_torch_function, has_torch_function, has_torch
 from cnnatomy import backends
 from cnnatomy.errors import ArgumentError
 from cnnatomy.ops import function, library
+from cnnatomy.ops.bordered import bordered
+from cnnatomy.ops.padding import Mode
 from cnnatomy.ops.routing import plain, transformed
 from cnnatomy.reducers import Reducer
 from cnnatomy.reducers import reducer as by_name
@@ -38,11 +40,13 @@ def pool(
     rank: int | None = None,
     training: bool = False,
     seed: int | Tensor | None = None,
+    padding_mode: Mode = "clip",
     **inputs: Tensor,
 ) -> Any:
     """Reduce every region of every channel to one value: y[n, c, o] = reducer(x[n, c, i] for i in region(o)).
 
-    Padding adds no value to a region: its taps are dropped. A NaN wins in every reducer.
+    Padding adds no value to a region: its taps are dropped, unless `padding_mode` says what lies there. A NaN
+    wins in every reducer.
 
     Args:
         x: (N, C, *spatial) with one to three spatial axes, or (C, *spatial) if `rank` says so.
@@ -53,6 +57,8 @@ def pool(
         rank: the number of spatial axes; all but the first two if left out.
         training: let reducers that draw do so; otherwise their expectation stands for them.
         seed: where draws come from; of torch's generator if left out. Equal seeds draw equally.
+        padding_mode: `"clip"`, or what is in the padding of a `Sliding` region: any mode of `cnnatomy.pad`,
+            by NumPy's name or torch's. Companions are padded alike.
         inputs: what else the reducer takes: companions of x's shape, and learned parameters.
 
     Returns:
@@ -74,7 +80,7 @@ def pool(
     """
     if has_torch_function((x, *inputs.values())) if inputs else has_torch_function_unary(x):
         options = {"return_indices": return_indices, "rank": rank, "training": training, "seed": seed}
-        everything: dict[str, Any] = {**options, **inputs}
+        everything: dict[str, Any] = {**options, "padding_mode": padding_mode, **inputs}
         return handle_torch_function(pool, (x, *inputs.values()), x, region, reducer, **everything)
     _check_kinds(x, region)
     what = by_name(reducer)
@@ -88,7 +94,7 @@ def pool(
         raise ArgumentError("this region names images", expected=expected, got=f"shape {tuple(x.shape)}")
     batch = x.unsqueeze(0) if single else x
     companions, learned = _taken(what, batch, inputs, single) if inputs or what.takes else ((), {})
-    y, indices = _pooled((batch, *companions), region, what, return_indices, seed, learned)
+    y, indices = _bordered((batch, *companions), region, what, return_indices, seed, learned, padding_mode)
     if single:
         y, indices = y.squeeze(0), None if indices is None else indices.squeeze(0)
     return (y, indices) if return_indices else y
@@ -140,6 +146,26 @@ def _taken(
             raise ArgumentError(f"{name} does not fit", expected=expected, got=str(tuple(values.shape)))
         learned[name] = values.reshape(-1, *(1,) * (x.dim() - 2))
     return companions, learned
+
+
+def _bordered(
+    tensors: Sequence[Tensor],
+    region: Region,
+    reducer: Reducer,
+    indices: bool,
+    seed: int | Tensor | None,
+    learned: Mapping[str, Tensor],
+    mode: Mode,
+) -> Pooled:
+    """Pool over padding that holds what the mode says."""
+    if mode == "clip":
+        return _pooled(tensors, region, reducer, indices, seed, learned)
+    size = region.output_size(tuple(tensors[0].shape[2:]))
+    wider, unpadded = bordered(tensors, region, mode, indices)
+    y, _ = _pooled(wider, unpadded, reducer, indices, seed, learned)
+    for axis, n in enumerate(size if unpadded.ceil_mode else (), 2):  # no window begins in the padding
+        y = y.narrow(axis, 0, n)
+    return y, None
 
 
 def _pooled(
