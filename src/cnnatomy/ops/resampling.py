@@ -87,19 +87,32 @@ def resample(
         result: Tensor = handle_torch_function(resample, (x,), x, size, scale, method, **options)
         return result
     spatial = _spatial(x, rank)
-    scales = _scales(size, scale, spatial)
-    make = Resampling if torch.compiler.is_compiling() else _how  # compilers warn of caches
-    how = make(method, coordinates, antialias, coefficient, scales)
-    inputs = tuple(x.shape[x.dim() - spatial :])
+    single = x.dim() == spatial + 1
+    batch = x.unsqueeze(0) if single else x
+    settle = _settled if torch.compiler.is_compiling() else _remembered  # compilers warn of caches
+    sized, scaled = (tuple(v) if isinstance(v, Sequence) else v for v in (size, scale))
+    settings = method, coordinates, antialias, coefficient
+    wanted, how = settle(tuple(batch.shape), batch.dtype, sized, scaled, settings)
+    y = mapped(batch, wanted, how, False)
+    return y.squeeze(0) if single else y
+
+
+def _settled(
+    shape: tuple[int, ...], dtype: torch.dtype, size: Any, scale: Any, settings: tuple[Any, Any, Any, Any]
+) -> tuple[tuple[int, ...], Resampling]:
+    """The output's sizes, and how they come about."""
+    inputs = shape[2:]
+    scales = _scales(size, scale, len(inputs))
+    how = Resampling(*settings, scales)
     if scales is not None:
         wanted = tuple(output_size(n, s) for n, s in zip(inputs, scales, strict=True))
     else:
-        wanted = per_axis(size, spatial, "size")  # type: ignore[arg-type]
-    single = x.dim() == spatial + 1
-    batch = x.unsqueeze(0) if single else x
-    _check(batch, wanted, how)
-    y = mapped(batch, wanted, how, False)
-    return y.squeeze(0) if single else y
+        wanted = per_axis(size, len(inputs), "size")
+    _check(inputs, dtype, wanted, how)
+    return wanted, how
+
+
+_remembered = lru_cache(maxsize=1024, typed=True)(_settled)
 
 
 def _spatial(x: object, rank: int | None) -> int:
@@ -131,27 +144,22 @@ def _scales(size: object, scale: float | Sequence[float] | None, spatial: int) -
     return tuple(positive("scale", entry) for entry in scales)
 
 
-def _check(x: Tensor, wanted: Sequence[int], how: Resampling) -> None:
+def _check(inputs: Sequence[int], dtype: torch.dtype, wanted: Sequence[int], how: Resampling) -> None:
     """See that a result of this size and dtype can be; sizes that a compiler traces are left to it."""
     known = INTEGERS if how.picks else (torch.uint8,)
-    if x.dtype not in (*FLOATING, *known):
-        names = ", ".join(str(dtype).removeprefix("torch.") for dtype in (*FLOATING, *known))
-        hint = None if how.picks or x.dtype not in INTEGERS else "method='nearest', or x.float()"
+    if dtype not in (*FLOATING, *known):
+        names = ", ".join(str(kind).removeprefix("torch.") for kind in (*FLOATING, *known))
+        hint = None if how.picks or dtype not in INTEGERS else "method='nearest', or x.float()"
         what = f"no {how.method} resampling of this dtype"
-        raise ArgumentError(what, expected=names, got=str(x.dtype), hint=hint)
+        raise ArgumentError(what, expected=names, got=str(dtype), hint=hint)
     total = 1
-    for n, out in zip(x.shape[2:], wanted, strict=True):
+    for n, out in zip(inputs, wanted, strict=True):
         if type(n) is not int or type(out) is not int:
             continue
         how.check(n, out)
         total *= out
     if total > LARGEST:
         raise ArgumentError("the output is too large", expected=f"at most {LARGEST} values", got=str(total))
-
-
-@lru_cache(maxsize=1024, typed=True)
-def _how(*settings: Any) -> Resampling:
-    return Resampling(*settings)
 
 
 @lru_cache(maxsize=1024)

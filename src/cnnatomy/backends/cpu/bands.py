@@ -24,19 +24,19 @@ from cnnatomy.geometry.bands import Bands
 DTYPES = FLOATING | {torch.uint8: "uint8"}
 
 
-class _Axis:
+class _Same:
     """Bands that are equal only to themselves: a look-up need not read their numbers."""
 
     __slots__ = ("bands",)
 
-    def __init__(self, bands: Bands | None) -> None:
+    def __init__(self, bands: Any) -> None:
         self.bands = bands
 
     def __hash__(self) -> int:
         return id(self.bands)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Axis) and self.bands is other.bands
+        return isinstance(other, _Same) and self.bands is other.bands
 
 
 @dataclass(frozen=True)
@@ -44,48 +44,84 @@ class _Plan:
     """A kernel with its sizes."""
 
     kernel: build.Kernel
-    out: tuple[int, int]
-    group: int
+    shape: tuple[int, ...]
+    """What it writes: (planes, height, width, lanes)."""
+    units: int
+    """Parts that threads can share."""
+    team: int
+    """The most threads that are worth their start."""
     scratch: int
-    sizes: Any
-    kept: list[Any]  # the arrays that sizes point to
+    sizes: int
+    """Where the kernel finds its numbers."""
+    kept: list[Any]
+    """The arrays that they lie in, or point to."""
 
 
-def apply(x: Tensor, bands: Sequence[Bands]) -> Tensor:
+@dataclass(frozen=True)
+class _Program:
+    """The passes that map a tensor of one shape, and how it goes in and comes out."""
+
+    passes: tuple[_Plan, ...]
+    size: tuple[int, ...]
+    lanes: int
+
+
+def apply(x: Tensor, bands: tuple[Bands, ...]) -> Tensor:
     """y (N, C, *out) from x (N, C, *size), mapped along every axis; uint8 is rounded after each of them."""
-    last, size = is_last(x), list(x.shape[2:])
-    lanes = x.shape[1] if last and x.shape[1] >= MANY else 1
-    if lanes > 1:
-        flat, planes = x.movedim(1, -1).contiguous(), x.shape[0]
-    else:
-        flat, planes = x.contiguous(), x.shape[0] * x.shape[1]
-    maps = [None if _is_identity(_Axis(one)) else one for one in bands]
-    for first, count in _order(maps, x.dtype):
-        chosen = maps[first : first + count]
-        down, along = (chosen[0], chosen[1]) if count == 2 else (chosen[0], None)
-        before = planes * math.prod(size[:first])
-        if first + count < len(size):
-            flat = _run(flat, before, size[first], math.prod(size[first + 1 :]) * lanes, 1, down, None)
-        elif count == 2:
-            flat = _run(flat, before, size[first], size[first + 1], lanes, down, along)
-        else:
-            flat = _run(flat, before, 1, size[first], lanes, None, down)
-        size[first : first + count] = [
-            n if one is None else one.outputs for n, one in zip(size[first:], chosen, strict=False)
-        ]
-    y = flat.view(x.shape[0], *size, lanes).movedim(-1, 1) if lanes > 1 else flat.view(*x.shape[:2], *size)
-    if not any(maps):
+    last, shape = is_last(x), x.shape
+    how = _program(_Same(bands), tuple(shape), last, DTYPES[x.dtype])
+    if not how.passes:
         return x.clone(memory_format=torch.preserve_format)
-    return y if (lanes > 1) == last else empty(x, tuple(size), y.dtype, last).copy_(y)
+    y = (x.movedim(1, -1) if how.lanes > 1 else x).contiguous()
+    for plan in how.passes:
+        y = _run(plan, y)
+    if how.lanes > 1:
+        return y.view(shape[0], *how.size, how.lanes).movedim(-1, 1)
+    y = y.view(shape[0], shape[1], *how.size)
+    return empty(x, how.size, y.dtype, True).copy_(y) if last else y
 
 
-def _order(maps: Sequence[Bands | None], dtype: torch.dtype) -> list[tuple[int, int]]:
+def _run(plan: _Plan, x: Tensor) -> Tensor:
+    y = torch.empty(plan.shape, dtype=x.dtype)
+    prefer_large(y)
+    if plan.units:
+        team = 1 if plan.team == 1 else min(plan.team, torch.get_num_threads())
+        addresses = [plan.sizes, x.data_ptr(), y.data_ptr(), scratch(plan.scratch * team)]
+        threads.share(plan.kernel, addresses, plan.scratch, plan.units, team)
+    return y
+
+
+@lru_cache(maxsize=512)
+def _program(same: _Same, shape: tuple[int, ...], last: bool, dtype: str) -> _Program:
+    lanes = shape[1] if last and shape[1] >= MANY else 1
+    planes, size = shape[0] * (1 if lanes > 1 else shape[1]), list(shape[2:])
+    maps = [None if _is_identity(one) else one for one in same.bands]
+    passes = []
+    for first, count in _order(maps, dtype):
+        down, along = (maps[first], maps[first + 1]) if count == 2 else (maps[first], None)
+        before = planes * math.prod(size[:first])
+        if first + count < len(size):  # an axis with others after it
+            height, width, inner = size[first], math.prod(size[first + 1 :]) * lanes, 1
+        elif count == 2:
+            height, width, inner = size[first], size[first + 1], lanes
+        else:
+            height, width, inner = 1, size[first], lanes
+            down, along = None, down
+        passes.append(_plan(down, along, dtype, height, width, inner, before))
+        size[first : first + count] = [
+            n if one is None else one.outputs
+            for n, one in zip(size[first:], maps[first:][:count], strict=False)
+        ]
+    return _Program(tuple(passes), tuple(size), lanes)
+
+
+def _order(maps: Sequence[Bands | None], dtype: str) -> list[tuple[int, int]]:
     """First axis and number of axes of every pass: two at once, and depth first where it shrinks.
 
     Pictures of bytes go along the rows first, and are rounded in between, as Pillow does.
     """
     rank = len(maps)
-    if dtype is torch.uint8:
+    if dtype == "uint8":
         return [(i, 1) for i in reversed(range(rank)) if maps[i]]
     passes = []
     if any(maps[-2:]):
@@ -95,52 +131,36 @@ def _order(maps: Sequence[Bands | None], dtype: torch.dtype) -> list[tuple[int, 
     return passes
 
 
-@lru_cache(maxsize=512)
-def _is_identity(axis: _Axis) -> bool:
-    bands = axis.bands
-    assert bands is not None
+def _is_identity(bands: Bands) -> bool:
     rows = zip(bands.start, bands.weights, strict=True)
     return bands.size == bands.outputs and all(
         start == o and row == (1.0,) for o, (start, row) in enumerate(rows)
     )
 
 
-def _run(
-    x: Tensor, planes: int, height: int, width: int, lanes: int, down: Bands | None, along: Bands | None
-) -> Tensor:
-    """Map x, seen as (planes, height, width, lanes), down its columns, along its rows, or both."""
-    plan = _plan(_Axis(down), _Axis(along), DTYPES[x.dtype], height, width, lanes, planes)
-    y = torch.empty(planes * math.prod(plan.out) * lanes, dtype=x.dtype)
-    prefer_large(y)
-    units = -(-planes * plan.out[0] // plan.group)
-    if not y.numel():
-        return y
-    team = min(max(1, max(x.numel(), y.numel()) // GRAIN), units, torch.get_num_threads())
-    addresses = [plan.sizes.ctypes.data, x.data_ptr(), y.data_ptr(), scratch(plan.scratch * team)]
-    threads.share(plan.kernel, addresses, plan.scratch, units, team)
-    return y
-
-
-@lru_cache(maxsize=512)
-def _plan(down: _Axis, along: _Axis, dtype: str, height: int, width: int, lanes: int, planes: int) -> _Plan:
-    """How to run one pass."""
+def _plan(
+    down: Bands | None, along: Bands | None, dtype: str, height: int, width: int, lanes: int, planes: int
+) -> _Plan:
+    """How to map (planes, height, width, lanes) down its columns, along its rows, or both."""
     widths, real = vector_widths(dtype), np.float64 if dtype == "float64" else np.float32
     kept: list[Any] = []
-    out = (down.bands.outputs if down.bands else height, along.bands.outputs if along.bands else width)
-    group = widths[0] if along.bands and lanes == 1 else 1
+    out = (down.outputs if down else height, along.outputs if along else width)
+    group = widths[0] if along and lanes == 1 else 1
     sizes = {"lanes": lanes, "width": width, "out_width": out[1], "height": height, "out_height": out[0]}
     sizes |= {"rows": planes * out[0]}
-    taps = [_tables(axis.bands, letter, real, sizes, kept) for axis, letter in ((down, "h"), (along, "w"))]
+    taps = [_tables(bands, letter, real, sizes, kept) for bands, letter in ((down, "h"), (along, "w"))]
     item = real().itemsize
     sizes["row"] = aligned((width + widths[0]) * lanes * item)  # blocks read a little further
     sizes["side"] = sizes["row"] * group
     turned = aligned((width + widths[0]) * widths[0] * item) if group > 1 else 0
     sizes["blocks"] = -(-out[1] // widths[0])
-    sizes["whole"] = _address(_whole(along.bands, widths[0], taps[1]), np.int64, kept)
+    sizes["whole"] = _address(_whole(along, widths[0], taps[1]), np.int64, kept)
     spec = Banded(dtype, taps[0], taps[1], lanes > 1, widths)
-    numbers = np.array([sizes[slot] for slot in SLOTS], dtype=np.int64)
-    scratch = sizes["side"] + turned if along.bands else 0
-    return _Plan(_kernel(spec), out, group, scratch, numbers, kept)
+    where = _address([sizes[slot] for slot in SLOTS], np.int64, kept)
+    shape, most = (planes, *out, lanes), planes * lanes * max(height * width, math.prod(out))
+    units = -(-planes * out[0] // group) if math.prod(shape) else 0
+    scratch = sizes["side"] + turned if along else 0
+    return _Plan(_kernel(spec), shape, units, min(max(1, most // GRAIN), max(units, 1)), scratch, where, kept)
 
 
 @lru_cache(maxsize=256)
