@@ -83,8 +83,8 @@ def label(record: Any) -> str:
     return f"{type(record).__name__}({', '.join(f'{name}={value}'[:24] for name, value in told.items())})"
 
 
-def pairs(regions: Sequence[Region], often: int = 4, seldom: int = 16) -> list[Any]:
-    """Every example over every region, as parameters of a test, all but some of them slow.
+def pairs(regions: Sequence[Region], often: int = 4, seldom: int = 16, selecting: bool = False) -> list[Any]:
+    """Every example (or those that select) over every region, as parameters of a test, all but some slow.
 
     Of the poolings as they come every `often`-th stays, of the others every `seldom`-th, in turn.
     """
@@ -97,6 +97,7 @@ def pairs(regions: Sequence[Region], often: int = 4, seldom: int = 16) -> list[A
         )
         for i, what in enumerate(examples())
         for j, region in enumerate(regions)
+        if what.selects or not selecting
     ]
 
 

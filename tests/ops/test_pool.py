@@ -22,8 +22,7 @@ every_reducer = pytest.mark.parametrize("what", examples(), ids=label)
 SELECTING = [what for what in examples() if what.selects]
 
 
-@pytest.mark.parametrize("what", SELECTING, ids=label)
-@pytest.mark.parametrize("region", REGIONS, ids=label)
+@pytest.mark.parametrize(("what", "region"), pairs(REGIONS, 3, 12, selecting=True))
 def test_indices_point_at_the_values(what: Reducer, region: Region) -> None:
     x = random((2, 3, 9, 8), ties=True)
     options: dict[str, Any] = {"return_indices": True, "training": what.draws, "seed": 3}
@@ -49,7 +48,7 @@ def test_indices_point_at_the_values(what: Reducer, region: Region) -> None:
     assert meta_indices.dtype == torch.int64
 
 
-@pytest.mark.parametrize(("what", "region"), pairs(REGIONS))
+@pytest.mark.parametrize(("what", "region"), pairs(REGIONS, 6, 24))
 @pytest.mark.parametrize(
     "dtype",
     [
