@@ -16,7 +16,7 @@ from cnnatomy.reducers import REGISTRY
 ROOT = Path(cnnatomy.__file__).parent
 LAYERS = [
     *("errors", "spec", "geometry", "filters", "regions", "reducers", "backends", "ops", "nn"),
-    *("models", "anatomy", "data", "train", "report", "cli"),
+    *("notation", "models", "convert", "anatomy", "data", "train", "export", "report", "cli"),
 ]
 SOURCES = sorted(ROOT.rglob("*.py"))
 
