@@ -51,26 +51,26 @@ def test_any_bands(axes: list[Bands], dtype: torch.dtype, channels: int, lanes: 
     truth = x.double()
     for i, one in enumerate(axes):
         truth = torch.tensordot(truth, dense(one), ([2 + i], [1])).movedim(-1, 2 + i)
-    close(kernels.apply(x, axes) / 50, truth / 50, sums=4)  # sums of a dozen terms
+    close(kernels.apply(x, tuple(axes)) / 50, truth / 50, sums=4)  # sums of a dozen terms
 
 
 def test_what_an_output_does_not_read_cannot_spoil_it() -> None:
     x = torch.full((1, 1, 9, 9), torch.nan)
     x[..., ::2, ::2] = 1.0
     nails = Bands(9, tuple(range(0, 9, 2)), ((1.0,),) * 5)
-    assert torch.equal(kernels.apply(x, [nails, nails]), torch.ones(1, 1, 5, 5))
+    assert torch.equal(kernels.apply(x, (nails, nails)), torch.ones(1, 1, 5, 5))
 
 
 def test_bytes_are_rounded_and_clamped_after_each_axis() -> None:
     x = torch.tensor([[[[100, 255]]]], dtype=torch.uint8)
     over = Bands(2, (0, 0, 0), ((-1.0, 2.0), (0.5, 0.0), (2.0, -1.0)))
     half = Bands(1, (0, 0), ((0.5,), (0.49,)))
-    y = kernels.apply(x, [half, over])  # rows first: 410 -> 255, 50, -55 -> 0
+    y = kernels.apply(x, (half, over))  # rows first: 410 -> 255, 50, -55 -> 0
     assert y.tolist() == [[[[128, 25, 0], [125, 25, 0]]]]
 
 
 def test_empty_batches_and_one_thread_or_two() -> None:
-    assert kernels.apply(torch.empty(0, 3, 4, 4), [Bands(4, (0,), ((1.0, 1.0),))] * 2).shape == (0, 3, 1, 1)
+    assert kernels.apply(torch.empty(0, 3, 4, 4), (Bands(4, (0,), ((1.0, 1.0),)),) * 2).shape == (0, 3, 1, 1)
     x, before = random((4, 16, 40, 40)), torch.get_num_threads()
     found = []
     for threads in (1, 2):
