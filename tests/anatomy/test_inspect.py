@@ -1,19 +1,24 @@
-"""`inspect` against the truth: the same model run on real tensors, with its parameters counted by hand."""
+"""`anatomy` against the truth: the same model run on real tensors, with its parameters counted by hand."""
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
 import torch
+from anatomy import zoo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from cnnatomy import anatomy
+from cnnatomy.anatomy import Anatomy, anatomy
+from cnnatomy.anatomy.result import Layer
 from cnnatomy.errors import ArgumentError
+
+
+def leaves(found: Anatomy) -> list[Layer]:
+    return [layer for layer in found.layers if layer.leaf]
 
 
 def really(model: nn.Module, shape: tuple[int, ...]) -> list[tuple[str, tuple[int, ...]]]:
@@ -63,23 +68,24 @@ def plain_networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...]]:
 @given(plain_networks())
 def test_shapes_and_counts_are_those_of_a_real_run(case: tuple[nn.Module, tuple[int, ...]]) -> None:
     model, shape = case
-    table = anatomy.inspect(model, shape)
-    assert [(row.path, row.output_shapes[0]) for row in table.rows] == really(model, shape)
-    for row in table.rows:
-        assert row.parameters == sum(p.numel() for p in model.get_submodule(row.path).parameters())
-    assert table.parameters == sum(p.numel() for p in model.parameters())
-    assert table.complete
-    assert table.output_shapes == ((1, 5),)
+    found = anatomy(model, shape)
+    assert [(layer.path, layer.output_shapes[0]) for layer in leaves(found)] == really(model, shape)
+    for layer in leaves(found):
+        assert layer.parameters == sum(p.numel() for p in model.get_submodule(layer.path).parameters())
+    assert found.parameters == sum(p.numel() for p in model.parameters())
+    assert found.complete
+    assert list(found.outputs.values()) == [(1, 5)]
 
 
 def test_lenet5_is_the_paper_layer_by_layer() -> None:
     from cnnatomy import models
 
-    table = anatomy.inspect(models.build("lenet5", classes=10), (1, 32, 32))
-    owners = [row.trainable for row in table.rows if row.trainable]
+    found = anatomy(models.build("lenet5", classes=10), (1, 32, 32))
+    owners = [layer.trainable for layer in found.layers if layer.trainable]
     assert owners == [156, 12, 1516, 32, 48120, 10164]
-    assert table.trainable == 60_000
-    assert table.output_shapes == ((1, 10),)
+    assert found.trainable == 60_000
+    assert found.absent == 36 * 25
+    assert list(found.outputs.values()) == [(1, 10)]
 
 
 def prune_some(layer: nn.Linear) -> nn.Linear:
@@ -88,19 +94,14 @@ def prune_some(layer: nn.Linear) -> nn.Linear:
 
 
 def test_vgg16_has_as_many_parameters_as_published_and_needs_no_memory() -> None:
-    layers: list[nn.Module] = []
-    width = 3
     with torch.device("meta"):
-        for repeats, out in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
-            for _ in range(repeats):
-                layers += [nn.Conv2d(width, out, 3, padding=1), nn.ReLU()]
-                width = out
-            layers.append(nn.MaxPool2d(2))
-        head = [nn.Linear(25088, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 1000)]
-        model = nn.Sequential(*layers, nn.Flatten(), *head)
-    table = anatomy.inspect(model, (3, 224, 224))
-    assert table.parameters == 138_357_544
-    assert next(row for row in table.rows if row.type == "Flatten").output_shapes == ((1, 25088),)
+        model = zoo.vgg16()
+    found = anatomy(model, (3, 224, 224))
+    assert found.parameters == 138_357_544
+    first, second = found.layer("features.0"), found.layer("features.2")
+    assert (first.parameters, second.parameters) == (1_792, 36_928)
+    assert found.layer("classifier.0").parameters == 102_764_544
+    assert found.layer("classifier.0").input_shapes == ((1, 25088),)
 
 
 class Everything(nn.Module):
@@ -128,17 +129,20 @@ class Everything(nn.Module):
 
 def test_shared_frozen_repeated_and_unused() -> None:
     model = Everything()
-    table = anatomy.inspect(model, (7,))
-    rows = {row.path: row for row in table.rows}
+    found = anatomy(model, (7,))
+    rows = {layer.path: layer for layer in found.layers}
     assert rows[""].trainable == 7
     assert (rows["twice#1"].trainable, rows["twice#1"].shared) == (56, 0)
     assert (rows["twice#2"].trainable, rows["twice#2"].shared) == (0, 56)
     assert (rows["tied"].trainable, rows["tied"].shared) == (0, 49)
     assert (rows["fixed"].trainable, rows["fixed"].frozen) == (0, 56)
     assert (rows["unused"].trainable, rows["unused"].output_shapes) == (12, ())
+    assert (rows["unused"].called, rows["twice#2"].called) == (False, True)
     assert rows["attention"].output_shapes == ((1, 1, 7), (1, 1, 1))
-    assert table.parameters == sum(p.numel() for p in model.parameters())
-    assert table.frozen == 56
+    out = rows["attention.out_proj"]
+    assert (out.called, found.layers[out.parent or 0].path, out.depth) == (False, "attention", 2)
+    assert found.parameters == sum(p.numel() for p in model.parameters())
+    assert found.frozen == 56
 
 
 def test_the_model_is_left_as_it_was() -> None:
@@ -152,7 +156,7 @@ def test_the_model_is_left_as_it_was() -> None:
     training = [module.training for module in model.modules()]
     hooks = [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in model.modules()]
 
-    table = anatomy.inspect(model, (7,))
+    found = anatomy(model, (7,))
 
     after = {**model.state_dict(keep_vars=True), "pruned": model.fixed.weight, "order": model.order}
     assert all(after[name] is tensor for name, tensor in tensors.items())
@@ -160,8 +164,8 @@ def test_the_model_is_left_as_it_was() -> None:
     assert [module.training for module in model.modules()] == training
     assert [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in model.modules()] == hooks
     assert not heard
-    assert table.complete
-    assert table.notes == ("hooks of the caller, not run: 1",)
+    assert found.complete
+    assert found.notes == ("hooks of the caller, not run: 1",)
     assert torch.backends.mha.get_fastpath_enabled()
 
 
@@ -180,35 +184,25 @@ class Numpy(nn.Module):
         return torch.from_numpy(x.numpy())
 
 
-class Locked(nn.Linear):
-    def __init__(self) -> None:
-        super().__init__(4, 4)
-        self.lock = threading.Lock()
-
-
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
         (Undecided(), "the model (Undecided) cannot run without data"),
         (nn.Sequential(nn.Linear(4, 4), Numpy()), "layer '1' (Numpy) cannot run without data"),
-        (nn.Sequential(nn.Linear(4, 4), Locked()), "no layer could be run"),
     ],
 )
-def test_a_model_that_needs_data_gives_a_partial_table(model: nn.Module, reason: str) -> None:
-    table = anatomy.inspect(model, (4,))
-    assert not table.complete
-    assert table.reason is not None
-    assert table.reason.startswith(reason)
-    assert table.parameters == sum(p.numel() for p in model.parameters())
-    for shown in (table.to_markdown(), table._repr_html_()):
-        assert "partial" in shown
-        assert "total" not in shown
-    assert '"complete": false' in table.to_json()
+def test_a_model_that_needs_data_gives_a_partial_anatomy(model: nn.Module, reason: str) -> None:
+    found = anatomy(model, (4,))
+    assert not found.complete
+    assert found.reason is not None
+    assert found.reason.startswith(reason)
+    assert found.parameters == sum(p.numel() for p in model.parameters())
+    assert found.macs is None
 
 
 def test_what_ran_before_the_stop_is_kept() -> None:
-    rows = {row.path: row.output_shapes for row in anatomy.inspect(Undecided(), (4,)).rows}
-    assert rows == {"first": ((1, 4),), "second": ()}
+    rows = {layer.path: layer.output_shapes for layer in anatomy(Undecided(), (4,)).layers}
+    assert rows == {"": (), "first": ((1, 4),), "second": ()}
 
 
 @pytest.mark.parametrize(
@@ -226,14 +220,14 @@ def test_what_ran_before_the_stop_is_kept() -> None:
 def test_a_wrong_shape_names_the_layer_and_the_sizes(shape: Any, message: str) -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(98, 3))
     with pytest.raises(ArgumentError) as caught:
-        anatomy.inspect(model, shape)
+        anatomy(model, shape)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
 
 def test_a_lazy_layer_must_have_seen_an_input() -> None:
     with pytest.raises(ArgumentError, match=r"parameter '0.weight' has no size yet"):
-        anatomy.inspect(nn.Sequential(nn.LazyLinear(3)), (4,))
+        anatomy(nn.Sequential(nn.LazyLinear(3)), (4,))
 
 
 @pytest.mark.parametrize(
@@ -248,7 +242,7 @@ def test_a_lazy_layer_must_have_seen_an_input() -> None:
     ],
 )
 def test_unusual_models_run_whole(model: nn.Module, shape: tuple[int, ...]) -> None:
-    table = anatomy.inspect(model, shape)
-    assert table.complete
-    assert all(row.output_shapes or row.path.endswith("out_proj") for row in table.rows)
-    assert table.parameters == sum(p.numel() for p in model.parameters())
+    found = anatomy(model, shape)
+    assert found.complete
+    assert all(layer.output_shapes or layer.path.endswith("out_proj") for layer in found.layers)
+    assert found.parameters == sum(p.numel() for p in model.parameters())

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from anatomy.handmade import ANATOMY, layer
 from PIL import Image
 
-from cnnatomy.anatomy import Row, Table
 from cnnatomy.report import Curve, Page, confusions, render, save, wilson
 from cnnatomy.train.evaluation import Evaluation, Mistake
 
@@ -53,7 +53,7 @@ def page_of(classes: tuple[str, ...]) -> Page:
         losses=(Curve("train", [2.0, math.nan, 0.5]), Curve(classes[0], [2.5, math.inf, 0.7])),
         accuracies=(Curve("train", [0.2, 0.5, 1.0]), Curve("test", [0.3, 0.4, 0.9])),
         mistakes=[(mistake, picture()) for mistake in result.mistakes[:5]],
-        anatomy=Table(classes[0], (1, 8, 8), (Row(classes[1], classes[2], ((1, 6),), 9),), ((1, 6),)),
+        anatomy=replace(ANATOMY, model=classes[0], layers=(layer(classes[1], classes[2], 1, None),)),
     )
 
 

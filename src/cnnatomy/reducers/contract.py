@@ -208,6 +208,7 @@ class Reducer(ABC):
     summary: ClassVar[str]
     formula: ClassVar[str]
     source: ClassVar[str]
+    work: ClassVar[str | None] = None  # the arithmetic of one tap; None if it depends on the data
     gradient: ClassVar[Literal["winner", "sum", "pairs"]]
     saves: ClassVar[tuple[Field, ...]] = ()  # what forward keeps for backward beside x and y
     reads: ClassVar[tuple[Literal["x", "y"], ...]] = ()  # which of the two backward looks at

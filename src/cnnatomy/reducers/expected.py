@@ -34,6 +34,7 @@ class Expected(Fold):
     summary = "the mean weighted by the positive values"
     formula = "sum_i max(x_i, 0)^2 / sum_i max(x_i, 0)"
     source = "Zeiler & Fergus 2013 (probabilistic weighting)"
+    work = "max(x, 0); s + w; n + w * x"
     gradient: ClassVar[Literal["pairs"]] = "pairs"
     saves: ClassVar[tuple[Field, ...]] = ("value",)
     reads: ClassVar[tuple[Literal["x", "y"], ...]] = ("x", "y")

@@ -50,6 +50,7 @@ class GeM(Power):
     summary = "the p-th root of the mean of p-th powers"
     formula = "((1/n) sum_i max(x_i, c)^p)^(1/p)"
     source = "Radenovic, Tolias & Chum 2019"
+    work = "s + max(x, e) ** p"
 
     def __post_init__(self) -> None:
         checks.real(self, "p", "a number from 1 to 1000", lambda p: 1 <= p <= 1000)

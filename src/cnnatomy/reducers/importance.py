@@ -43,6 +43,7 @@ class Importance(Fold):
     summary = "the mean weighted by a second map"
     formula = "sum_i w_i x_i / sum_i w_i, w = exp(logits)"
     source = "Gao, Wang & Wu 2019"
+    work = "max(m, l); exp(l - m); s + e; n + e * x"
     gradient: ClassVar[Literal["pairs"]] = "pairs"
     companions: ClassVar[tuple[str, ...]] = ("logits",)
     saves: ClassVar[tuple[Field, ...]] = ("value", "value", "value")

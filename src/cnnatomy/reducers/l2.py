@@ -43,6 +43,7 @@ class L2(Fold):
     summary = "the Euclidean norm"
     formula = "sqrt(sum_i x_i^2)"
     source = "Sermanet, Chintala & LeCun 2012"
+    work = "s + x * x"
     gradient: ClassVar[Literal["sum"]] = "sum"
     reads: ClassVar[tuple[Literal["x", "y"], ...]] = ("x", "y")
     counts: ClassVar[bool] = True

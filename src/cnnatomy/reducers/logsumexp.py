@@ -52,6 +52,7 @@ class LogSumExp(Fold):
     summary = "the logarithm of the mean of the exponentials"
     formula = "(1/r) log((1/n) sum_i e^(r x_i))"
     source = "Pinheiro & Collobert 2015"
+    work = "max(m, x); s + exp(r * (x - m))"
     gradient: ClassVar[Literal["pairs"]] = "pairs"
     saves: ClassVar[tuple[Field, ...]] = ("value", "value")
     reads: ClassVar[tuple[Literal["x", "y"], ...]] = ("x",)

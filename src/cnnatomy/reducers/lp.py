@@ -52,6 +52,7 @@ class Lp(Power):
     summary = "the p-norm"
     formula = "(sum_i |x_i|^p)^(1/p)"
     source = "Sermanet, Chintala & LeCun 2012"
+    work = "s + abs(x) ** p"
 
     def __post_init__(self) -> None:
         checks.real(self, "p", "a number from 1 to 1000, or inf", lambda p: 1 <= p <= 1000 or p == math.inf)

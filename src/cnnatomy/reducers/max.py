@@ -33,6 +33,7 @@ class Max(Extreme):
     summary = "the largest value"
     formula = "max_i x_i"
     source = "Ranzato et al. 2007"
+    work = "max(y, x)"
     identity = (-math.inf, NO_TAP)
 
     def beats(self, one: Lane, other: Lane) -> Mask:

@@ -46,6 +46,7 @@ class Mean(Fold):
     summary = "the average"
     formula = "(1/n) sum_i x_i"
     source = "LeCun et al. 1989"
+    work = "s + x"
     gradient: ClassVar[Literal["sum"]] = "sum"
     linear: ClassVar[bool] = True
     counts: ClassVar[bool] = True

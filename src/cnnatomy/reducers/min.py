@@ -33,6 +33,7 @@ class Min(Extreme):
     summary = "the smallest value"
     formula = "min_i x_i"
     source = "Serra 1982 (flat erosion)"
+    work = "min(y, x)"
     identity = (math.inf, NO_TAP)
 
     def beats(self, one: Lane, other: Lane) -> Mask:

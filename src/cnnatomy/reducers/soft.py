@@ -54,6 +54,7 @@ class Soft(Fold):
     summary = "the mean weighted by the softmax of the values"
     formula = "sum_i w_i x_i, w = softmax(x / T)"
     source = "Stergiou et al. 2021"
+    work = "max(m, x); exp((x - m) / t); s + e; n + e * x"
     gradient: ClassVar[Literal["pairs"]] = "pairs"
     saves: ClassVar[tuple[Field, ...]] = ("value", "value", "value")
     reads: ClassVar[tuple[Literal["x", "y"], ...]] = ("x",)

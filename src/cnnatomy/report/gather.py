@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from cnnatomy import anatomy
+from cnnatomy.anatomy import anatomy
 from cnnatomy.data import Dataset
 from cnnatomy.models import find
 from cnnatomy.report.page import Curve, Page
@@ -63,7 +63,7 @@ def gather(run: Run, evaluation: Evaluation, data: str | None = None) -> Page:
         losses=losses,
         accuracies=accuracies,
         mistakes=illustrated(evaluation.mistakes[:MISTAKES], pictures),
-        anatomy=anatomy.inspect(model, model.input_shape),
+        anatomy=anatomy(model, model.input_shape),
     )
 
 

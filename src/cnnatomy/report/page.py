@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from cnnatomy.anatomy import Table
+    from cnnatomy.anatomy import Anatomy
     from cnnatomy.train.evaluation import Evaluation, Mistake
 
 
@@ -44,7 +44,7 @@ class Page:
     accuracies: Sequence[Curve] = ()
     mistakes: Sequence[tuple[Mistake, bytes]] = ()
     """The mistakes to show, each with its picture as PNG."""
-    anatomy: Table | None = None
+    anatomy: Anatomy | None = None
 
     @property
     def wrong(self) -> int:

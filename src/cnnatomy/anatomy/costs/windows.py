@@ -1,0 +1,173 @@
+"""Pooling, resampling, transforms: operators that read several cells and multiply nothing that is learned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from cnnatomy.anatomy.costs.work import RULES, Work, elementwise, option, rule, tensor
+from cnnatomy.anatomy.graph import Call
+from cnnatomy.geometry import AxisTable
+from cnnatomy.geometry.resampling import Resampling
+from cnnatomy.reducers import Reducer
+from cnnatomy.regions import Region
+
+_RANKS = (1, 2, 3)
+
+
+def _pooled(call: Call, arithmetic: str) -> Work:
+    """Every output reads every tap of its window."""
+    out, kernel = call.outputs[0], call.argument("kernel_size")
+    rank = len(out.shape) - 2 if len(out.shape) > 3 else 1
+    taps = math.prod(kernel) * (kernel[0] ** (rank - 1) if len(kernel) == 1 else 1)
+    return elementwise(out.numel * taps, "taps", arithmetic)
+
+
+def maxima(call: Call) -> Work:
+    """One comparison per tap."""
+    return _pooled(call, "max(y, x)")
+
+
+def means(call: Call) -> Work:
+    """One addition per tap, one division per output."""
+    summed = _pooled(call, "s + x")
+    return Work(0, (summed.other or 0) + call.outputs[0].numel, f"{summed.formula}, and a division each")
+
+
+def adaptive(call: Call) -> Work:
+    """Bins of torch's adaptive pooling, which overlap where sizes do not divide."""
+    x, out = call.inputs[0], call.outputs[0]
+    rank = len(call.argument("output_size"))
+    taps = math.prod(out.shape[: len(out.shape) - rank])
+    for n, m in zip(x.shape[-rank:], out.shape[-rank:], strict=True):
+        taps *= sum(AxisTable.adaptive(n, m).count)
+    return elementwise(taps, "taps", "max(y, x)" if "max" in call.name else "s + x")
+
+
+for rank in _RANKS:
+    RULES[f"aten.max_pool{rank}d_with_indices"] = RULES[f"aten.max_pool{rank}d"] = maxima
+    RULES[f"aten.fractional_max_pool{rank}d"] = maxima
+    RULES[f"aten.avg_pool{rank}d"] = means
+    RULES[f"aten._adaptive_avg_pool{rank}d"] = RULES[f"aten.adaptive_avg_pool{rank}d"] = adaptive
+    RULES[f"aten.adaptive_max_pool{rank}d"] = adaptive
+
+
+def _per_gradient(call: Call) -> Work:
+    """One addition per gradient that comes in."""
+    return elementwise(call.inputs[0].numel, "gradients", "s + g")
+
+
+def _means_backward(call: Call) -> Work:
+    grad, kernel = call.inputs[0], call.argument("kernel_size")
+    return elementwise(grad.numel * math.prod(kernel), "taps", "s + g / n")
+
+
+for rank in _RANKS:
+    RULES[f"aten.max_pool{rank}d_with_indices_backward"] = _per_gradient
+    RULES[f"aten.adaptive_max_pool{rank}d_backward"] = _per_gradient
+    RULES[f"aten.fractional_max_pool{rank}d_backward"] = _per_gradient
+    RULES[f"aten.avg_pool{rank}d_backward"] = _means_backward
+    RULES[f"aten._adaptive_avg_pool{rank}d_backward"] = _per_gradient
+
+
+def _interpolated(taps: int) -> str:
+    return f"{taps} cells, a product and a sum each"
+
+
+def _weighted(call: Call, taps: int) -> Work:
+    whole = (
+        max(call.inputs[0].numel, call.outputs[0].numel) if "backward" in call.name else call.outputs[0].numel
+    )
+    return Work(0, 2 * taps * whole, f"{whole:,} outputs × 2·{taps} ({_interpolated(taps)})")
+
+
+for kind, cells in {"linear1d": 2, "bilinear2d": 4, "trilinear3d": 8, "bicubic2d": 16}.items():
+    for suffix in ("", "_backward"):
+        RULES[f"aten.upsample_{kind}{suffix}"] = lambda call, cells=cells: _weighted(call, cells)  # type: ignore[misc]
+
+
+_KINDS = ("bilinear", "bicubic")
+
+
+@rule(*(f"aten._upsample_{kind}2d_aa{way}" for kind in _KINDS for way in ("", "_backward")))
+def antialiased(call: Call) -> Work:
+    """As wide as the step, axis by axis."""
+    method = "cubic" if "cubic" in call.name else "linear"
+    coordinates = "corners" if call.argument("align_corners") else "half_pixel"
+    sides = call.inputs[0].shape, call.outputs[0].shape
+    before, after = reversed(sides) if call.name.endswith("backward") else sides
+    return _banded(Resampling(method, coordinates, antialias=True), before, after)
+
+
+@rule("cnnatomy.resample")
+def resampled(call: Call) -> Work:
+    """cnnatomy's resampling, axis by axis."""
+    how, x, out = Resampling.parse(call.argument("how")), call.inputs[0], call.outputs[0]
+    pair = (out.shape, x.shape) if call.argument("transposed") else (x.shape, out.shape)
+    return _banded(how, *pair)
+
+
+def _banded(how: Resampling, before: Sequence[int], after: Sequence[int]) -> Work:
+    found, sizes = 0, list(before)
+    for axis in range(2, len(before)):
+        bands = how.bands(before[axis], after[axis], axis - 2)
+        rest = math.prod(sizes) // sizes[axis]
+        found += 0 if how.picks else 2 * rest * sum(map(len, bands.weights))
+        sizes[axis] = after[axis]
+    return Work(0, found, f"{found:,}: {how.method}, axis by axis, a product and a sum for each cell")
+
+
+@rule("cnnatomy.pool", "cnnatomy.pool_backward")
+def pooled(call: Call) -> Work:
+    """cnnatomy's pooling: every tap of every region, by the reducer's arithmetic."""
+    region, reducer = Region.parse(call.argument("region")), Reducer.parse(call.argument("reducer"))
+    backward = call.name.endswith("backward")
+    inside = tuple(call.argument("size")) if backward else call.inputs[0].shape[2:]
+    given = call.inputs[0]
+    taps = math.prod(given.shape[:2])
+    for axis in region.axes(inside):
+        taps *= axis.outputs * axis.taps if axis.window else sum(axis.table.count)
+    if reducer.work is None:
+        return Work(0, None, f"{taps:,} taps of {reducer.name}, whose operations depend on the data")
+    return elementwise(taps, "taps", "s + g * w" if backward else reducer.work)
+
+
+@rule("aten._fft_c2c", "aten._fft_r2c", "aten._fft_c2r")
+def fourier(call: Call) -> Work:
+    """5 n log2 n for n complex cells, half of it where one side is real (Cooley and Tukey 1965)."""
+    wide = max(call.inputs[0], call.outputs[0], key=lambda value: value.numel)
+    cells = math.prod(wide.shape[axis] for axis in call.argument("dim"))
+    found = round(5 * wide.numel * math.log2(max(cells, 2)))
+    found = found if call.name.endswith("c2c") else found // 2
+    return Work(0, found, f"5 × {wide.numel:,} × log2({cells}) = {found:,}")
+
+
+@rule("aten.sort", "aten.topk", "aten.kthvalue", "aten.median")
+def sorted_(call: Call) -> Work:
+    """n log2 n comparisons along an axis of n, or among all of n."""
+    x = call.inputs[0]
+    axis = option(call, "dim")
+    n = max(x.numel if axis is None or not x.shape else x.shape[axis], 2)
+    found = round(x.numel * math.log2(n))
+    return Work(0, found, f"{x.numel:,} × log2({n}) comparisons = {found:,}")
+
+
+@rule("aten.grid_sampler_2d", "aten.grid_sampler_3d")
+def sampled(call: Call) -> Work:
+    """Linear interpolation between the cells around a point; nearest picks one."""
+    rank = len(call.outputs[0].shape) - 2
+    linear, nearest, cubic = 2**rank, 0, 4**rank
+    return _weighted(call, (linear, nearest, cubic)[call.argument("interpolation_mode")])
+
+
+@rule("aten.grid_sampler_2d_backward", "aten.grid_sampler_3d_backward")
+def sampled_backward(call: Call) -> Work:
+    """The gradients of the map and of the points take what the forward pass takes, each."""
+    grad = call.inputs[0]
+    return elementwise(2 * grad.numel * 2 ** (len(grad.shape) - 2), "cells", "s + g * w")
+
+
+@rule("aten.col2im")
+def folded(call: Call) -> Work:
+    """Every column's cell is added to the map."""
+    return elementwise(tensor(call, "self").numel, "inputs", "s + x")

@@ -1,0 +1,175 @@
+"""Receptive fields by call."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import prod
+from typing import Literal
+
+import numpy as np
+
+from cnnatomy.anatomy.field.flow import Flow, Plan
+from cnnatomy.anatomy.field.law import law_of
+from cnnatomy.anatomy.field.result import Field
+from cnnatomy.anatomy.field.rules.windows import CONVOLUTIONS, POOLS, windows_of
+from cnnatomy.anatomy.field.table import Table
+from cnnatomy.anatomy.graph import Graph
+from cnnatomy.errors import ArgumentError
+from cnnatomy.geometry import Window, per_axis
+from cnnatomy.geometry.table import left_out
+
+Reading = Literal["exact", "local"]
+_NOTHING = 2**30
+
+
+class Fields:
+    """The receptive fields of a recorded pass, each axis found when first asked for.
+
+    The interval of a unit is the hull of the cells that it depends on by structure: learned weights are
+    taken to be nonzero, fixed coefficients that are zero do not count. A union of hulls is the hull of the
+    union, so that operators with known taps lose nothing.
+    Units at the borders are exact: their taps are clipped.
+
+    Two readings: `"exact"`, and `"local"`, in which what reads a whole axis at once (global pooling,
+    squeeze-excite, group normalization, attention over the map) is set aside; without that every unit behind
+    it sees everything.
+
+    Args:
+        graph: a recorded pass.
+
+    Source: Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill
+    2019, whose one size, stride and start per layer are the borderless law of a chain of windows.
+
+    Example:
+        >>> import torch
+        >>> from cnnatomy.anatomy.tracing import trace
+        >>> net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, padding=1), torch.nn.MaxPool2d(2))
+        >>> graph = trace(net, [torch.zeros(1, 1, 6, 6)])
+        >>> rows, columns = Fields(graph).of(len(graph.calls) - 1)
+        >>> rows.law.size, rows.law.jump, rows.law.start
+        (4, Fraction(2, 1), -1)
+        >>> rows.interval((0, 0, 0, 0)), rows.interval((0, 0, 1, 0))
+        (range(0, 3), range(1, 5))
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._plan = Plan(graph)
+        self._flows: dict[tuple[str, int], tuple[Flow, Flow]] = {}
+
+    @property
+    def axes(self) -> list[tuple[str, int]]:
+        """The tracked axes, as (input, axis): all but the first two of every input."""
+        inputs = self.graph.inputs.items()
+        return [(name, axis) for name, value in inputs for axis in range(2, len(value.shape))]
+
+    def of(self, call: int, output: int = 0, reading: Reading = "exact") -> tuple[Field, ...]:
+        """The fields of one output of a call, one for each spatial axis of every input.
+
+        Args:
+            call: its index among the graph's calls.
+            output: which of its outputs.
+            reading: `"exact"` or `"local"`.
+
+        Raises:
+            ArgumentError: there is no such call, output or reading.
+        """
+        self._check(call, output)
+        flows = self._all(reading)
+        return tuple(
+            self._field(at, flow.calls[call][output]) for at, flow in zip(self.axes, flows, strict=True)
+        )
+
+    def returned(self, visit: int, output: int = 0, reading: Reading = "exact") -> tuple[Field, ...]:
+        """The fields of what a module returned, as it was then: parts may be written after a tensor's making.
+
+        Args:
+            visit: the module call, as an index into the graph's visits.
+            output: which of the tensors that it returned.
+            reading: `"exact"` or `"local"`.
+
+        Raises:
+            ArgumentError: there is no such module call, output or reading.
+        """
+        visits = self.graph.visits
+        if not 0 <= visit < len(visits):
+            raise ArgumentError(f"no module call {visit}", expected=f"0 .. {len(visits) - 1}")
+        if not 0 <= output < len(visits[visit].outputs):
+            count = len(visits[visit].outputs)
+            raise ArgumentError(f"no output {output}", expected=f"one of {count} tensors returned")
+        flows = self._all(reading)
+        pairs = zip(self.axes, flows, strict=True)
+        return tuple(self._field(at, flow.visits[visit][output]) for at, flow in pairs)
+
+    def unread(self, input: str, axis: int) -> tuple[range, ...]:
+        """Cells of an input that no output of the model reads, as ranges of neighbours.
+
+        Raises:
+            ArgumentError: there is no such input, or it has no such axis.
+
+        Example:
+            >>> import torch
+            >>> from cnnatomy.anatomy.tracing import trace
+            >>> Fields(trace(torch.nn.MaxPool2d(3), [torch.zeros(1, 1, 7, 9)])).unread("0", 2)
+            (range(6, 7),)
+        """
+        if (input, axis) not in self.axes:
+            raise ArgumentError("no such axis", expected=f"one of {self.axes}", got=repr((input, axis)))
+        n = self.graph.inputs[input].shape[axis]
+        table = self._plan.sets(input, axis)
+        if table is None:
+            return (range(n),)
+        seen = table.cells(np.zeros((1,), np.int8)).reshape(-1)
+        return left_out(n, [range(int(i), int(i) + 1) for i in np.flatnonzero(seen)])
+
+    def padding(self, call: int) -> float | None:
+        """The share of a window operator's taps that fall into its own padding; None for other operators.
+
+        Raises:
+            ArgumentError: there is no such call.
+        """
+        self._check(call)
+        one = self.graph.calls[call]
+        name = one.operator._opname
+        sizes = one.inputs[0].shape if one.inputs else ()
+        if one.name == f"aten.{name}" and name in CONVOLUTIONS:
+            if one.argument("transposed"):
+                return None
+            windows = windows_of(one, one.argument("weight").shape[2:])
+        elif one.name == f"aten.{name}" and name in POOLS:
+            rank = int(name.split("pool")[1][0])
+            windows = windows_of(one, per_axis(list(one.argument("kernel_size")), rank, "kernel_size"))
+        else:
+            return None
+        return 1 - prod(_inside(w, n) for w, n in zip(windows, sizes[-len(windows) :], strict=True))
+
+    def _field(self, at: tuple[str, int], table: Table) -> Field:
+        name, axis = at
+        cells = table.cells(np.full((1,) * len(table.shape) + (2,), _NOTHING, np.int32))
+        unsure = next((term.unsure for term in table.terms if term.unsure), "")
+        n = self.graph.inputs[name].shape[axis]
+        return Field(name, axis, n, table.shape, cells[..., 0], -cells[..., 1], law_of(table), unsure)
+
+    def _all(self, reading: Reading) -> list[Flow]:
+        """The flows of every axis, found once."""
+        if reading not in ("exact", "local"):
+            raise ArgumentError("no such reading", expected="'exact' or 'local'", got=repr(reading))
+        for at in self.axes:
+            if at not in self._flows:
+                self._flows[at] = self._plan.flows(*at)
+        return [self._flows[at][reading == "local"] for at in self.axes]
+
+    def _check(self, call: int, output: int = 0) -> None:
+        calls = self.graph.calls
+        if not 0 <= call < len(calls):
+            raise ArgumentError(f"no call {call}", expected=f"0 .. {len(calls) - 1}")
+        outputs = len(calls[call].outputs)
+        if not 0 <= output < max(outputs, 1):
+            raise ArgumentError(f"the call has no output {output}", expected=f"0 .. {outputs - 1}")
+
+
+@lru_cache(maxsize=1024)
+def _inside(window: Window, n: int) -> float:
+    """The share of a window's taps on an axis that fall on the input."""
+    table = window.table(n)
+    return sum(table.count) / (window.kernel * table.outputs)

@@ -1,0 +1,176 @@
+"""Tables of one input axis carried through a recorded pass, operator by operator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from cnnatomy.anatomy.field.rules import NotKnown, everything, rule_of
+from cnnatomy.anatomy.field.rules.registry import Rule
+from cnnatomy.anatomy.field.store import Store, View, view_of
+from cnnatomy.anatomy.field.table import Table
+from cnnatomy.anatomy.graph import Call, Graph, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A call, and what of it is the same for every axis."""
+
+    call: Call
+    rule: Rule
+    sources: tuple[Value, ...]
+    """What it reads."""
+    outputs: list[tuple[Value, bool]]
+    """What it returns, and whether that is an argument that it has written."""
+    written: list[Value]
+    """What it writes and does not return."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Tables of one axis of one input."""
+
+    calls: list[tuple[Table, ...]]
+    """Of the outputs of every call."""
+    visits: list[tuple[Table, ...]]
+    """Of what every module call returned, as it was when it returned."""
+    outputs: tuple[Table, ...]
+    """Of what the model returned."""
+
+
+class Plan:
+    """A recorded pass, made ready to carry tables.
+
+    Args:
+        graph: the pass.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.views: dict[int, View] = {}
+        self.leaving: dict[int, list[int]] = {}
+        for number, visit in enumerate(graph.visits):
+            self.leaving.setdefault(visit.stop, []).append(number)
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """Its calls."""
+        return list(map(_step, self.graph.calls))
+
+    def flows(self, name: str, axis: int) -> tuple[Flow, Flow]:
+        """Carry one axis of one input through the pass, in the exact and in the local reading.
+
+        They are the same up to where something is first seen whole.
+        """
+        exact = Run(self, self.start(name, axis, False))
+        exact.go(len(self.steps), watched=True)
+        if exact.fork is None:
+            flow = exact.flow()
+            return flow, flow
+        at, store = exact.fork
+        local = Run(self, store, exact.calls[:at], exact.visits)
+        local.go(len(self.steps))
+        return exact.flow(), local.flow()
+
+    def sets(self, name: str, axis: int) -> Table | None:
+        """The cells that all outputs of the model together see, as a set; None if they see none."""
+        run = Run(self, self.start(name, axis, True))
+        run.go(len(self.steps))
+        wholes = [table.reduce(range(len(table.shape))).view(()) for table in run.flow().outputs]
+        terms = [term for table in wholes for term in table.terms]
+        return Table(()).with_terms((), terms) if terms else None
+
+    def start(self, name: str, axis: int, sets: bool) -> Store:
+        """What is known before the first call."""
+        value = self.graph.inputs[name]
+        store = Store(self.graph.sizes, Table(()), self.views)
+        store.put(value, Table.of(value.shape, axis, sets))
+        return store
+
+
+class Run:
+    """One passage: the store, and what has been found so far."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        calls: list[tuple[Table, ...]] | None = None,
+        visits: list[tuple[Table, ...]] | None = None,
+    ) -> None:
+        self.plan, self.store = plan, store
+        self.calls = list(calls or [])
+        self.visits = list(visits or [()] * len(plan.graph.visits))
+        self.fork: tuple[int, Store] | None = None
+        self._leave()
+
+    def go(self, stop: int, watched: bool = False) -> None:
+        """Carry on to a call; if watched, keep a copy of the store from before anything was seen whole."""
+        for at in range(len(self.calls), stop):
+            step = self.plan.steps[at]
+            found = _found(step, self.store)
+            if watched and self.fork is None and any(map(_may_be_whole, found)):
+                self.fork = at, self.store.locally()
+            _kept(step, found, self.store)
+            self.calls.append(tuple(found))
+            self._leave()
+
+    def flow(self) -> Flow:
+        """What was found."""
+        outputs = tuple(map(self.store.read, self.plan.graph.outputs.values()))
+        return Flow(self.calls, self.visits, outputs)
+
+    def _leave(self) -> None:
+        for number in self.plan.leaving.get(len(self.calls), ()):
+            self.visits[number] = tuple(map(self.store.read, self.plan.graph.visits[number].outputs))
+
+
+def _step(call: Call) -> Step:
+    renamed = torch.Tag.inplace_view in call.operator.tags  # another view of itself: nothing is written
+    writes = [] if renamed else call.written()
+    written = {(value.storage, view_of(value)) for value in writes}
+    outputs = call.outputs
+    returned = {(value.storage, view_of(value)) for value in outputs}
+    return Step(
+        call,
+        rule_of(call) or everything,
+        call.read,
+        [(value, bool(written) and (value.storage, view_of(value)) in written) for value in outputs],
+        [value for value in writes if (value.storage, view_of(value)) not in returned],
+    )
+
+
+def _found(step: Step, store: Store) -> list[Table]:
+    """The outputs' tables; nothing is asked of a rule where no input depends on anything."""
+    known, outputs = store.known, [value for value, _ in step.outputs]
+    reads = any(value.storage in known and store.read(value).terms for value in step.sources)
+    if not reads or not any(value.numel for value in outputs):
+        return [store.nothing.empty(value.shape) for value in outputs]
+    try:
+        tables = step.rule(step.call, store.read)
+    except NotKnown:
+        tables = everything(step.call, store.read)
+    found = [tables] if isinstance(tables, Table) else list(tables)[: len(outputs)]
+    found += [store.nothing.empty(value.shape) for value in outputs[len(found) :]]
+    pairs = zip(outputs, found, strict=True)
+    return [table if value.numel else store.nothing.empty(value.shape) for value, table in pairs]
+
+
+def _kept(step: Step, found: list[Table], store: Store) -> None:
+    for (value, written), table in zip(step.outputs, found, strict=True):
+        if written:
+            store.write(value, table)
+        else:
+            store.put(value, table)
+    for value in step.written:  # and not returned, as by `_foreach_` operators
+        tables = everything(step.call, store.read)
+        one = tables[0].reduce(range(len(tables[0].shape))).view(()) if tables else store.nothing
+        store.write(value, one.expand(value.shape))
+
+
+def _may_be_whole(table: Table) -> bool:
+    """Whether the local reading may differ from here on."""
+    return any(term.law is None or not term.marks or bool(np.isinf(term.law).any()) for term in table.terms)

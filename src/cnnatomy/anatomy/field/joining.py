@@ -1,0 +1,138 @@
+"""Tables side by side, and tables that overwrite a part of another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cnnatomy.anatomy.field.arrays import EMPTY, Array
+from cnnatomy.anatomy.field.table import Shape, Table, union_of
+from cnnatomy.anatomy.field.term import Term
+
+
+def cat(tables: Sequence[Table], dim: int, shape: Shape) -> Table:
+    """Tables side by side along an axis."""
+    if not any(table.terms for table in tables):
+        return tables[0].empty(shape)
+    if any(table.marked(dim) for table in tables):
+        return _along(tables, dim, shape)
+    swift = _beside(tables, dim, shape)
+    if swift is not None:
+        return swift
+    parts, at = [], 0
+    for table in tables:
+        n = table.shape[dim]
+        parts.append(table.place(dim, range(at, at + n), shape[dim]))
+        at += n
+    return union_of(parts, shape)
+
+
+def written(base: Table, part: Table, boxes: Sequence[range]) -> Table:
+    """A table some of whose cells, a box, are overwritten."""
+    partial = [dim for dim, cells in enumerate(boxes) if cells != range(base.shape[dim])]
+    for dim in partial:
+        part = part.place(dim, boxes[dim], base.shape[dim])
+    if not base.terms:
+        return part
+    kept = [_punched(term, boxes, partial) for term in base.terms]
+    rest = Table(base.shape, tuple(kept), base.local)
+    along = [dim for dim in partial if base.marked(dim) or part.marked(dim)]
+    if along:
+        if _shows(part, rest, along[0]):
+            part = _without_law(part)
+        else:
+            rest, part = (table.unknown("a part of the axis is overwritten") for table in (rest, part))
+    return union_of([rest, part], base.shape)
+
+
+def _along(tables: Sequence[Table], dim: int, shape: Shape) -> Table:
+    """Side by side along the axis itself, where only a border leaves a law."""
+    main = max(range(len(tables)), key=lambda i: tables[i].shape[dim] * tables[i].marked(dim))
+    parts, at = [], 0
+    for i, table in enumerate(tables):
+        n = table.shape[dim]
+        part = table.place(dim, range(at, at + n), shape[dim])
+        if i != main and part.terms:
+            border = _shows(table, tables[main], dim)
+            part = _without_law(part) if border else part.unknown("tensors side by side along the axis")
+        parts.append(part)
+        at += n
+    return union_of(parts, shape)
+
+
+def _shows(part: Table, whole: Table, dim: int) -> bool:
+    """Whether every cell of an axis is nothing but a cell of another's, as in a border that repeats cells."""
+    fill = np.full((1,) * (len(part.shape) + 1), 2**30, np.int32)
+    arrays = [np.moveaxis(table.cells(fill), dim, 0) for table in (part, whole)]
+    sizes = np.broadcast_shapes(*(array.shape[1:] for array in arrays))
+    shown, known = (
+        {row.tobytes() for row in np.broadcast_to(array, (len(array), *sizes))} for array in arrays
+    )
+    return shown <= known | {np.full(sizes, 2**30, np.int32).tobytes()}
+
+
+def _beside(tables: Sequence[Table], dim: int, shape: Shape) -> Table | None:
+    """Side by side where every table has one term and these differ along the axis alone."""
+    if any(len(table.terms) != 1 for table in tables):
+        return None
+    terms = [table.terms[0].single(dim) for table in tables]
+    first = terms[0]
+    axis = first.axes(dim).start
+    key = _key(first, axis)
+    if first.law is None or any(_key(term, axis) != key or term.law is None for term in terms):
+        return None
+    factors = (*first.factors[:axis], shape[dim], *first.factors[axis + 1 :])
+    cells = _stacked([term.cells for term in terms], axis, terms)
+    law = _stacked([term.law for term in terms if term.law is not None], axis, terms)
+    unsure = next((term.unsure for term in terms if term.unsure), "")
+    return Table(
+        shape, (first._replace(factors=factors, cells=cells, law=law, unsure=unsure),), tables[0].local
+    )
+
+
+def _key(term: Term, axis: int) -> tuple[object, ...]:
+    others = (*term.factors[:axis], *term.factors[axis + 1 :])
+    return others, term.dims, term.marks, term.shift, term.period
+
+
+def _stacked(arrays: list[Array], axis: int, terms: list[Term]) -> Array:
+    first = arrays[0]
+    if all(a is first or (a.shape == first.shape and bool((a == first).all())) for a in arrays) and (
+        first.shape[axis] == 1
+    ):
+        return first
+    sizes = [max(sizes) for sizes in zip(*(array.shape for array in arrays), strict=True)]
+    wide = []
+    for array, term in zip(arrays, terms, strict=True):
+        sizes[axis] = term.factors[axis]
+        wide.append(np.broadcast_to(array, sizes))
+    return np.concatenate(wide, axis)
+
+
+def _punched(term: Term, boxes: Sequence[range], partial: Sequence[int]) -> Term:
+    """A term that sees nothing inside a box; a law is not touched along the axis that it is of."""
+    for dim in partial:
+        term = term.single(dim)
+    cells, law = term.cells, term.law
+    axes = [term.axes(dim).start for dim in partial]
+    cells = _hole(cells, term, axes, [boxes[dim] for dim in partial])
+    if law is not None and not any(axis in term.marks for axis in axes):
+        law = _hole(law, term, axes, [boxes[dim] for dim in partial])
+    return term._replace(cells=cells, law=law)
+
+
+def _hole(array: Array, term: Term, axes: Sequence[int], boxes: Sequence[range]) -> Array:
+    sizes = [term.factors[axis] if axis in axes else n for axis, n in enumerate(array.shape[:-1])]
+    found = np.broadcast_to(array, (*sizes, array.shape[-1])).copy()
+    at: list[slice] = [slice(None)] * found.ndim
+    for axis, cells in zip(axes, boxes, strict=True):
+        at[axis] = slice(cells.start, cells.stop, cells.step)
+    found[tuple(at)] = EMPTY[found.dtype]
+    return found
+
+
+def _without_law(table: Table) -> Table:
+    """A border: it adds nothing to the field without borders."""
+    bare = (t._replace(law=np.full_like(t.law, np.inf) if t.law is not None else None) for t in table.terms)
+    return Table(table.shape, tuple(bare), table.local)

@@ -1,0 +1,313 @@
+"""Record one forward pass of a weightless copy at the dispatcher, operator by operator."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+
+from cnnatomy.anatomy.graph import Call, Graph, Value, Visit, Weight
+from cnnatomy.anatomy.quick import answer
+from cnnatomy.anatomy.reason import reason_of
+from cnnatomy.anatomy.shell import Unrunnable, class_name, set_mode, shell_of, unwrapped
+from cnnatomy.errors import ArgumentError
+
+_META = torch.device("meta")
+
+
+def trace(
+    model: nn.Module,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    training: bool = False,
+) -> Graph:
+    """Run the model's shell on meta tensors and write down what it did.
+
+    Args:
+        model: any module; it is left as it is, and not run itself.
+        args: what its forward is given by position; tensors may lie on any device, and are not read.
+        kwargs: and by name.
+        training: record a training pass, forward and backward, modules in training mode, so that the graph
+            tells what is kept between the two and what the backward pass runs. Where the model cannot train
+            on that input (batch norm of a single value, no targets), modules stay in evaluation mode, and a
+            note says so. Without it, modules are in evaluation mode, where pictures of a batch do not mix.
+
+    Returns:
+        The graph, up to where the pass stopped if it needed the values of a tensor: `reason` says where.
+
+    Raises:
+        ArgumentError: a layer cannot take what it is given, or a lazy layer has not seen an input.
+
+    Example:
+        >>> graph = trace(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), [torch.empty(1, 3, 9, 9)])
+        >>> [(call.name, graph.visits[call.visit].path, call.outputs[0].shape) for call in graph.calls]
+        [('aten.convolution', '0', (1, 8, 7, 7)), ('aten.relu', '1', (1, 8, 7, 7))]
+    """
+    model, kwargs = unwrapped(model), dict(kwargs or {})
+    if not training:
+        return _record(model, tuple(args), kwargs, backward=False, train=False)
+    try:
+        graph = _record(model, tuple(args), kwargs, backward=True, train=True)
+        why = graph.reason
+    except ArgumentError as error:
+        why = str(error)
+    if why is not None:
+        graph = _record(model, tuple(args), kwargs, backward=True, train=False)
+        graph.notes += (f"the training pass ran in evaluation mode: {why}",)
+    return graph
+
+
+def _record(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], *, backward: bool, train: bool
+) -> Graph:
+    recorder = Recorder(class_name(model), backward)
+    graph = recorder.graph
+    shell: nn.Module | None = None
+    try:
+        shell, silenced = shell_of(model)
+        if silenced:
+            graph.notes = (f"hooks of the caller, not run: {silenced}",)
+        set_mode(shell, train)
+        recorder.attach(shell)
+        args, kwargs = tree_map_only(Tensor, recorder.bare, (args, kwargs))
+        graph.inputs = recorder.named({**dict(enumerate(args)), **kwargs})
+        recorder.run(shell, args, kwargs)
+    except Unrunnable as error:
+        graph.reason = str(error)
+    except Exception as error:  # whatever the model's own code may raise
+        if shell is None:
+            raise
+        graph.stopped = recorder.stopped(error)
+        graph.reason = reason_of(error, graph, shell)
+    finally:
+        recorder.close()
+    return graph
+
+
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Listens to every operator and every module of one pass."""
+
+    def __init__(self, model: str, training: bool) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.graph = Graph(model, {}, {}, [], [], [], {}, {}, {}, training)
+        self.stack: list[int] = []
+        self._into = self.graph.calls
+        self._times: dict[str, int] = {}
+        self._failed: tuple[BaseException, int] | None = None
+        self._numbers: dict[int, int] = {}  # of the storages alive, by address
+        self._watches: dict[int, weakref.ref[Any]] = {}
+        self._twins: dict[int, tuple[Any, Tensor]] = {}  # for storages with data
+        self._met_data = False
+        self._weights: list[tuple[str, Tensor, bool]] = []
+        self._nodes: dict[int, tuple[int, int]] = {}  # by autograd node, the visit and call that it is of
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # skipping it would import it: a second
+
+    def attach(self, shell: nn.Module) -> None:
+        """Follow the modules of a shell, and know its weights by name."""
+        for path, module in shell.named_modules():
+            module.register_forward_pre_hook(self._entering(path), prepend=True, with_kwargs=True)
+            module.register_forward_hook(self._leaving, always_call=True)
+        self._weights = [(name, tensor, True) for name, tensor in shell.named_parameters()]
+        self._weights += [(name, tensor, False) for name, tensor in shell.named_buffers()]
+        self._weights = [(name, self.bare(tensor), parameter) for name, tensor, parameter in self._weights]
+
+    def run(self, shell: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """The forward pass, and the backward pass where one is wanted.
+
+        Collecting garbage among a thousand new records would cost more than the pass: it waits.
+        """
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            self._run(shell, args, kwargs)
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _run(self, shell: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        graph = self.graph
+        saving = saved_tensors_hooks(self.save, lambda kept: kept) if graph.training else nullcontext()
+        with torch.set_grad_enabled(graph.training), _uncompiled(), self:
+            with saving:
+                out = shell(*args, **kwargs)
+            graph.outputs = self.named(out)
+            if graph.training:
+                self._into = graph.backward
+                ends = [tensor for _, tensor in _places(out) if tensor.requires_grad]
+                torch.autograd.backward(ends, [torch.ones_like(end) for end in ends])
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if (kwargs.get("device") or _META) != _META:
+            kwargs = {**kwargs, "device": _META, **({"pin_memory": None} if "pin_memory" in kwargs else {})}
+        self._met_data = False
+        given = _map(args, self.value), _map(kwargs, self.value)
+        if self._met_data:
+            args, kwargs = _map(args, self.bare), _map(kwargs, self.bare)
+        result = answer(func, args, kwargs)
+        if result is None:
+            result = _map(func(*args, **kwargs), self.bare)
+        self._into.append(Call(func, *given, _map(result, self.value), self._visit()))
+        return result
+
+    def _visit(self) -> int:
+        if self._into is self.graph.backward:
+            node = torch._C._current_autograd_node()
+            return self._nodes.get(node._sequence_nr(), (0, 0))[0] if node is not None else 0
+        visit = self.stack[-1] if self.stack else 0
+        if self.graph.training:  # the node of this call was numbered just now, if it has one
+            self._nodes.setdefault(_newest_node(), (visit, len(self.graph.calls)))
+        return visit
+
+    def bare(self, tensor: Tensor) -> Tensor:
+        """The tensor itself if it is weightless; else the same view of a meta storage in place of its own."""
+        if tensor.is_meta:
+            return tensor
+        if tensor.layout is not torch.strided or tensor.is_quantized:
+            raise Unrunnable(f"a {_kind(tensor)} tensor has no weightless twin")
+        storage = tensor.untyped_storage()
+        with torch._C._DisableTorchDispatch(), torch.no_grad():  # what is done here is not the model's
+            if storage._cdata not in self._twins:
+                home = torch.empty(storage.nbytes(), dtype=torch.uint8, device=_META)
+                self._twins[storage._cdata] = storage, home  # the storage too: no other may take its address
+            home = self._twins[storage._cdata][1]
+            view = torch.empty(0, dtype=tensor.dtype, device=_META)
+            view.set_(home.untyped_storage(), tensor.storage_offset(), tensor.shape, tensor.stride())
+        return view.requires_grad_(tensor.requires_grad)
+
+    def value(self, tensor: Tensor) -> Value:
+        """What is remembered of a tensor."""
+        if not tensor.is_meta:
+            self._met_data = True
+            tensor = self.bare(tensor)
+        storage = tensor.untyped_storage()
+        number = self._numbers.get(storage._cdata)
+        if number is None:
+            number = self._watch(storage)
+        offset: Any = tensor.storage_offset()
+        return Value(number, tuple(tensor.shape), tensor.stride(), offset, tensor.dtype)
+
+    def _watch(self, storage: torch.UntypedStorage) -> int:
+        number, address = len(self.graph.sizes), storage._cdata
+        graph, numbers, watches = self.graph, self._numbers, self._watches
+
+        def gone(_: Any) -> None:
+            del numbers[address], watches[number]
+            graph.freed[number] = len(graph.calls) + len(graph.backward) - 1
+
+        numbers[address] = number
+        watches[number] = weakref.ref(storage, gone)
+        graph.sizes[number] = storage.nbytes()
+        return number
+
+    def named(self, tree: Any) -> dict[str, Value]:
+        """Every tensor of nested lists, tuples, dicts and the like, by its place there."""
+        return {place: self.value(tensor) for place, tensor in _places(tree)}
+
+    def save(self, tensor: Tensor) -> Tensor:
+        """Note that autograd keeps a tensor, and for which call: arguments before it, results after it."""
+        coming = 0, len(self.graph.calls)
+        self.graph.saved.setdefault(self.value(tensor).storage, self._nodes.get(_newest_node(), coming)[1])
+        return tensor
+
+    def stopped(self, error: BaseException) -> int | None:
+        """The innermost visit that an error came out of."""
+        if self._failed is not None and self._failed[0] is error:
+            return self._failed[1]
+        return 0 if self.graph.visits else None
+
+    def close(self) -> None:
+        """Name the weights by their storages once all is run, and stop listening."""
+        for name, tensor, parameter in self._weights:
+            storage = self._numbers.get(tensor.untyped_storage()._cdata)
+            shape, trainable = tuple(tensor.shape), parameter and tensor.requires_grad
+            self.graph.weights.append(Weight(name, storage, shape, tensor.dtype, parameter, trainable))
+        self._watches.clear()
+
+    def _entering(self, path: str) -> Callable[..., None]:
+        def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
+            if self._into is self.graph.backward:  # a checkpoint runs again
+                return
+            nth = self._times[path] = self._times.get(path, 0) + 1
+            parent = self.stack[-1] if self.stack else None
+            given = [self.value(tensor) for _, tensor in _places((args, kwargs))]
+            start = len(self.graph.calls)
+            self.stack.append(len(self.graph.visits))
+            self.graph.visits.append(Visit(path, nth, type(module).__name__, parent, given, start=start))
+
+        return enter
+
+    def _leaving(self, _module: nn.Module, _args: Any, output: Any) -> None:
+        if self._into is self.graph.backward:
+            return
+        index = self.stack.pop()
+        error = sys.exc_info()[1] if output is None else None
+        if error is not None:
+            if self._failed is None or self._failed[0] is not error:
+                self._failed = error, index
+            return
+        visit = self.graph.visits[index]
+        visit.outputs = [self.value(tensor) for _, tensor in _places(output)]
+        visit.stop = len(self.graph.calls)
+
+
+def _uncompiled() -> Any:
+    """Run functions that were compiled as they were written."""
+    loaded = "torch._dynamo" in sys.modules
+    return torch.compiler.set_stance("force_eager") if loaded else nullcontext()
+
+
+def _newest_node() -> int:
+    return torch.autograd._get_sequence_nr() - 1  # type: ignore[attr-defined]
+
+
+def _map(value: Any, leaf: Callable[[Tensor], Any]) -> Any:
+    """An operator's argument or result with its tensors replaced: they lie in lists and tuples, if at all."""
+    if isinstance(value, Tensor):
+        return leaf(value)
+    kind = type(value)
+    if kind is list:
+        return [_map(part, leaf) for part in value]
+    if kind is dict:
+        return {name: _map(part, leaf) for name, part in value.items()}
+    if isinstance(value, tuple) and kind is not torch.Size:
+        return tuple(_map(part, leaf) for part in value)
+    return value
+
+
+def _places(tree: Any, at: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of nested lists, tuples, dicts and records, by its place: `0`, `out`, `0.features`."""
+    if isinstance(tree, Tensor):
+        while torch._C._functorch.is_functorch_wrapped_tensor(tree):
+            tree = torch._C._functorch.get_unwrapped(tree)
+        yield at, tree
+        return
+    parts: Iterable[tuple[Any, Any]] = ()
+    if isinstance(tree, Mapping):
+        parts = tree.items()
+    elif isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        parts = zip(tree._fields, tree, strict=True)
+    elif isinstance(tree, list | tuple):
+        parts = enumerate(tree)
+    elif is_dataclass(tree):
+        parts = vars(tree).items()
+    for name, part in parts:
+        yield from _places(part, f"{at}.{name}" if at else str(name))
+
+
+def _kind(tensor: Tensor) -> str:
+    return "quantized" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.")

@@ -1,0 +1,249 @@
+"""Costs against counting: every output and every tap by a loop, and torch's own counter where it is right."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from cnnatomy import nn as ours
+from cnnatomy.anatomy.costs import connected, cost, inside
+from cnnatomy.anatomy.graph import Call
+from cnnatomy.anatomy.result import Cost
+from cnnatomy.anatomy.tracing import trace
+
+CONVOLUTIONS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED: dict[int, Any] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+
+
+class Function(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *given: Tensor) -> Any:
+        return self.function(*given)
+
+
+def measured(model: nn.Module | Callable[..., Any], *shapes: Sequence[int]) -> list[tuple[Call, Cost]]:
+    module = model if isinstance(model, nn.Module) else Function(model)
+    graph = trace(module, tuple(torch.empty(*shape) for shape in shapes))
+    assert graph.reason is None
+    connections = connected(graph)
+    return [(call, cost(call, connections)) for call in graph.calls]
+
+
+def macs(model: nn.Module | Callable[..., Any], *shapes: Sequence[int]) -> int:
+    found = [each.macs for _, each in measured(model, *shapes)]
+    assert None not in found
+    return sum(each or 0 for each in found)
+
+
+def flops(model: nn.Module | Callable[..., Any], *shapes: Sequence[int]) -> int:
+    found = [each.flops for _, each in measured(model, *shapes)]
+    assert None not in found
+    return sum(each or 0 for each in found)
+
+
+Layer = tuple[nn.Module, tuple[int, ...]]
+
+
+@st.composite
+def convolutions(draw: st.DrawFn, transposed: bool) -> Layer:
+    rank = draw(st.integers(1, 3))
+    groups = draw(st.integers(1, 3))
+    inside, out = groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 2))
+
+    def each(low: int, high: int) -> tuple[int, ...]:
+        return tuple(draw(st.integers(low, high)) for _ in range(rank))
+
+    kernel, stride, padding = each(1, 3), each(1, 3), each(0, 2)
+    dilation = each(1, 2)
+    size = tuple(draw(st.integers(5, 7)) for _ in range(rank))
+    more: dict[str, Any] = {"groups": groups, "bias": draw(st.booleans())}
+    if transposed:
+        padding = tuple(min(p, d * (k - 1)) for p, d, k in zip(padding, dilation, kernel, strict=True))
+        more["output_padding"] = tuple(
+            draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True)
+        )
+    kinds = TRANSPOSED if transposed else CONVOLUTIONS
+    layer = kinds[rank](inside, out, kernel, stride, padding, dilation=dilation, **more)
+    return layer, (draw(st.integers(1, 2)), inside, *size)
+
+
+def counted(layer: Any, shape: Sequence[int]) -> tuple[int, int]:
+    """By a loop over outputs (inputs if transposed), taps and channels: all taps, and those on the map."""
+    transposed = isinstance(layer, nn.modules.conv._ConvTransposeNd)
+    out = layer(torch.zeros(*shape)).shape
+    here, there = (shape, out) if transposed else (out, shape)
+    every = within = 0
+    for unit in itertools.product(*map(range, here[2:])):
+        for tap in itertools.product(*map(range, layer.kernel_size)):
+            axes = zip(unit, tap, layer.stride, layer.padding, layer.dilation, strict=True)
+            cells = [u * s - p + t * d for u, t, s, p, d in axes]
+            every += 1
+            within += all(0 <= cell < n for cell, n in zip(cells, there[2:], strict=True))
+    pairs = sum(
+        a // (layer.in_channels // layer.groups) == b // (layer.out_channels // layer.groups)
+        for a in range(layer.in_channels)
+        for b in range(layer.out_channels)
+    )
+    return shape[0] * pairs * every, shape[0] * pairs * within
+
+
+@given(st.one_of(convolutions(False), convolutions(True)))
+def test_convolutions_are_counted_tap_by_tap(case: Layer) -> None:
+    layer, shape = case
+    [(call, found)] = [each for each in measured(layer, shape) if each[0].name == "aten.convolution"]
+    every, within = counted(layer, shape)
+    assert (found.macs, inside(call)) == (every, within)
+    outputs = layer(torch.zeros(*shape)).numel()
+    assert found.flops == 2 * every + (outputs if layer.bias is not None else 0)
+    assert found.formula.endswith(f"= {every:,}")
+
+
+@settings(max_examples=30)
+@given(convolutions(False))
+def test_torchs_counter_agrees_on_convolutions(case: Layer) -> None:
+    layer, shape = case
+    with FlopCounterMode(display=False) as counter:
+        layer.to("meta")(torch.empty(*shape, device="meta"))
+    assert 2 * macs(layer, shape) == counter.get_total_flops()
+
+
+SIZE = st.integers(1, 5)
+
+
+@settings(max_examples=25)
+@given(SIZE, SIZE, SIZE, SIZE)
+def test_matrix_products_are_counted_term_by_term(b: int, n: int, k: int, m: int) -> None:
+    terms = sum(1 for _ in itertools.product(range(n), range(k), range(m)))
+    assert macs(torch.mm, (n, k), (k, m)) == terms
+    assert macs(torch.bmm, (b, n, k), (b, k, m)) == b * terms
+    assert macs(torch.addmm, (n, m), (n, k), (k, m)) == terms
+    assert flops(torch.addmm, (n, m), (n, k), (k, m)) == 2 * terms + n * m
+    assert macs(torch.baddbmm, (b, n, m), (b, n, k), (b, k, m)) == b * terms
+    assert macs(torch.addbmm, (n, m), (b, n, k), (b, k, m)) == b * terms
+    assert macs(torch.mv, (n, k), (k,)) == n * k
+    assert macs(torch.dot, (k,), (k,)) == k
+    assert macs(nn.Linear(k, m), (b, n, k)) == b * terms
+    assert macs(nn.Linear(k, m, bias=False), (k,)) == k * m
+    assert macs(nn.Bilinear(n, k, m), (b, n), (b, k)) == b * terms
+
+
+@given(SIZE, SIZE, st.integers(2, 5), SIZE)
+def test_einsum_is_counted_term_by_term(b: int, n: int, k: int, m: int) -> None:
+    assert macs(lambda x, y: torch.einsum("bnk,bmk->bnm", x, y), (b, n, k), (b, m, k)) == b * n * m * k
+    assert macs(torch.matmul, (b, 1, n, k), (m, k, n)) == b * m * n * n * k
+
+
+@given(SIZE, SIZE, st.integers(1, 7), st.integers(1, 7), SIZE)
+def test_attention_is_two_products(b: int, heads: int, queries: int, keys: int, width: int) -> None:
+    q, k = (b, heads, queries, width), (b, heads, keys, width)
+    assert macs(F.scaled_dot_product_attention, q, k, k) == 2 * b * heads * queries * keys * width
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("kind", "gates"), [(nn.LSTM, 4), (nn.GRU, 3), (nn.RNN, 1)])
+def test_recurrent_layers_meet_every_weight_once_a_step(kind: Any, gates: int, bias: bool) -> None:
+    layer = kind(3, 5, num_layers=2, batch_first=True, bidirectional=True, bias=bias)
+    weights = sum(p.numel() for p in layer.parameters() if p.dim() == 2)
+    assert weights == gates * 5 * (2 * (3 + 5) + 2 * (10 + 5))
+    assert macs(layer, (2, 7, 3)) == 2 * 7 * weights
+
+
+def test_the_backward_pass_of_a_convolution_takes_twice_the_forward_depthwise_too() -> None:
+    for groups in (1, 3, 6):
+        weight = torch.empty(6, 6 // groups, 3, 3)
+
+        def backward(x: Tensor, grad: Tensor, weight: Tensor = weight, groups: int = groups) -> Any:
+            how = [1, 1], [1, 1], [1, 1], False, [0, 0], groups
+            return torch.ops.aten.convolution_backward(grad, x, weight, [6], *how, [True, True, True])
+
+        forward = 6 * 8 * 8 * (6 // groups) * 9
+        assert macs(backward, (1, 6, 8, 8), (1, 6, 8, 8)) == 2 * forward
+        assert flops(backward, (1, 6, 8, 8), (1, 6, 8, 8)) == 4 * forward + 6 * 8 * 8
+
+
+@pytest.mark.parametrize("mask", list(itertools.product([True, False], repeat=2)))
+def test_a_gradient_that_nobody_asks_for_costs_nothing(mask: tuple[bool, bool]) -> None:
+    def backward(x: Tensor, grad: Tensor, weight: Tensor) -> Any:
+        how = [2, 2], [0, 0], [1, 1], True, [0, 0], 1
+        found = torch.ops.aten.convolution_backward(grad, x, weight, None, *how, [*mask, False])
+        return [each for each in found if each is not None]
+
+    assert macs(backward, (1, 2, 4, 4), (1, 3, 8, 8), (2, 3, 2, 2)) == sum(mask) * 2 * 16 * 3 * 4
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "expected"),
+    [
+        (F.relu, (2, 3, 4), 24),
+        (torch.sigmoid, (2, 3, 4), 24 * 4),
+        (F.silu, (2, 3, 4), 24 * 4),
+        (F.gelu, (2, 3, 4), 24 * 5),
+        (F.hardswish, (2, 3, 4), 24 * 5),
+        (lambda x: F.softmax(x, -1), (2, 3, 4), 24 * 5),
+        (lambda x: x + x, (2, 3, 4), 24),
+        (lambda x: x.sum((1, 2)), (2, 3, 4), 24),
+        (nn.MaxPool2d(3, 2), (1, 2, 7, 7), 2 * 9 * 9),
+        (nn.MaxPool2d(2, ceil_mode=True), (1, 2, 7, 7), 2 * 16 * 4),
+        (nn.AvgPool2d(2), (1, 2, 6, 6), 2 * 9 * (4 + 1)),
+        (nn.AdaptiveAvgPool2d((2, 3)), (1, 2, 5, 7), 2 * (3 + 3) * (3 + 3 + 3)),
+        (nn.BatchNorm2d(3).eval(), (1, 3, 5, 5), 75 * 2),
+        (nn.LayerNorm(5), (1, 3, 5, 5), 75 * 7),
+        (nn.Upsample(scale_factor=2, mode="bilinear"), (1, 2, 3, 3), 2 * 36 * 8),
+        (nn.Upsample(scale_factor=2, mode="nearest"), (1, 2, 3, 3), 0),
+        (lambda x: F.pad(x, (1, 1)), (2, 3, 4), 0),
+        (lambda x: torch.cat([x, x]), (2, 3, 4), 0),
+        (lambda x: x.long() + 1, (2, 3, 4), 0),
+        (ours.Pool2d("max", 3, 2, padding=1), (1, 2, 7, 7), 2 * 16 * 9),
+        (ours.Pool2d("mean", 2), (1, 2, 6, 6), 2 * 9 * 4),
+    ],
+)
+def test_other_arithmetic_is_counted_by_its_formula(
+    function: Any, shape: Sequence[int], expected: int
+) -> None:
+    assert macs(function, shape) == 0
+    assert flops(function, shape) == expected
+
+
+def test_bytes_are_those_of_the_tensors() -> None:
+    [(_, found)] = measured(nn.Conv2d(3, 8, 3, padding=1), (2, 3, 6, 6))
+    assert found.read == 4 * (2 * 3 * 36 + 8 * 27 + 8)
+    assert found.written == 4 * 2 * 8 * 36
+    [(_, found)] = measured(lambda x: x.relu_(), (2, 3))
+    assert (found.read, found.written) == (24, 24)
+    broadcast = [f for call, f in measured(lambda x: x.expand(5, 3) + 1, (1, 3)) if call.name == "aten.add"]
+    assert (broadcast[0].read, broadcast[0].written) == (12, 60)
+    looked_up = [f for call, f in measured(lambda x: x[:, [0, 2]], (4, 9)) if call.name == "aten.index"]
+    assert (looked_up[0].read, looked_up[0].written) == (4 * 8 + 8 * 2, 4 * 8)
+
+
+def test_views_cost_nothing() -> None:
+    views = measured(lambda x: x.view(6).unsqueeze(0).expand(4, 6).permute(1, 0)[2:4].chunk(2), (2, 3))
+    assert {(f.macs, f.flops, f.read, f.written) for _, f in views} == {(0, 0, 0, 0)}
+
+
+def test_an_operator_without_a_rule_has_no_count() -> None:
+    found = [f for call, f in measured(lambda x: torch.linalg.qr(x)[0], (4, 4)) if "qr" in call.name]
+    assert [(f.macs, f.flops) for f in found] == [(None, None)]
+    assert found[0].formula == "no rule for aten.linalg_qr"
+
+
+def test_absent_connections_multiply_nothing() -> None:
+    table = [[1, 0, 1], [0, 1, 1]]
+    layer = ours.ConnectedConv2d(table, 3)
+    found = [f for call, f in measured(layer, (2, 2, 6, 6)) if call.name == "aten.convolution"]
+    assert [f.macs for f in found] == [2 * 16 * 4 * 9]
+    assert found[0].formula == "2·4·4 outputs of a map × 4 connections × 3·3 taps = 1,152"
