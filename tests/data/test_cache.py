@@ -15,7 +15,7 @@ from cnnatomy.data.album import Album
 from cnnatomy.data.cache import cached
 from cnnatomy.data.decode import decode
 from cnnatomy.data.fit import Bytes, Frame, Size
-from cnnatomy.data.places import cache_dir
+from cnnatomy.files.places import cache_dir
 
 from .makers import class_files, encoded, random_pixels, write_files, write_tar, write_zip
 

@@ -10,9 +10,9 @@ import pytest
 
 from cnnatomy.data import builtin, load
 from cnnatomy.data.catalog import SOURCES, Remote
-from cnnatomy.data.download import OfflineError, fetch
 from cnnatomy.data.pictures import silent
 from cnnatomy.errors import DataError
+from cnnatomy.files.download import OfflineError, fetch
 
 from .makers import random_pixels
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models import NAMES, build
+from cnnatomy.models import build
 from cnnatomy.models.bitmaps import BITMAPS, HEIGHT, WIDTH
 from cnnatomy.models.catalog import ENTRIES, Entry, are_digits, find
 from cnnatomy.models.codes import class_codes
@@ -23,13 +23,17 @@ def test_the_catalog_is_read_without_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=NAMES)
-def test_every_entry_builds_with_every_output(entry: Entry) -> None:
+SMALL = [entry for entry in ENTRIES if entry.parameters is not None and entry.parameters < 1_000_000]
+
+
+@pytest.mark.parametrize("entry", SMALL, ids=lambda entry: entry.name)
+def test_every_small_entry_builds_with_every_output(entry: Entry) -> None:
     for output in entry.outputs:
         model = build(entry.name, classes=3, output=output)
-        assert model.input_shape == entry.input_shape
+        assert entry.input_shape == model.input_shape
         images = torch.randint(0, 256, (2, *entry.input_shape), dtype=torch.uint8)
-        assert model(model.preprocess(images)).shape == (2, 3)
+        wanted = (2, 3) if model.goal == "classify" else (2, *model.input_shape)
+        assert model(model.preprocess(images)).shape == wanted
 
 
 def test_output_follows_the_classes_unless_asked() -> None:

@@ -60,7 +60,7 @@ def test_automatic_values_make_enough_steps_and_passes(pictures: int) -> None:
 
 
 def test_what_was_asked_for_wins_over_automatic_values() -> None:
-    asked = FitConfig(output="softmax", epochs=2, batch_size=5, augment="none")
+    asked = FitConfig(output="softmax", epochs=2, batch_size=5, augment="none", lr=0.1)
     assert asked.resolved(100, DIGITS) == asked
     assert FitConfig().resolved(100, ["cat", "dog"]).output == "softmax"
     assert FitConfig().resolved(60_000, DIGITS).augment == "none"
@@ -69,7 +69,7 @@ def test_what_was_asked_for_wins_over_automatic_values() -> None:
 
 def test_differences_name_what_changes_the_result_and_nothing_else() -> None:
     config = FitConfig()
-    assert config.differences(replace(config, lr=0.1)) == ["lr 0.005, now 0.1"]
+    assert config.differences(replace(config, lr=0.1)) == ["lr None, now 0.1"]
     for name in RUNTIME:
         other = FitConfig.from_json(config.to_json() | {name: "other"})
         assert config.differences(other) == []

@@ -123,7 +123,7 @@ def test_takes_an_empty_folder(tmp_path: Path) -> None:
         ({"epochs": 2.5}, "epochs"),
         ({"epochs": "3"}, "epochs: expected a whole number >= 1, got '3'"),
         ({"batch_size": -4}, "batch_size"),
-        ({"lr": None}, "lr: expected a number > 0, got None"),
+        ({"lr": "fast"}, "lr: expected a number > 0, got 'fast'"),
         ({"validation": 0.9999}, "no picture is left"),
         ({"lr": 0.0}, "lr: expected a number > 0"),
         ({"lr": float("nan")}, "lr: expected a number > 0, got nan"),

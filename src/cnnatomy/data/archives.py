@@ -19,8 +19,8 @@ from typing import IO, NoReturn, cast
 from cnnatomy.data.decode import MAX_BYTES, BadPictureError
 from cnnatomy.data.guard import Bounded, Contents
 from cnnatomy.data.shelves import Listing, Read, Shelf, stamp_of, too_large
-from cnnatomy.data.text import shown
 from cnnatomy.errors import DataError
+from cnnatomy.files.text import shown
 
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),

@@ -15,16 +15,17 @@ from cnnatomy.data.archives import open_archive
 from cnnatomy.data.cache import cached
 from cnnatomy.data.catalog import SOURCES, Source
 from cnnatomy.data.cifar import read_binary
-from cnnatomy.data.download import OfflineError, fetch
 from cnnatomy.data.fit import Frame
 from cnnatomy.data.idx import read_pair
 from cnnatomy.data.idx_sets import Pair, read_pairs
 from cnnatomy.data.pictures import Progress
-from cnnatomy.data.places import cache_dir, data_dir
+from cnnatomy.data.places import data_dir
 from cnnatomy.data.reading import read_shelf
 from cnnatomy.data.shelves import FolderShelf, Shelf
-from cnnatomy.data.text import shown
 from cnnatomy.errors import DataError
+from cnnatomy.files.download import OfflineError, fetch
+from cnnatomy.files.places import cache_dir
+from cnnatomy.files.text import shown
 
 
 @dataclass(frozen=True)

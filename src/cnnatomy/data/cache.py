@@ -11,12 +11,11 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from PIL import __version__ as pillow_version
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -24,7 +23,8 @@ from safetensors.torch import save_file
 from cnnatomy.data.album import Album, image_digest
 from cnnatomy.data.fit import Frame
 from cnnatomy.data.pictures import Skipped
-from cnnatomy.data.places import cache_dir
+from cnnatomy.files.locking import locked
+from cnnatomy.files.places import cache_dir
 
 _VERSION = 1
 
@@ -44,19 +44,6 @@ def cached(stamp: Sequence[str], frame: Frame, build: Callable[[], Album]) -> Al
             if writable:
                 _write(path, album)
     return album
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[bool]:
-    """Hold the lock that goes with `path` while others wait; false where its folder cannot be written."""
-    with contextlib.ExitStack() as stack:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(FileLock(f"{path}.lock"))
-            writable = True
-        except OSError:
-            writable = False
-        yield writable
 
 
 def _read(path: Path) -> Album | None:

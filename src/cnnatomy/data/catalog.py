@@ -8,18 +8,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.files.remote import Remote as Remote
 
 DIGITS = tuple("0123456789")
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A file that a source is made of: its place in a data folder, its address, size in bytes and SHA-256."""
-
-    path: str
-    url: str
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 from cnnatomy.data.album import Album
 from cnnatomy.data.fit import Bytes, Frame
 from cnnatomy.data.shelves import Shelf
-from cnnatomy.data.text import shown
 from cnnatomy.errors import DataError
+from cnnatomy.files.text import shown
 
 BATCHES = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")
 SIDE = 32

@@ -12,8 +12,8 @@ import numpy as np
 from cnnatomy.data.album import Labels
 from cnnatomy.data.decode import KINDS, is_picture
 from cnnatomy.data.shelves import Listing
-from cnnatomy.data.text import counted, shown
 from cnnatomy.errors import DataError
+from cnnatomy.files.text import counted, shown
 
 _TRAIN = ("train", "training")
 _TEST = ("test", "testing", "val", "valid", "validation")  # the first that is there is the test set

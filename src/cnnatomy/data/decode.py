@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from cnnatomy.data.fit import Bytes, Frame, Size
 from cnnatomy.data.orientation import turn_of
-from cnnatomy.data.text import byte_count
+from cnnatomy.files.text import byte_count
 
 KINDS = ".png .jpg .bmp .gif .tif .webp .ppm"  # as messages name them
 SUFFIXES = frozenset(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cnnatomy.data.fit import Placement, Size, place
-from cnnatomy.data.text import counted
+from cnnatomy.files.text import counted
 
 
 @dataclass(frozen=True)

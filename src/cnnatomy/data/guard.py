@@ -13,8 +13,8 @@ from typing import IO, NoReturn
 
 from cnnatomy.data.decode import MAX_BYTES
 from cnnatomy.data.shelves import Listing, is_hidden
-from cnnatomy.data.text import byte_count, shown
 from cnnatomy.errors import DataError
+from cnnatomy.files.text import byte_count, shown
 
 # Deflate cannot exceed 1032:1, and pictures stay far below this ratio.
 _MOST_RATIO, _ALWAYS_ALLOWED = 200, 1 << 30

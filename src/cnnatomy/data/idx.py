@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnatomy.data.guard import allowed_size
-from cnnatomy.data.text import byte_count, shown
 from cnnatomy.errors import DataError
+from cnnatomy.files.text import byte_count, shown
 
 UBYTE = 0x08
 _TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}

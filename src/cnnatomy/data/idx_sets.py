@@ -12,8 +12,8 @@ import numpy as np
 from cnnatomy.data.album import Album, Labels
 from cnnatomy.data.fit import Bytes, Frame
 from cnnatomy.data.idx import read_pair
-from cnnatomy.data.text import shown
 from cnnatomy.errors import DataError
+from cnnatomy.files.text import shown
 
 # train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, digits-images-idx3-ubyte, ...
 _NAME = re.compile(

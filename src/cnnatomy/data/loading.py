@@ -19,8 +19,8 @@ from cnnatomy.data.idx_sets import Pair, find_pairs, read_pairs, stem_of
 from cnnatomy.data.pictures import Dataset, Progress, silent
 from cnnatomy.data.reading import allocate, decode_all, read_shelf
 from cnnatomy.data.shelves import read_file
-from cnnatomy.data.text import shown
 from cnnatomy.errors import ArgumentError, DataError
+from cnnatomy.files.text import shown
 
 
 def load(

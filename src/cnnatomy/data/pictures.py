@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
 
 from torch import Tensor
 
 from cnnatomy.data.fitted import FitReport
-
-
-class Progress(Protocol):
-    """Told how far reading has come: `what` is being done, `done` of `total` (None: not known) `unit`."""
-
-    def __call__(
-        self, what: str, done: int, total: int | None, unit: Literal["bytes", "pictures"], /
-    ) -> object:
-        """Take note; what is returned is not looked at."""
-
-
-def silent(what: str, done: int, total: int | None, unit: str, /) -> None:
-    """Report nothing: the default `Progress`."""
+from cnnatomy.files.progress import Progress as Progress
+from cnnatomy.files.progress import silent as silent
 
 
 @dataclass(frozen=True)

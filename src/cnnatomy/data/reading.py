@@ -18,8 +18,8 @@ from cnnatomy.data.decode import BadPictureError, decode, strict_pillow
 from cnnatomy.data.fit import Bytes, Frame, Size
 from cnnatomy.data.pictures import Progress, Skipped
 from cnnatomy.data.shelves import Read, Shelf
-from cnnatomy.data.text import byte_count, shown
 from cnnatomy.errors import DataError
+from cnnatomy.files.text import byte_count, shown
 
 _CHUNK = 32  # the files a thread takes at a time: a small one is decoded in 0.1 ms
 Outcome = Size | str  # the size of a picture, or why it is bad

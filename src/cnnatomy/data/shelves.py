@@ -12,8 +12,8 @@ from stat import S_ISDIR, S_ISREG
 from typing import Protocol
 
 from cnnatomy.data.decode import MAX_BYTES, BadPictureError, is_picture
-from cnnatomy.data.text import byte_count, shown
 from cnnatomy.errors import DataError
+from cnnatomy.files.text import byte_count, shown
 
 Read = Callable[[], bytes]
 

@@ -1,28 +1,95 @@
-"""The classic networks, built as published; `cnnatomy.models.catalog` lists them without torch."""
+"""The classic networks, and every network in notation; `cnnatomy.models.catalog` lists them without torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.catalog import ENTRIES, NAMES, Entry, find
 
 if TYPE_CHECKING:
     from cnnatomy.models.classifier import Classifier
+    from cnnatomy.models.notated import Network
+    from cnnatomy.notation.spec import Spec
+    from cnnatomy.reducers import Reducer
 
-__all__ = ["ENTRIES", "NAMES", "Entry", "build", "find"]
+__all__ = ["ENTRIES", "NAMES", "Entry", "build", "find", "network"]
+
+Shape = Sequence[int]
 
 
-def build(name: str, *, classes: int | Sequence[str], output: str | None = None) -> Classifier:
-    """Build a model of the catalog with fresh random weights.
+def network(
+    text: str | Spec,
+    *,
+    input: Shape | None = None,
+    classes: int | Sequence[str] | None = None,
+    pool: Reducer | str | None = None,
+    weights: Any = None,
+    device: Any = None,
+) -> Network:
+    """Build a network from its notation, or a classic by its name.
+
+    Args:
+        text: notation (docs/notation.md), what `cnnatomy.notation.parse` made of it, or one of `NAMES`.
+        input: channels and sizes of one input; left out, the text's or the classic's, and otherwise it is
+            open: the first forward pass builds the modules.
+        classes: how many classes, or their names: the last layer gets as many; left out, as the text says.
+        pool: a reducer, its name or its notation, in place of every pooling's; windows stay.
+        weights: where from, as `cnnatomy.models.weights` takes it; left out, fresh ones.
+        device: where to make the parameters; "meta" makes none.
+
+    Raises:
+        NotationError: the text says no network, or one that does not fit its input.
+        ArgumentError: there is no such classic; too few classes, or a name given twice.
+
+    Example:
+        >>> sum(p.numel() for p in network("vgg16", device="meta").parameters())
+        138357544
+        >>> net = network("conv3-8 maxpool FC-classes", input=(3, 8, 8), classes=5, pool="soft")
+        >>> net.features[2]
+        Pool2d(Soft(temperature=1.0, learned=0), Sliding(...))
+    """
+    from cnnatomy.models.notated import Network
+    from cnnatomy.notation.parse import parse
+    from cnnatomy.notation.spec import Spec
+
+    entry = None if isinstance(text, Spec) else find(text)
+    spec = text if isinstance(text, Spec) else parse(entry.notation if text in NAMES else text)  # type: ignore[union-attr]
+    names = None if classes is None else _names(classes)
+    model = Network(spec, names, pool)
+    shape = tuple(input) if input is not None else entry.input_shape if entry else _announced(spec)
+    if shape is not None:
+        if len(shape) < 2 or any(type(n) is not int or n < 1 for n in shape):
+            raise ArgumentError(
+                "input", expected="(channels, height, width), each at least 1", got=repr(shape)
+            )
+        model.materialize(shape[0], shape[1:], device)
+    if weights is not None:
+        from cnnatomy.models.weights import load_into  # type: ignore[import-not-found, unused-ignore]
+
+        load_into(model, weights, entry.name if entry else str(spec))
+    return model
+
+
+def build(
+    name: str,
+    *,
+    classes: int | Sequence[str],
+    output: str | None = None,
+    input: Shape | None = None,
+    pool: str | None = None,
+) -> Classifier:
+    """Build a model of the catalog, or of notation, with fresh random weights, for training.
 
     Kernels are laid out with channels last, the layout in which convolutions of pictures run fastest.
 
     Args:
-        name: one of `NAMES`.
+        name: one of `NAMES`, or notation.
         classes: how many classes, or their names (a model may draw its targets from them).
         output: the output layer; when left out, the one that suits the classes (`Entry.output_for`).
+        input: channels, height and width; left out, the model's own.
+        pool: a reducer in place of every pooling's.
 
     Raises:
         ArgumentError: unknown model or output, fewer than two classes, or a name given twice.
@@ -36,13 +103,27 @@ def build(name: str, *, classes: int | Sequence[str], output: str | None = None)
     """
     entry = find(name)
     output = entry.output_for(classes, output)
-    names = tuple(map(str, range(classes))) if isinstance(classes, int) else tuple(classes)
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise ArgumentError("classes", expected="at least two, all different", got=repr(classes))
+    names = _names(classes)
     import torch
 
     from cnnatomy.models.lenet import LeNet5
 
-    model: Classifier = {"lenet5": LeNet5}[name](names, output=output)
+    shape = input or entry.input_shape
+    model: Classifier
+    if entry.name == "lenet5" and pool is None and tuple(shape or ()) == entry.input_shape:
+        model = LeNet5(names, output=output)
+    else:
+        model = network(name, input=shape, classes=names, pool=pool)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     return model
+
+
+def _names(classes: int | Sequence[str]) -> tuple[str, ...]:
+    names = tuple(map(str, range(classes))) if isinstance(classes, int) else tuple(classes)
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ArgumentError("classes", expected="at least two, all different", got=repr(classes))
+    return names
+
+
+def _announced(spec: Spec) -> tuple[int, ...] | None:
+    return spec.input.sizes if spec.input and len(spec.input.sizes) == 3 else None

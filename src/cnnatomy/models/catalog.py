@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models.classics import CLASSICS
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,15 @@ class Entry:
 
     name: str
     summary: str
-    input_shape: tuple[int, int, int]
-    """Channels, height and width of the pictures it reads."""
+    input_shape: tuple[int, int, int] | None
+    """Channels, height and width of the pictures it reads; None where a text leaves that open."""
     outputs: tuple[str, ...]
     """The output layers it can end in."""
     reference: str
+    notation: str
+    """The network in a line or two (docs/notation.md)."""
+    parameters: int | None = None
+    """Trainable parameters, with as many classes as the notation says; None where that is open."""
 
     def output_for(self, classes: int | Sequence[str], asked: str | None = None) -> str:
         """Choose the output layer: what was asked for, else what suits the classes.
@@ -63,6 +69,14 @@ ENTRIES: tuple[Entry, ...] = (
         input_shape=(1, 32, 32),
         outputs=("rbf", "softmax"),
         reference="LeCun et al., Gradient-based learning applied to document recognition (1998)",
+        notation="INPUT 1x32x32 C1:6@28x28 S2:6@14x14 C3:16@10x10 table(I) S4:16@5x5 C5:120 F6:84 RBF-10",
+        parameters=60_000,
+    ),
+    *(
+        Entry(
+            one.name, one.summary, one.input_shape, ("softmax",), one.reference, one.notation, one.parameters
+        )
+        for one in CLASSICS
     ),
 )
 
@@ -70,20 +84,35 @@ NAMES: tuple[str, ...] = tuple(entry.name for entry in ENTRIES)
 
 
 def find(name: str) -> Entry:
-    """Look a model up by name.
+    """Look a model up by name, or describe the network that a text of notation says.
 
     Raises:
-        ArgumentError: there is no such model; the message names the nearest.
+        ArgumentError: there is no such model; the message names the nearest. A text that says no network
+            gives the `NotationError`, which is one.
 
     Example:
+        >>> find("conv3-8 maxpool FC-10").input_shape is None
+        True
         >>> find("lenet")
         Traceback (most recent call last):
-        cnnatomy.errors.ArgumentError: unknown model 'lenet': expected one of lenet5; try lenet5
+        cnnatomy.errors.ArgumentError: unknown model 'lenet': expected one of lenet5, ...; try lenet5
     """
     for entry in ENTRIES:
         if entry.name == name:
             return entry
-    raise _unknown(f"unknown model {name!r}", name, NAMES)
+    from cnnatomy.notation.errors import NotationError
+    from cnnatomy.notation.parse import parse
+    from cnnatomy.notation.words import SPOKEN
+
+    try:
+        spec = parse(name)
+    except NotationError:
+        if re.fullmatch(r"[A-Za-z][\w.-]*", name) and name.casefold() not in SPOKEN:  # meant as a name
+            raise _unknown(f"unknown model {name!r}", name, NAMES) from None
+        raise
+    sizes = spec.input.sizes if spec.input else ()
+    shape = (sizes[0], sizes[1], sizes[2]) if len(sizes) == 3 else None
+    return Entry(name, "a network in notation", shape, ("softmax",), "", str(spec))
 
 
 def _unknown(what: str, name: str, known: Sequence[str]) -> ArgumentError:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from cnnatomy.errors import ArgumentError
+
+Goal = Literal["classify", "reconstruct", "map"]
 
 
 class Classifier(nn.Module):
@@ -19,6 +25,13 @@ class Classifier(nn.Module):
     input_shape: tuple[int, int, int]
     classes: tuple[str, ...]
     output: str
+    smoothing: float = 0.0
+    """The share of a target that all classes divide in training, where the loss is the cross-entropy."""
+
+    @property
+    def goal(self) -> Goal:
+        """What the output is: scores of classes, a picture of the input's shape, or other maps."""
+        return "classify"
 
     @abstractmethod
     def preprocess(self, images: Tensor) -> Tensor:
@@ -26,7 +39,25 @@ class Classifier(nn.Module):
 
     def loss(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Average the criterion over a batch: scores (N, K), labels (N,) -> scalar; the cross-entropy."""
-        return F.cross_entropy(scores, labels)
+        return F.cross_entropy(scores, labels, label_smoothing=self.smoothing if self.training else 0.0)
+
+    def hits(self, scores: Tensor, target: Tensor) -> Tensor:
+        """How many of a batch are right: scores (N, K), labels (N,) -> scalar."""
+        return (scores.argmax(1) == target).sum()
+
+    def adapt(self, images: Tensor) -> None:
+        """Let preprocessing learn from uint8 training pictures (N, C, H, W); the base class needs nothing."""
+
+    def facts(self) -> dict[str, Any]:
+        """What preprocessing has learned, as JSON values."""
+        return {}
+
+    def recall(self, facts: Mapping[str, Any]) -> None:
+        """Take back what `facts` gave."""
+
+    def restored(self, maps: Tensor) -> Tensor:
+        """Undo `preprocess`: maps (N, C, H, W) -> uint8 pictures."""
+        raise ArgumentError("this network gives no pictures")
 
     def probabilities(self, scores: Tensor) -> Tensor:
         """Turn scores (N, K) into probabilities of the classes, each row summing to 1."""

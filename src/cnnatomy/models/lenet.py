@@ -12,42 +12,16 @@ from cnnatomy.models.codes import LENGTH, class_codes
 from cnnatomy.nn.connections import ConnectedConv2d
 from cnnatomy.nn.rbf import RBF, map_loss
 from cnnatomy.nn.subsample import Subsample2d
+from cnnatomy.notation.modules import ScaledTanh
+from cnnatomy.notation.tables import TABLE_I
 
-TABLE_I = tuple(
-    tuple(int(mark == "X") for mark in row.split())
-    for row in (
-        "X . . . X X X . . X X X X . X X",
-        "X X . . . X X X . . X X X X . X",
-        "X X X . . . X X X . . X . X X X",
-        ". X X X . . X X X X . . X . X X",
-        ". . X X X . . X X X X . X X . X",
-        ". . . X X X . . X X X X . X X X",
-    )
-)
-"""Which of the six maps of S2 (rows) each of the sixteen maps of C3 (columns) reads: the paper's table I."""
+__all__ = ["BACKGROUND", "FOREGROUND", "TABLE_I", "J", "LeNet5"]
 
 BACKGROUND, FOREGROUND = -0.1, 1.175
 """What byte 0 and byte 255 become, so that inputs have mean about 0 and variance about 1 (section II.B)."""
 
 J = 0.1
 """The constant of equation 9. The paper says only that it is positive."""
-
-
-class ScaledTanh(nn.Module):
-    """LeCun's squashing function f(a) = A tanh(S a), A = 1.7159, S = 2/3, so that f(1) = 1 and f(-1) = -1.
-
-    Source: LeCun, Bottou, Bengio and Haffner (1998), equation 6 and appendix A.
-
-    Example:
-        >>> ScaledTanh()(torch.tensor([-1.0, 0.0, 1.0])).round(decimals=4).tolist()
-        [-1.0, 0.0, 1.0]
-    """
-
-    amplitude, slope = 1.7159, 2 / 3
-
-    def forward(self, a: Tensor) -> Tensor:
-        """Squash every element."""
-        return self.amplitude * torch.tanh(self.slope * a)
 
 
 class LeNet5(Classifier):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
@@ -16,6 +17,9 @@ SMALL = 10_000
 """Fewer training pictures than this are a small set: small batches, distortions, `SMALL_STEPS` at least."""
 SMALL_STEPS = 1_500
 PASSES = 20
+LENET_LR, LR = 5e-3, 2e-3
+OPEN_SIZE = (32, 32)
+"""Height and width for a network that leaves its input open."""
 RUNTIME = frozenset({"data", "data_dir", "skip_bad", "threads", "device", "checkpoint_every"})
 """Fields a resumed run may change: where it computes, and where its pictures lie (by fingerprint)."""
 
@@ -32,7 +36,19 @@ class FitConfig:
     data: str = "digits"
     """A built-in source or a folder of pictures, one subfolder for each class."""
     model: str = "lenet5"
-    """A model of the catalog."""
+    """A model of the catalog, or a network in notation: "conv3-32 maxpool conv3-64 globalavg FC-10"."""
+    size: str | None = None
+    """Height and width of the pictures the model reads, as 32 or 32x48, or with channels, as 3x32x48.
+    None: the model's own, or 32x32 where it leaves that open, with the channels of the pictures."""
+    pool: str | None = None
+    """A pooling in place of every one in the model, as soft or gem(p=3); windows stay. None: its own."""
+    weights: str | None = None
+    """Weights to begin with: a file, torchvision:NAME, timm:NAME or hf:OWNER/NAME. None: random ones.
+    The last layer begins anew where the weights are for other classes."""
+    freeze: str | None = None
+    """What keeps its weights: the first so many stages, as 3 (-1: all but the last), or names: features.*"""
+    lr_decay: float = 1.0
+    """What each stage's learning rate is of that of the stage after it; 1 for the same everywhere."""
     output: str | None = None
     """The model's output layer. None: what suits the classes (for LeNet-5 rbf for digits, else softmax)."""
     fit: str = "letterbox"
@@ -49,10 +65,12 @@ class FitConfig:
     """Passes over the training pictures. None: 20, or as many as make 1,500 steps if that is more."""
     batch_size: int | None = None
     """Pictures in each step, over all processes together. None: 64, or 32 below 10,000 training pictures."""
-    lr: float = 5e-3
-    """Peak learning rate of the one-cycle schedule."""
+    lr: float | None = None
+    """Peak learning rate of the one-cycle schedule. None: 0.005 for LeNet-5, else 0.002."""
     weight_decay: float = 0.05
     """AdamW's decoupled weight decay."""
+    smoothing: float = 0.0
+    """Label smoothing: the share of the target that all classes divide. Not for LeNet-5 as published."""
     clip: float = 5.0
     """Longest gradient (L2 norm over all parameters) that a step uses; longer ones are shortened to it."""
     seed: int = 0
@@ -69,14 +87,40 @@ class FitConfig:
     def check(self) -> None:
         """Raise an ArgumentError if a value can mean nothing, before anything is read or written."""
         find(self.model).output_for(10, self.output)
+        self.shape()
+        if self.pool is not None:
+            from cnnatomy.notation.parse import parse_pooling
+
+            parse_pooling(self.pool)
         for name in ("epochs", "batch_size", "threads", "checkpoint_every"):
             self._demand(name, lambda value: isinstance(value, int) and value >= 1, "a whole number >= 1")
         for name in ("lr", "clip"):
             self._demand(name, lambda value: 0 < value < math.inf, "a number > 0")
+        self._demand("smoothing", lambda value: 0 <= value < 1, "a number from 0 to below 1")
+        self._demand("lr_decay", lambda value: 0 < value <= 1, "a number above 0 and at most 1")
         self._demand("weight_decay", lambda value: 0 <= value < math.inf, "a number >= 0")
         self._demand("test_fraction", lambda value: 0 < value < 1, "a number between 0 and 1")
         self._demand("validation", lambda value: 0 <= value < 1, "a number from 0 to below 1")
         self._demand("seed", lambda value: isinstance(value, int) and value >= 0, "a whole number >= 0")
+
+    def shape(self) -> tuple[int | None, int, int]:
+        """Channels, height and width that the model reads; None for channels that the pictures decide.
+
+        Raises:
+            ArgumentError: the size cannot be read.
+
+        Example:
+            >>> FitConfig().shape(), FitConfig(model="conv3-8 globalavg FC-2", size="48").shape()
+            ((1, 32, 32), (None, 48, 48))
+        """
+        own = find(self.model).input_shape
+        if self.size is None:
+            return own or (None, *OPEN_SIZE)
+        if not re.fullmatch(r"[1-9]\d{0,4}(x[1-9]\d{0,4}){0,2}", self.size):
+            raise ArgumentError("size", expected="such as 32, 32x48 or 3x32x48", got=repr(self.size))
+        numbers = [int(number) for number in self.size.split("x")]
+        *channels, height, width = numbers if len(numbers) > 1 else numbers * 2
+        return (channels[0] if channels else own[0] if own else None), height, width
 
     def _demand(self, name: str, holds: Any, expected: str) -> None:
         value = getattr(self, name)
@@ -104,8 +148,9 @@ class FitConfig:
         small = pictures < SMALL
         batch = min(self.batch_size or (32 if small else 64), pictures)
         augment = self.augment or ("distortions" if small else "none")
+        lr = self.lr or (LENET_LR if self.model == "lenet5" else LR)
         epochs = self.epochs or max(PASSES, math.ceil(SMALL_STEPS / math.ceil(pictures / batch)))
-        return replace(self, output=output, augment=augment, batch_size=batch, epochs=epochs)
+        return replace(self, output=output, augment=augment, batch_size=batch, epochs=epochs, lr=lr)
 
     def differences(self, other: FitConfig) -> list[str]:
         """Say in which fields that decide the result another configuration differs, as "lr 0.1, now 0.2"."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 import cnnatomy
 from cnnatomy.data import Dataset, load
@@ -15,11 +17,12 @@ from cnnatomy.data.augment import recipe
 from cnnatomy.data.catalog import one_of
 from cnnatomy.data.fit import POLICIES
 from cnnatomy.errors import CheckpointError
-from cnnatomy.models import find
+from cnnatomy.models.weights import load_into
 from cnnatomy.train.config import FitConfig
-from cnnatomy.train.evaluation import Evaluation, judge
+from cnnatomy.train.evaluation import Evaluation
 from cnnatomy.train.files import read_tensors, write_json, write_tensors
 from cnnatomy.train.interruption import Flag, Interrupted, listen
+from cnnatomy.train.reconstruction import judged
 from cnnatomy.train.reporter import Plan, Reporter, Silent
 from cnnatomy.train.run import Run
 from cnnatomy.train.trainer import Trainer
@@ -61,13 +64,15 @@ def fit(
     with join(config.device) as world, _torch_settings(config.threads, world.device), listen() as flag:
         reporter = reporter if world.first else Silent()
         data = _load(config, world, reporter)
+        if config.shape()[0] is None:  # open until here, and from here on a fact of the run
+            config = replace(config, size="x".join(map(str, data.train.images.shape[1:])))
         config = config.resolved(len(data.train) - round(len(data.train) * config.validation), data.classes)
         trainer = Trainer(config, data, world)
         _start(trainer, data, folder, resume)
         reporter.start(_plan(trainer, data, folder))
         _loop(trainer, data, folder, flag, reporter)
         world.wait()
-        evaluation = judge(folder.load_model()[0].to(world.device), data.test, data.name)
+        evaluation = judged(folder.load_model()[0].to(world.device), data.test, data.name)
         if world.first:
             write_json(folder.path / "metrics.json", _metrics(trainer, evaluation))
         reporter.finish(evaluation)
@@ -84,17 +89,29 @@ def check(config: FitConfig) -> None:
 
 def load_data(config: FitConfig, reporter: Reporter) -> Dataset:
     """Read the pictures that a configuration names, in the size of its model."""
-    channels, height, width = find(config.model).input_shape
-    return load(
-        config.data,
-        size=(height, width),
-        channels=channels,
-        fit=config.fit,
-        skip_bad=config.skip_bad,
-        test_fraction=config.test_fraction,
-        data_dir=Path(config.data_dir) if config.data_dir else None,
-        progress=reporter.reading,
-    )
+    channels, height, width = config.shape()
+
+    def read(channels: int) -> Dataset:
+        return load(
+            config.data,
+            size=(height, width),
+            channels=channels,
+            fit=config.fit,
+            skip_bad=config.skip_bad,
+            test_fraction=config.test_fraction,
+            data_dir=Path(config.data_dir) if config.data_dir else None,
+            progress=reporter.reading,
+        )
+
+    if channels is not None:
+        return read(channels)
+    coloured = read(3)
+    return read(1) if all(_grey(one.images) for one in (coloured.train, coloured.test)) else coloured
+
+
+def _grey(images: Tensor) -> bool:
+    """Whether three channels say the same everywhere."""
+    return all(bool((part[:, :1] == part[:, 1:]).all()) for part in torch.split(images, 1024))
 
 
 def _load(config: FitConfig, world: World, reporter: Reporter) -> Dataset:
@@ -117,6 +134,8 @@ def _start(trainer: Trainer, data: Dataset, folder: Run, resume: bool) -> None:
             raise CheckpointError(what, hint="another folder")
         trainer.restore(tensors, facts)
         return
+    if trainer.config.weights is not None:
+        load_into(trainer.model, trainer.config.weights, trainer.config.model)
     if trainer.world.first:
         folder.create(trainer.config)
     _save(trainer, data, folder)

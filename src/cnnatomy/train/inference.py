@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from cnnatomy.data import SOURCES, Dataset, Pictures, read_pictures
 from cnnatomy.errors import ArgumentError, DataError
 from cnnatomy.train.engine import load_data
-from cnnatomy.train.evaluation import Evaluation, judge, scores_of
+from cnnatomy.train.evaluation import Evaluation, scores_of
+from cnnatomy.train.reconstruction import judged, redrawn
 from cnnatomy.train.reporter import Reporter, Silent
 from cnnatomy.train.run import Run
 from cnnatomy.train.world import pick_device
@@ -47,13 +49,14 @@ def evaluate(
     if data in (None, config.data) and not own:
         what = f"the pictures of {config.data} have changed since {run} was trained"
         raise DataError(what, hint="training anew, or evaluating on other pictures")
-    if strange := [name for name in source.classes if name not in model.classes]:
+    if model.goal == "classify" and (strange := [n for n in source.classes if n not in model.classes]):
         what = f"the model of {run} does not know every class of {data}"
         raise DataError(what, expected=", ".join(model.classes), got=strange[0])
     shown = source.test if own or data in SOURCES else _all(source)
-    place = torch.tensor([model.classes.index(name) for name in source.classes])
-    shown = replace(shown, labels=place[shown.labels], classes=model.classes)
-    evaluation = judge(model.to(pick_device(None)), shown, source.name)
+    if model.goal == "classify":
+        place = torch.tensor([model.classes.index(name) for name in source.classes])
+        shown = replace(shown, labels=place[shown.labels], classes=model.classes)
+    evaluation = judged(model.to(pick_device(None)), shown, source.name)
     reporter.finish(evaluation)
     return evaluation
 
@@ -77,6 +80,9 @@ def predict(run: Path, pictures: Sequence[Path], *, weights: str | None = None) 
     if not pictures:
         raise ArgumentError("nothing to predict", expected="at least one picture")
     model, facts = Run(run).load_model(weights)
+    if model.goal != "classify":
+        what = f"the network of {run} gives pictures, not classes"
+        raise ArgumentError(what, hint="redraw (--out DIR), which writes them")
     channels, height, width = model.input_shape
     images = read_pictures(pictures, size=(height, width), channels=channels, fit=facts["fit"])
     probabilities = model.probabilities(scores_of(model.to(pick_device(None)), images))
@@ -85,3 +91,36 @@ def predict(run: Path, pictures: Sequence[Path], *, weights: str | None = None) 
         Prediction(Path(path), tuple((model.classes[k], p) for k, p in zip(ranks, row, strict=True)))
         for path, ranks, row in zip(pictures, order.tolist(), values.tolist(), strict=True)
     ]
+
+
+def redraw(
+    run: Path, pictures: Sequence[Path], folder: Path, *, weights: str | None = None
+) -> list[tuple[Path, Path]]:
+    """Let a run's encoder-decoder draw pictures anew, as PNG files in a folder; give (picture, file) pairs.
+
+    Raises:
+        ArgumentError: there is no picture, the network gives no pictures, or there are no such weights.
+        CheckpointError: there is no such run, or its weights are damaged.
+        DataError: a picture cannot be read.
+    """
+    if not pictures:
+        raise ArgumentError("nothing to redraw", expected="at least one picture")
+    model, facts = Run(run).load_model(weights)
+    if model.goal != "reconstruct":
+        raise ArgumentError(f"the network of {run} gives no pictures", hint="predict without --out")
+    channels, height, width = model.input_shape
+    images = read_pictures(pictures, size=(height, width), channels=channels, fit=facts["fit"])
+    drawn = redrawn(model.to(pick_device(None)), images)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{number:04}-{path.stem}.png" for number, path in enumerate(pictures)]
+    for file, one in zip(files, drawn, strict=True):
+        encode(one, file)
+    return list(zip(pictures, files, strict=True))
+
+
+def encode(picture: Tensor, file: Path) -> None:
+    """Write a uint8 picture (C, H, W) of 1 or 3 channels as PNG."""
+    from PIL import Image
+
+    cells = picture.permute(1, 2, 0).numpy()
+    Image.fromarray(cells[:, :, 0] if cells.shape[2] == 1 else cells).save(file)

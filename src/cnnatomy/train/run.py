@@ -28,7 +28,7 @@ from torch import Tensor
 
 import cnnatomy
 from cnnatomy.errors import ArgumentError, CheckpointError
-from cnnatomy.models import build
+from cnnatomy.models import build, find
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.train.config import FitConfig
 from cnnatomy.train.files import read_tensors, write_json, write_tensors, write_whole
@@ -100,6 +100,7 @@ class Run:
         facts = {
             "cnnatomy": cnnatomy.__version__,
             "model": config.model,
+            "pool": config.pool,
             "output": model.output,
             "classes": model.classes,
             "input_shape": model.input_shape,
@@ -107,7 +108,7 @@ class Run:
             "data": config.data,
             "fingerprint": fingerprint,
             "epoch": epoch,
-        }
+        } | model.facts()
         write_tensors(self.weights(which), model.state_dict(), facts)
 
     def load_model(self, which: str | None = None) -> tuple[Classifier, dict[str, Any]]:
@@ -128,7 +129,11 @@ class Run:
         if not path.exists():
             raise CheckpointError(f"{self.path} has no weights yet", expected="one finished epoch at least")
         tensors, facts = read_tensors(path)
-        model = build(facts["model"], classes=facts["classes"], output=facts["output"])
+        shape = tuple(facts["input_shape"])
+        output = facts["output"] if facts["output"] in find(facts["model"]).outputs else None
+        classes, pool = facts["classes"], facts["pool"]
+        model = build(facts["model"], classes=classes, output=output, input=shape, pool=pool)
+        model.recall(facts)
         load_exactly(model, tensors, path)
         return model.eval(), facts
 

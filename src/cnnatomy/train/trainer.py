@@ -16,8 +16,9 @@ from cnnatomy.data.augment import recipe
 from cnnatomy.errors import CnnatomyError
 from cnnatomy.models import build
 from cnnatomy.train.config import FitConfig
-from cnnatomy.train.evaluation import measure
+from cnnatomy.train.finetune import freeze, groups
 from cnnatomy.train.order import derive, hold_out, permutation, share
+from cnnatomy.train.reconstruction import measured
 from cnnatomy.train.reporter import Epoch, Tick
 from cnnatomy.train.schedule import one_cycle
 from cnnatomy.train.world import World
@@ -44,12 +45,20 @@ class Trainer:
         self.validation = _take(data.train, held)
         self.vary = recipe(config.augment or "none")
         torch.manual_seed(derive(config.seed, "weights"))
-        self.model = build(config.model, classes=data.classes, output=config.output).to(world.device)
+        shape = tuple(data.train.images.shape[1:])
+        self.model = build(
+            config.model, classes=data.classes, output=config.output, input=shape, pool=config.pool
+        ).to(world.device)
+        self.model.adapt(data.train.images[self.kept])
+        self.model.smoothing = config.smoothing
+        if config.freeze is not None:
+            freeze(self.model, config.freeze)
         self.network = world.wrap(self.model)
+        self.peak, self.batch = config.lr or 0.0, config.batch_size
+        parts = groups(self.model, self.peak, config.lr_decay)
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), config.lr, weight_decay=config.weight_decay, fused=True
+            [part | {"peak": part["lr"]} for part in parts], weight_decay=config.weight_decay, fused=True
         )
-        self.peak, self.batch = config.lr, config.batch_size
         self.batches = math.ceil(len(self.kept) / self.batch)
         self.steps = self.batches * config.epochs
         self.step = 0
@@ -76,15 +85,16 @@ class Trainer:
         images = self._images(mine, epoch)
         labels = self.train.labels[mine].to(self.world.device)
         for group in self.optimizer.param_groups:
-            group["lr"] = one_cycle(self.step, self.steps, self.peak)
+            group["lr"] = one_cycle(self.step, self.steps, group["peak"])
         self.optimizer.zero_grad()
         scores = self.network(images)
-        loss = self.model.loss(scores, labels)
+        target = labels if self.model.goal == "classify" else images
+        loss = self.model.loss(scores, target)
         torch.autograd.backward(loss * weight)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step()
         count = len(mine) if weight else 0
-        hits = (scores.detach().argmax(1) == labels).sum() if weight else 0 * norm
+        hits = self.model.hits(scores.detach(), target) if weight else 0 * norm
         self.sums += torch.stack([loss.detach() * count, hits, torch.full_like(norm, count), norm])
         self.step += 1
         self._spend(time.perf_counter() - began)
@@ -108,8 +118,8 @@ class Trainer:
         self.demand_finite(totals)
         loss, hits, count, _ = totals.tolist()
         speed, began = len(self.kept) / self.epoch_seconds, time.perf_counter()
-        validation = measure(self.model, self.validation)[1] if len(self.validation) else None
-        test_loss, test_accuracy = measure(self.model, self.test)
+        validation = measured(self.model, self.validation)[1] if len(self.validation) else None
+        test_loss, test_accuracy = measured(self.model, self.test)
         self._spend(time.perf_counter() - began)
         lr = one_cycle(self.step - 1, self.steps, self.peak)
         figures = (loss / count, hits / count, validation, test_loss, test_accuracy, speed, self.seconds)
@@ -149,6 +159,7 @@ class Trainer:
             "seconds": self.seconds,
             "epoch_seconds": self.epoch_seconds,
             "history": [asdict(epoch) for epoch in self.history],
+            "model": self.model.facts(),
         }
         return tensors | {"sums": sums}, facts
 
@@ -158,6 +169,7 @@ class Trainer:
         self.model.load_state_dict(
             {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
         )
+        self.model.recall(facts.get("model", {}))
         for name, parameter in self.model.named_parameters():
             keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"optimizer/{key}/{name}" in tensors]
             self.optimizer.state[parameter] = {

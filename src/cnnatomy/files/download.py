@@ -1,23 +1,27 @@
-"""Fetching the files of a named source: resumed where a transfer broke off, checked by SHA-256."""
+"""Fetching files: resumed where a transfer broke off, checked by SHA-256."""
 
 from __future__ import annotations
 
 import hashlib
 import http.client
 import os
+import re
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from cnnatomy.data.cache import locked
-from cnnatomy.data.catalog import Remote
-from cnnatomy.data.pictures import Progress
-from cnnatomy.data.text import byte_count, shown
 from cnnatomy.errors import DataError
+from cnnatomy.files.locking import locked
+from cnnatomy.files.progress import Progress
+from cnnatomy.files.remote import Remote
+from cnnatomy.files.text import byte_count, shown
 
 _BLOCK = 1 << 16
 _ATTEMPTS = 5
 _TIMEOUT = 30.0  # seconds without a byte
+_MOVED = (301, 302, 303, 307, 308)
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class OfflineError(Exception):
@@ -53,6 +57,44 @@ def fetch(remote: Remote, folder: Path, progress: Progress) -> Path:
         except OSError as error:
             raise DataError(f"cannot write {shown(path)}: {error.strerror or error}") from error
     return path
+
+
+def describe(url: str, path: str, sha256: str = "") -> Remote:
+    """Ask a server for the size of a file that is to come to `path`, and for its SHA-256 if it tells one.
+
+    Hugging Face's hub tells both of a large file before it sends one on to where that is stored.
+
+    Raises:
+        OfflineError: the file cannot be reached, or the server does not say how large it is.
+    """
+    request = urllib.request.Request(url, headers={"User-Agent": "cnnatomy"}, method="HEAD")
+    try:
+        with _opener.open(request, timeout=_TIMEOUT) as answer:
+            headers = answer.headers
+    except urllib.error.HTTPError as error:
+        with error:
+            headers = error.headers
+            if "X-Linked-Size" not in headers:
+                if error.code in _MOVED and (there := headers.get("Location")):
+                    return describe(urllib.parse.urljoin(url, there), path, sha256)
+                raise OfflineError(f"{url} answers {error.code} {error.reason}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise OfflineError(f"{url}: {getattr(error, 'reason', error)}") from error
+    size = headers.get("X-Linked-Size") or headers.get("Content-Length") or ""
+    if not size.isdecimal():
+        raise OfflineError(f"{url} does not say how large it is")
+    digest = headers.get("X-Linked-ETag", "").strip('"')
+    return Remote(path, url, int(size), digest if _SHA256.fullmatch(digest) else sha256)
+
+
+class _Still(urllib.request.HTTPRedirectHandler):
+    """Leaves it to the caller to go where a server points."""
+
+    def redirect_request(self, *told: object) -> None:
+        """Go nowhere."""
+
+
+_opener = urllib.request.build_opener(_Still)
 
 
 def _transfer(remote: Remote, part: Path, progress: Progress) -> bool:
@@ -108,7 +150,7 @@ def _next_block(answer: http.client.HTTPResponse, left: int) -> bytes:
 def _check(remote: Remote, part: Path) -> None:
     with part.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != remote.sha256:
+    if not digest.startswith(remote.sha256):
         part.unlink()
         raise DataError(
             f"what came from {remote.url} is not the known file; it was removed",

@@ -1,0 +1,194 @@
+"""A network from notation as a classifier, or as a map from pictures to pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cnnatomy.errors import ArgumentError
+from cnnatomy.models.classifier import Classifier, Goal
+from cnnatomy.models.codes import class_codes
+from cnnatomy.nn.rbf import map_loss
+from cnnatomy.nn.separable import StridedConvPool
+from cnnatomy.nn.subpixel import SubpixelConv
+from cnnatomy.notation.build import build
+from cnnatomy.notation.expand import explicit
+from cnnatomy.notation.modules import Chain, Weighed
+from cnnatomy.notation.parse import parse_pooling
+from cnnatomy.notation.spec import Layer, Spec
+from cnnatomy.reducers import Reducer
+
+J = 0.1
+"""The constant of LeNet-5's equation 9, which an RBF output is trained with."""
+
+
+class Network(Classifier):
+    """A network in notation: `features`, then a `classifier`, built when the input is known.
+
+    With an open input the modules are made by `materialize`, or by the first forward pass.
+    `str(network.spec)` is the text. What it is for follows from its output: a vector has the scores of
+    classes ("classify"), maps of the input's shape are a picture ("reconstruct"), other maps are maps.
+
+    Args:
+        spec: what was read.
+        classes: names of the classes; None leaves the number to the text.
+        pool: a reducer to take the place of every pooling's, whose windows stay.
+
+    Example:
+        >>> from cnnatomy.notation import parse
+        >>> network = Network(parse("conv3-8 maxpool FC-classes"), classes=["cat", "dog"])
+        >>> network(torch.zeros(4, 3, 8, 8)).shape, network.input_shape
+        (torch.Size([4, 2]), (3, 8, 8))
+    """
+
+    features: Chain
+    classifier: Chain
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, spec: Spec, classes: Sequence[str] | None = None, pool: Reducer | str | None = None
+    ) -> None:
+        super().__init__()
+        self.spec, self.classes = spec, tuple(classes or ())
+        self.pool = None if pool is None else parse_pooling(pool)
+        self.asked = None if classes is None else len(self.classes)
+        self.output = "softmax"
+        self.input_shape = ()  # type: ignore[assignment]  # until it is known
+        self.explicit = explicit(spec, classes=self.asked, pool=self.pool)
+
+    @property
+    def built(self) -> bool:
+        """Whether the input is known, and the modules are there."""
+        return bool(self.input_shape)
+
+    @property
+    def goal(self) -> Goal:
+        """What the output is: scores of classes, a picture of the input's shape, or other maps."""
+        if len(self.shape) == 1:
+            return "classify"
+        return "reconstruct" if self.shape == self.input_shape else "map"
+
+    def materialize(
+        self, channels: int, size: Sequence[int], device: torch.device | str | None = None
+    ) -> Network:
+        """Make the modules for pictures of this shape, with fresh weights, and return the network.
+
+        Weights before ReLU are drawn as He et al. (2015), "Delving deep into rectifiers", eq. 10;
+        LeNet-5's as its appendix A says.
+
+        Raises:
+            NotationError: a layer does not fit; it says the sizes so far, and what would mend it.
+            ArgumentError: the network has been built already.
+        """
+        if self.built:
+            raise ArgumentError("the network is built", got=f"input {self.input_shape}", hint="a new network")
+        parts = build(self.explicit, channels, tuple(size), codes=self._codes, device=device)
+        self.features, self.classifier, self.shape = parts
+        self.input_shape = (channels, *size)  # type: ignore[assignment]
+        where = next((p.device for p in self.parameters()), torch.device(device or "cpu"))
+        self.register_buffer("mean", torch.zeros(channels, device=where), persistent=False)
+        self.register_buffer("std", torch.ones(channels, device=where), persistent=False)
+        if any(isinstance(one, Layer) and one.word == "RBF" for one in self.explicit.body):
+            self.output = "rbf"
+        elif self.goal != "classify":
+            self.output = "map"
+        if self.goal == "classify" and not self.classes:
+            self.classes = tuple(map(str, range(self.shape[0])))
+        initialise(self)
+        return self
+
+    def _codes(self, count: int) -> list[list[int]]:
+        names = self.classes if len(self.classes) == count else tuple(map(str, range(count)))
+        return class_codes(names)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, *spatial) -> scores (N, classes), or maps."""
+        if not self.built:
+            self.materialize(x.shape[1], x.shape[2:], x.device).to(x.dtype)
+        known: dict[str, Any] = {}
+        y: Tensor = self.features(x, known)
+        if len(self.classifier):
+            y = self.classifier(y.flatten(1), known)
+        return y
+
+    def preprocess(self, images: Tensor) -> Tensor:
+        """Bytes as parts of 255, less the mean of each channel, over its deviation."""
+        like = self.mean.view(-1, *(1,) * (images.dim() - 2))
+        return (images.to(self.mean.dtype) / 255 - like) / self.std.view_as(like)
+
+    def adapt(self, images: Tensor) -> None:
+        """Take mean and deviation of each channel from uint8 pictures (N, C, *spatial)."""
+        count = images.numel() // images.shape[1]
+        axes = [0, *range(2, images.dim())]
+        total = torch.zeros(images.shape[1], dtype=torch.float64)
+        squares = total.clone()
+        for part in torch.split(images, 1024):
+            share = part.double() / 255
+            total += share.sum(axes)
+            squares += share.square().sum(axes)
+        mean = total / count
+        self.standardise(mean.tolist(), (squares / count - mean.square()).clamp_min(0).sqrt().tolist())
+
+    def standardise(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Set mean and deviation of each channel, in parts of 255; one that has none keeps its scale."""
+        self.mean.copy_(torch.tensor(mean))
+        self.std.copy_(torch.tensor([value if value > 1e-6 else 1.0 for value in std]))
+
+    def facts(self) -> dict[str, Any]:
+        """What preprocessing needs beside the weights, as JSON values."""
+        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
+
+    def recall(self, facts: Mapping[str, Any]) -> None:
+        """Take back what `facts` gave."""
+        self.standardise(facts["mean"], facts["std"])
+
+    def restored(self, maps: Tensor) -> Tensor:
+        """Undo `preprocess`: maps (N, C, H, W) -> uint8 pictures."""
+        scaled = maps * self.std.view(-1, 1, 1) + self.mean.view(-1, 1, 1)
+        return scaled.mul(255).round().clamp(0, 255).to(torch.uint8)
+
+    def hits(self, scores: Tensor, target: Tensor) -> Tensor:
+        """How many of a batch are right; of pictures, the share of variance that is explained, added up."""
+        if self.goal == "classify":
+            return super().hits(scores, target)
+        spread = (target - target.mean((2, 3), keepdim=True)).square().sum((1, 2, 3))
+        missed = (scores - target).square().sum((1, 2, 3))
+        return (1 - missed / spread.clamp_min(1e-12)).clamp_min(0).sum()
+
+    def loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """The criterion: cross-entropy, the squared error of pictures, or equation 9 for RBF."""
+        if self.goal != "classify":
+            return F.mse_loss(scores, labels)
+        if self.output == "rbf":
+            return map_loss(scores, labels, J)
+        return super().loss(scores, labels)
+
+
+@torch.no_grad()
+def initialise(model: nn.Module) -> None:
+    """Draw the weights of convolutions and dense layers for what follows; others keep their start."""
+    own = (SubpixelConv, StridedConvPool, Weighed)
+    kept = {id(m) for owner in model.modules() if isinstance(owner, own) for m in owner.modules()}
+    squashed = any(type(m).__name__ == "ScaledTanh" for m in model.modules())
+    for module in model.modules():
+        if not isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear) or id(module) in kept:
+            continue
+        if getattr(module, "places", None) is not None:
+            if squashed:
+                module.uniform_(2.4 / module.fan_in())  # type: ignore[operator]
+            continue
+        if squashed:
+            bound = 2.4 / math.prod(module.weight.shape[1:])
+            nn.init.uniform_(module.weight, -bound, bound)
+            if module.bias is not None:
+                nn.init.uniform_(module.bias, -bound, bound)
+            continue
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
