@@ -1,0 +1,69 @@
+"""Files of torch.export: the network as torch itself runs it, elsewhere."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnnatomy.errors import ArgumentError
+from cnnatomy.export.written import (
+    Written,
+    beside,
+    compared,
+    doubled,
+    evaluating,
+    metadata_of,
+    open_batch,
+    tensors,
+)
+from cnnatomy.ops.lowering import lowered
+
+
+def program(
+    model: nn.Module,
+    path: str | Path,
+    *inputs: Tensor,
+    dynamic_shapes: Any = None,
+    preprocessing: Mapping[str, Any] | None = None,
+    classes: Sequence[str] | None = None,
+) -> Written:
+    """Write a network as a file of `torch.export`, in torch's own operators, to be run without this package.
+
+    Arguments are those of `cnnatomy.export.onnx`. The metadata are extra files of the archive:
+    `torch.export.load(path, extra_files={"classes": ""})`.
+
+    Raises:
+        ArgumentError: the model cannot be traced, or the file gives other results than the model.
+
+    Example:
+        >>> import cnnatomy.nn as nn
+        >>> written = program(nn.Pool2d("median", 2), "net.pt2", torch.rand(1, 1, 8, 8))
+        >>> torch.export.load("net.pt2").module()(torch.rand(3, 1, 8, 8)).shape
+        torch.Size([3, 1, 4, 4])
+    """
+    target, fixed = Path(path), dynamic_shapes == ()
+    given = inputs if fixed or dynamic_shapes is not None else doubled(inputs)
+    shapes = None if fixed else open_batch(given) if dynamic_shapes is None else dynamic_shapes
+    told = metadata_of(preprocessing, classes)
+    with evaluating(model), torch.no_grad(), beside(target) as place:
+        try:
+            made = lowered(model, given, dynamic_shapes=shapes)
+        except (ArgumentError, MemoryError):
+            raise
+        except Exception as error:  # whatever torch.export raises
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0][:300]}"
+            raise ArgumentError(f"{type(model).__name__} cannot be exported", got=reason) from error
+        with place.open("wb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of weights that are views; what is read back is compared
+            torch.export.save(made, file, extra_files=told)
+        with place.open("rb") as file:
+            loaded = torch.export.load(file).module()
+        gap = compared(lambda *x: tensors(loaded(*x)), tensors(model(*given)), given)
+    names = made.graph_signature
+    places = [tuple(map(str, ends)) for ends in (names.user_inputs, names.user_outputs)]
+    return Written(target, target.stat().st_size, None, places[0], places[1], told, gap)
