@@ -9,7 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnnatomy import anatomy, filters, nn
+    from cnnatomy import export, filters, nn
+    from cnnatomy.adapt.accelerate import accelerate
+    from cnnatomy.adapt.swap import convert
+    from cnnatomy.anatomy import anatomy
+    from cnnatomy.models import network
     from cnnatomy.ops import convolve, convolve_transposed, pad, pool, resample, unpool, unpool_mean
     from cnnatomy.reducers import (
         L2,
@@ -48,8 +52,12 @@ __version__ = "0.1.0.dev0"
 
 _HOMES = {
     "anatomy": "cnnatomy",
+    "export": "cnnatomy",
     "filters": "cnnatomy",
     "nn": "cnnatomy",
+    "accelerate": "cnnatomy.adapt",
+    "convert": "cnnatomy.adapt",
+    "network": "cnnatomy.models",
     "convolve": "cnnatomy.ops",
     "convolve_transposed": "cnnatomy.ops",
     "pad": "cnnatomy.ops",
@@ -116,10 +124,14 @@ __all__ = [
     "Stochastic",
     "Trimmed",
     "Whole",
+    "accelerate",
     "anatomy",
+    "convert",
     "convolve",
     "convolve_transposed",
+    "export",
     "filters",
+    "network",
     "nn",
     "pad",
     "pool",

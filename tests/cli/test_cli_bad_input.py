@@ -116,7 +116,25 @@ ARGUMENTS = [
     ("inspect lenet5 --input 3x32x32", "layer 'c1' (Conv2d, in_channels=1) cannot take 1×3×32×32", ""),
     ("inspect lenet5 --input 1x36x36", "layer 'f6'", ""),
     ("inspect lenet5 --input big", "--input: expected sizes such as 1x32x32, got 'big'", ""),
-    ("inspect lenet5 --format xml", "--format: expected 'table', 'markdown', 'csv', 'json', got 'xml'", ""),
+    ("inspect lenet5 --format xml", "--format: expected 'table', 'markdown', 'csv', 'json', 'html'", "'xml'"),
+    ("inspect lenet5 --format html", "a page needs a file", "--out"),
+    ("inspect lenet5 --format html --out missing/page.html", "cannot write missing/page.html", ""),
+    ("inspect lenet5 --format html --out page.html --picture text.png", "text.png", ""),
+    ("inspect lenet5 --picture good.png", "--picture is for the page", "--format html"),
+    ("inspect lenet5 --depth -1", "--depth: expected a whole number >= 0, got -1", ""),
+    ("inspect lenet5 --columns path,mac", "no column 'mac'", "macs"),
+    ("inspect lenet5 --sort size", "no column 'size'", ""),
+    ("inspect lenet5 --dtype float8", "--dtype: expected one of float32", "got float8"),
+    ("inspect package.module:Net --classes 3", "--classes is for models of the catalog", "Net(classes"),
+    ("inspect missing.py:Net --input 3x8x8", "missing.py", ""),
+    ("inspect nosuchpackage:Net --input 3x8x8", "nosuchpackage", ""),
+    ("inspect torch.nn:ReLU", "--input is missing", "3x224x224"),
+    ("rf lenet5", "LAYER is missing", ""),
+    ("rf lenet5 c33", "no layer is called 'c33'", "c3"),
+    ("rf lenet5 c3 --at 4", "no such unit: expected a place in 10×10, got 4", ""),
+    ("rf lenet5 c3 --at 10,0", "no such unit: expected a place in 10×10, got 10,0", ""),
+    ("rf lenet5 c3 --at x", "--at: expected a place such as 6,6, got 'x'", ""),
+    ("rf lenet5 c3 --channel 16", "no such channel: expected 0 to 15, got 16", ""),
     ("inspect lenet5 --classes 1", "--classes: expected a whole number >= 2", ""),
     ("inspect lenet5 --output rbf --classes 200", "the rbf output: expected at most", "softmax"),
 ]
@@ -204,10 +222,10 @@ def test_debug_shows_where(
 
 
 def test_a_bug_is_called_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise KeyError("oh")
 
-    monkeypatch.setattr("cnnatomy.anatomy.inspect", fail)
+    monkeypatch.setattr("cnnatomy.anatomy.measure.anatomy", fail)
     assert main(["inspect", "lenet5"]) == 1
     err = capsys.readouterr().err
     assert err.startswith("failed: KeyError: 'oh'")

@@ -21,7 +21,8 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from cnnatomy import __version__, anatomy, models
+from cnnatomy import __version__, models
+from cnnatomy.anatomy import anatomy
 from cnnatomy.cli import main
 from cnnatomy.cli.help import COMMANDS
 from cnnatomy.cli.options import GROUPS, documentation, to_arguments, to_config, train_arguments
@@ -305,13 +306,13 @@ def test_predict_agrees_with_the_library(here: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("style", ["table", "markdown", "csv", "json"])
 def test_inspect_prints_the_anatomy(style: str, capsys: pytest.CaptureFixture[str]) -> None:
-    table = anatomy.inspect(models.build("lenet5", classes=26, output="softmax"), (1, 32, 32))
+    table = anatomy(models.build("lenet5", classes=26, output="softmax"), (1, 32, 32))
     assert main(["inspect", "lenet5", "--classes", "26", "--format", style]) == 0
     out = capsys.readouterr().out
     if style == "json":
         assert json.loads(out)["parameters"] == table.parameters
     elif style == "csv":
-        assert sum(int(row["trainable"]) for row in csv.DictReader(io.StringIO(out))) == table.parameters
+        assert sum(int(row["parameters"]) for row in csv.DictReader(io.StringIO(out))) == table.parameters
     else:
         assert f"{table.parameters:,}" in out
 

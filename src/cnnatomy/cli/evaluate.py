@@ -55,12 +55,21 @@ def main(words: Sequence[str]) -> None:
     console, run = output(), arguments.run.expanduser()
     with reporter(console, quiet=arguments.json) as told:
         evaluation = evaluate(run, data=data, weights=arguments.weights, reporter=told)
+    from cnnatomy.train.reconstruction import Reconstruction
+
+    if page and isinstance(evaluation, Reconstruction):
+        raise ArgumentError("there is no page for an encoder-decoder", hint="--json")
     if page:
         from cnnatomy import report
 
         report.write(run, evaluation, data=data, path=page)
     if arguments.json:
         print(json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False))
+        return
+    if isinstance(evaluation, Reconstruction):
+        from cnnatomy.cli.train import said
+
+        console.print(said(evaluation), soft_wrap=True)
         return
     from cnnatomy.cli.results import show
 

@@ -6,7 +6,14 @@ COMMANDS: dict[str, str] = {
     "train": "Train a network on pictures, and report how well it does.",
     "evaluate": "Judge a trained network on test pictures.",
     "predict": "Say what a trained network sees in pictures.",
-    "inspect": "Show the layers, shapes and parameters of a network.",
+    "export": "Write a trained network as a file for ONNX runtimes, or for torch.export.",
+    "inspect": "Show the layers of a network: shapes, parameters, costs, memory and receptive fields.",
+    "rf": "Show what one unit of a layer sees of the input.",
+    "diff": "Compare two networks layer by layer.",
+    "fit": "Find the input sizes that a network divides cleanly.",
+    "window": "Show the arithmetic of one window, or of several in a row.",
+    "solve": "Find the kernel, stride, padding or depth that gives a wanted size or field.",
+    "networks": "List the classic networks, with their papers and their notation.",
     "pools": "List the poolings and regions, explain one, or draw them all on a picture.",
 }
 
@@ -16,6 +23,7 @@ EXAMPLES = {
     "cnnatomy evaluate runs/digits-lenet5-1": "judge it again",
     "cnnatomy predict runs/digits-lenet5-1 seven.png": "and use it",
     "cnnatomy inspect lenet5": "see what it is made of",
+    "cnnatomy rf lenet5 c3 --at 4,4": "and what a unit of it sees",
     "cnnatomy pools": "see what there is to pool with",
 }
 

@@ -88,5 +88,6 @@ def _say(message: str, code: int, words: list[str]) -> int:
     from cnnatomy.cli.console import complaints, literal
 
     style = "" if code == STOPPED else "red"
-    complaints().print(literal(message), style=style, markup=False, soft_wrap=True)
+    for line in message.split("\n"):  # more than one where a caret points into a text of the user's
+        complaints().print(literal(line), style=style, markup=False, soft_wrap=True)
     return code

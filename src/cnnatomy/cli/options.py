@@ -18,13 +18,15 @@ from cnnatomy.train.config import PRESETS, FitConfig
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "data": ("fit", "skip_bad", "test_fraction", "validation", "data_dir"),
-    "model": ("model", "output"),
-    "optimisation": ("epochs", "batch_size", "lr", "weight_decay", "clip", "augment", "seed"),
+    "model": ("model", "size", "pool", "output"),
+    "finetuning": ("weights", "freeze", "lr_decay"),
+    "optimisation": ("epochs", "batch_size", "lr", "weight_decay", "smoothing", "clip", "augment", "seed"),
     "computing": ("threads", "device", "checkpoint_every"),
 }
 """Every field of `FitConfig` but the data, which is no flag."""
 _PRESET = f"Start from a preset, which other options then change: {', '.join(PRESETS)}."
 METAVARS = {"int": "INT", "float": "NUMBER", "str": "NAME", "data_dir": "DIR"}
+METAVARS |= {"weights": "SOURCE", "freeze": "WHAT"}
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ class Arguments(Common):
     """How many classes to show for each picture, the likeliest first."""
     weights: Annotated[str | None, tyro.conf.arg(metavar="WHICH", help_behavior_hint="")] = None
     """The best or the last epoch's weights. Left out: best if pictures were held out, else last."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Where an encoder-decoder's pictures go."""
     json: Switch = False
     """Print the predictions as JSON."""
 
@@ -54,6 +56,14 @@ def main(words: Sequence[str]) -> None:
     from cnnatomy.train import predict
 
     pictures = [path.expanduser() for path in arguments.pictures]
+    if arguments.out:
+        from cnnatomy.train.inference import redraw
+
+        for _, file in redraw(
+            arguments.run.expanduser(), pictures, arguments.out.expanduser(), weights=arguments.weights
+        ):
+            print(file)
+        return
     predictions = predict(arguments.run.expanduser(), pictures, weights=arguments.weights)
     if arguments.json:
         print(json.dumps(_values(predictions, arguments.top), indent=2, ensure_ascii=False))

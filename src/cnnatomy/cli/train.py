@@ -20,14 +20,19 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cnnatomy.train import Evaluation
+    from cnnatomy.train.reconstruction import Reconstruction
 
 RUNS = Path("runs")
+LONGEST_NAME = 40
+"""Letters of a run's folder that a network in notation may take."""
 COMMAND = Command(
     "train",
     {
         "examples": {
             "cnnatomy train digits": "the digits that come along, in seconds",
             "cnnatomy train ~/pictures --epochs 30": "a folder of pictures, one subfolder a class",
+            'cnnatomy train digits --model "conv3-16 maxpool conv3-32 globalavg FC"': "a network in notation",
+            "cnnatomy train cifar10 --model small32 --pool soft": "a classic, with another pooling",
             "cnnatomy train --preset paper": "the experiment of the LeNet-5 paper, on MNIST",
             "cnnatomy train --resume --run runs/digits-lenet5-1": "go on where a run was stopped",
         },
@@ -52,7 +57,11 @@ def main(words: Sequence[str]) -> None:
     if not _speaks():
         return
     from cnnatomy import report
+    from cnnatomy.train.reconstruction import Reconstruction
 
+    if isinstance(evaluation, Reconstruction):
+        print(run) if options.quiet else console.print(f"{said(evaluation)}\nrun     {run}", soft_wrap=True)
+        return
     page = report.write(run, evaluation)
     if options.quiet:
         print(run)
@@ -61,6 +70,12 @@ def main(words: Sequence[str]) -> None:
 
     show(evaluation, console)
     console.print(f"run     {run}\nreport  {page}", soft_wrap=True, markup=False)
+
+
+def said(result: Reconstruction) -> str:
+    """How well an encoder-decoder does, in a line."""
+    share = f"{100 * result.explained:.1f}% of the variance of {result.pictures:,} test pictures explained"
+    return f"{share}; squared error {result.loss:.4g} (standardised), PSNR {result.psnr:.1f} dB"
 
 
 def _speaks() -> bool:
@@ -79,8 +94,9 @@ def _run_folder(config: FitConfig, asked: Path | None) -> Path:
 def next_run(config: FitConfig) -> Path:
     """The first folder runs/DATA-MODEL-NUMBER that does not exist yet."""
     data = re.sub(r"[^\w.-]+", "-", Path(config.data).resolve().stem)
+    model = re.sub(r"[^\w.-]+", "-", config.model).strip("-")[:LONGEST_NAME].rstrip("-")
     number = 1
-    while (run := RUNS / f"{data}-{config.model}-{number}").exists():
+    while (run := RUNS / f"{data}-{model}-{number}").exists():
         number += 1
     return run
 
