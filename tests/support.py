@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
@@ -83,7 +87,7 @@ def label(record: Any) -> str:
     return f"{type(record).__name__}({', '.join(f'{name}={value}'[:24] for name, value in told.items())})"
 
 
-def pairs(regions: Sequence[Region], often: int = 4, seldom: int = 16, selecting: bool = False) -> list[Any]:
+def pairs(regions: Sequence[Region], often: int = 6, seldom: int = 24, selecting: bool = False) -> list[Any]:
     """Every example (or those that select) over every region, as parameters of a test, all but some slow.
 
     Of the poolings as they come every `often`-th stays, of the others every `seldom`-th, in turn.
@@ -153,3 +157,13 @@ def distinct(*shape: int) -> Tensor:
 def last(x: Tensor) -> Tensor:
     """The same in the channels_last format."""
     return x.contiguous(memory_format=LAST[x.dim()])
+
+
+def run_apart(script: str, **environment: str) -> str:
+    """Run a script in a process of its own; its output."""
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(script)]
+    done = subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from support import random
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import cnnatomy.nn as ours
 from cnnatomy.adapt import accelerate
 from cnnatomy.adapt.folding import fold, foldable
 from cnnatomy.adapt.race import difference, race
@@ -46,6 +48,14 @@ def test_results_stay_and_the_network_is_left_alone() -> None:
     tried = {change.path for change in done.changes}
     assert {"", "pool", "grow", "avg_pool2d_1"} <= tried
     assert "times as fast" in str(done)
+
+
+def test_a_network_may_be_one_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = sys.modules["cnnatomy.adapt.accelerate"]
+    monkeypatch.setattr(search, "race", lambda runs, device, *, seconds: [1.0, 0.5])
+    done = accelerate(nn.MaxPool2d(2), x := random((1, 2, 6, 6)))
+    assert type(done.model) is ours.MaxPool2d
+    assert torch.equal(done.model(x), F.max_pool2d(x, 2))
 
 
 def test_only_a_result_that_nothing_else_reads_is_folded() -> None:

@@ -50,6 +50,54 @@ class Moody(nn.Module):
         return F.dropout(F.max_pool2d(x, 2), 0.5, self.training)
 
 
+class Inherited(Moody):
+    """The same through a forward that is another class's."""
+
+
+class Helped(nn.Module):
+    """The same through a function."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return dropped(self, F.max_pool2d(x, 2))
+
+
+def dropped(module: nn.Module, x: Tensor) -> Tensor:
+    return F.dropout(x, 0.5, module.training)
+
+
+class Drawing(nn.Module):
+    """A forward that draws, which a trace would do once and for all."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, 2) + torch.rand(1)
+
+
+class Sharp(nn.Module):
+    """A call of which no module here or of torch's is the same."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, (3, 3), mode="bilinear", antialias=True)
+
+
+class Standardised(nn.Module):
+    """A forward with a constant, and a child with the name of a call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.max_pool2d_1 = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = torch.tensor([0.4, 0.5, 0.6]).view(1, 3, 1, 1)
+        return F.max_pool2d(self.max_pool2d_1(x - mean), 2)
+
+
+class Filtered(nn.Module):
+    """A call of torch's convolution."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, torch.ones(3, 3, 1, 1))
+
+
 def network() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(Block(), nn.Sequential(nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d((3, 2)))).eval()
@@ -112,6 +160,36 @@ def test_what_cannot_be_followed_is_named() -> None:
     assert "left as it is" in str(done)
 
 
+@pytest.mark.parametrize("kind", [Inherited, Helped, Drawing, Sharp])
+def test_what_a_trace_would_fix_or_lose_is_left(kind: type[nn.Module]) -> None:
+    net = nn.Sequential(kind())
+    with pytest.warns(UserWarning, match="cannot follow"):
+        done = convert(net, {"MaxPool2d": "max", "Upsample": "cubic"})
+    x = random((1, 3, 6, 6))
+    torch.manual_seed(1)
+    truth = net.eval()(x)
+    torch.manual_seed(1)
+    assert torch.equal(done.model.eval()(x), truth)
+    assert not done.swaps
+    assert vars(done.model[0]).keys() == vars(net[0]).keys()  # type: ignore[index]
+
+
+def test_constants_and_children_of_a_traced_forward_stay() -> None:
+    net, x = Standardised(), random((2, 3, 9, 9))
+    done = convert(net, {"MaxPool2d": "max"})
+    assert len(done.swaps) == 1
+    assert torch.equal(done.model(x), net(x))
+    assert torch.equal(copy.deepcopy(done.model)(x), net(x))
+    assert done.model.state_dict().keys() == net.state_dict().keys()
+    assert not any(name.startswith("_tensor_constant") for name in vars(net))
+
+
+def test_calls_of_other_functions_are_none_of_its_business() -> None:
+    done = convert(nn.Sequential(Filtered(), nn.Conv2d(3, 3, 3, padding=1)), {"Conv2d": "reflect"})
+    assert [swap.path for swap in done.swaps] == ["1"]
+    assert not done.left
+
+
 def test_hooks_and_parametrizations_stay() -> None:
     net = nn.Sequential(parametrizations.weight_norm(nn.Conv2d(3, 4, 3)), nn.MaxPool2d(2))
     seen: list[int] = []
@@ -169,12 +247,18 @@ def test_a_rewritten_network_trains_and_is_copied() -> None:
         ({"MaxPool2d": "sotf"}, "no such pooling.*soft"),
         ({"BatchNorm2d": "soft"}, "means nothing for BatchNorm2d"),
         ({"MaxPool2d": lambda old: 3}, "gives no module"),
+        ({"MaxPool2d": 3}, "means nothing for MaxPool2d"),
         ({3: "soft"}, "names no operator"),
     ],
 )
 def test_mistakes_are_told(swaps: Any, said: str) -> None:
     with pytest.raises(ArgumentError, match=said), warnings.catch_warnings():
         convert(network(), swaps)
+
+
+def test_a_class_is_no_network() -> None:
+    with pytest.raises(ArgumentError, match="this is no network"):
+        convert(nn.MaxPool2d, {"MaxPool2d": "soft"})  # type: ignore[arg-type]
 
 
 def test_indices_are_kept_or_refused() -> None:

@@ -89,6 +89,7 @@ BAD: list[tuple[str, nn.Module, tuple[int, ...], dict[str, Any]]] = [
     ("saturated", flat(*(conv(1, 1, 3, padding=1) for _ in range(9))), (1, 5, 5), {"layers": 5}),
     ("padded", conv(1, 1, 5, padding=2), (1, 3, 3), {"share": pytest.approx(1 - (9 / 15) ** 2)}),
     ("wasted_bias", flat(conv(1, 4, 3), nn.BatchNorm2d(4)), (1, 8, 8), {"parameters": 4}),
+    ("wasted_bias", flat(nn.Linear(5, 6), nn.BatchNorm1d(6)), (5,), {"parameters": 6}),
     ("heavy", flat(conv(1, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 50)), (1, 8, 8), {"pooled": 450}),
     ("waiting", flat(nn.Flatten(), nn.Linear(4096, 4096)), (1, 64, 64), {"layers": 1}),
 ]
@@ -107,6 +108,7 @@ GOOD: list[tuple[str, nn.Module, tuple[int, ...]]] = [
     ("narrow", flat(nn.Flatten(), nn.Linear(64, 10), nn.ReLU(), nn.Linear(10, 10)), (1, 8, 8)),
     ("narrow", Run(lambda x, a: x.mean((2, 3)) + a(x).flatten(1), a=conv(8, 8, 4)), (8, 4, 4)),
     ("narrow", conv(64, 1, 1), (64, 8, 8)),  # the last layer makes what is wanted
+    ("narrow", flat(nn.Linear(64, 3), nn.Linear(3, 64), nn.Unflatten(1, (1, 8, 8))), (64,)),  # an autoencoder
     ("skipping", flat(conv(1, 4, 2, stride=2)), (1, 16, 16)),
     ("checkered", nn.ConvTranspose2d(1, 1, 4, 2, 1), (1, 8, 8)),
     ("drifting", conv(1, 1, 3, padding=1), (1, 8, 8)),
@@ -116,7 +118,14 @@ GOOD: list[tuple[str, nn.Module, tuple[int, ...]]] = [
     ("padded", conv(1, 1, 3, padding=1), (1, 8, 8)),
     ("wasted_bias", flat(conv(1, 4, 3, bias=False), nn.BatchNorm2d(4)), (1, 8, 8)),
     ("wasted_bias", flat(conv(1, 4, 3), nn.ReLU(), nn.BatchNorm2d(4)), (1, 8, 8)),
+    (
+        "wasted_bias",
+        flat(nn.Linear(3, 36), nn.Unflatten(1, (4, 3, 3)), nn.BatchNorm2d(4)),
+        (3,),
+    ),  # other means
+    ("wasted_bias", flat(nn.Linear(4, 4), nn.BatchNorm1d(4)), (4, 4)),  # the channels are the rows
     ("wasted_bias", Run(lambda x, a, b: b(y := a(x)) + y, a=conv(1, 4, 3), b=nn.BatchNorm2d(4)), (1, 8, 8)),
+    ("heavy", flat(nn.Flatten(), nn.Linear(784, 10)), (1, 28, 28)),  # the picture itself is not pooled
     ("heavy", flat(conv(8, 64, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 100)), (8, 8, 8)),
     ("waiting", conv(64, 64, 3, padding=1), (64, 56, 56)),
 ]
@@ -156,7 +165,26 @@ def test_a_pass_that_stops_is_an_error_first() -> None:
     net = Run(lambda x, a: a(x) if a(x).sum() > 0 else x, a=conv(1, 2, 3))
     (first, *_) = advise(anatomy(net, (1, 8, 8)))
     assert (first.level, first.layer) == ("error", "")
+    (only,) = advise(anatomy(Run(lambda x, a: float(a(x).sum()), a=conv(8, 64, 3)), (8, 64, 64)))
+    assert only.what == first.what  # of what is not reached, nothing is said
     assert said(conv(1, 2, 3), (1, 8, 8), "stopped") == []
+
+
+def test_an_instance_norm_is_called_so() -> None:
+    (remark,) = said(flat(conv(1, 4, 3), nn.InstanceNorm2d(4)), (1, 8, 8), "wasted_bias")
+    assert remark.what == "its bias of 4 parameters stands right before an instance norm"
+
+
+def test_layers_that_wait_are_counted_and_named_once() -> None:
+    (remark,) = said(flat(nn.Flatten(), nn.Linear(4096, 4096)), (1, 64, 64), "waiting")
+    assert "; it moves 100% of the network's" in remark.what
+    (remark,) = said(nn.LSTM(4, 5, 2, batch_first=True), (7, 4), "waiting")
+    assert remark.layer not in remark.also
+
+
+def test_no_input_of_less_than_half_the_size_is_a_remedy() -> None:
+    (remark,) = said(conv(1, 1, 1, stride=2), (1, 32, 32), "unread")
+    assert (remark.numbers["sizes"], remark.remedy) == ((), "crop it, or pad where windows do not tile")
 
 
 def test_a_mended_window_is_no_longer_remarked_on() -> None:

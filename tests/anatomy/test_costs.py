@@ -247,3 +247,16 @@ def test_absent_connections_multiply_nothing() -> None:
     found = [f for call, f in measured(layer, (2, 2, 6, 6)) if call.name == "aten.convolution"]
     assert [f.macs for f in found] == [2 * 16 * 4 * 9]
     assert found[0].formula == "2·4·4 outputs of a map × 4 connections × 3·3 taps = 1,152"
+
+
+def test_weight_norm_multiplies_no_matrices_forward_or_backward() -> None:
+    net = nn.utils.parametrizations.weight_norm(nn.Conv2d(2, 3, 3))
+    assert macs(net, (1, 2, 6, 6)) == 3 * 16 * 18
+    graph = trace(net, (torch.empty(1, 2, 6, 6),), training=True)
+    assert None not in [cost(call).flops for call in (*graph.calls, *graph.backward)]
+
+
+def test_running_extremes_and_floored_quotients_are_counted() -> None:
+    assert flops(lambda x: x.cummax(2)[0], (1, 2, 3, 4)) == 24
+    assert flops(lambda x: x // 2, (1, 2, 3, 4)) == 48
+    assert flops(lambda x: torch.polar(x, x), (1, 2, 3, 4)) == 4 * 24

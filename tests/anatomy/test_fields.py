@@ -173,6 +173,46 @@ def test_a_wrong_rule_is_caught_by_the_random_networks(
     assert any(compare(*case(seed))[1] for seed in range(24))
 
 
+class Done(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+UNTAGGED: dict[str, nn.Module] = {
+    "prelu": nn.PReLU(4),
+    "in place": nn.Sequential(
+        nn.Hardswish(inplace=True), nn.Mish(inplace=True), nn.Threshold(-9, 0, inplace=True)
+    ),
+    "log_sigmoid": nn.LogSigmoid(),
+    "rrelu": nn.RReLU(),
+    "floor_divide": Done(lambda x: x // 2),
+    "complex": Done(lambda x: torch.complex(x, 2 * x).abs()),
+    "polar": Done(lambda x: torch.polar(x, x).abs()),
+    "glu on channels": nn.GLU(1),
+    "glu on rows": nn.GLU(2),
+    **{f"rot90 {k} times": Done(lambda x, k=k: torch.rot90(x, k, (2, 3))) for k in range(-1, 4)},  # type: ignore[misc]
+    "rot90 the other way": Done(lambda x: torch.rot90(x, 1, (3, 2))),
+}
+"""Operators that read few cells and that torch does not tag as pointwise."""
+
+
+@pytest.mark.filterwarnings("ignore:TF32")
+@pytest.mark.parametrize("name", UNTAGGED)
+def test_operators_that_torch_does_not_tag_have_fields_of_their_own(name: str) -> None:
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), UNTAGGED[name], nn.AvgPool2d((2, 1)))
+    graph, truths = known(net, (1, 1, 10, 8))
+    count, wrong = compare(graph, truths)
+    assert not any(field.unsure for field in Fields(graph).returned(0))
+    assert count > 0
+    assert not wrong, wrong[:3]
+
+
 class Surrogate(nn.Module):
     """A network that is linear with positive weights: every gradient is a sum of positive products."""
 

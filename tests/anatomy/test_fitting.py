@@ -186,7 +186,7 @@ def test_forms_tell_the_same() -> None:
     facts = json.loads(found.to_json())
     assert facts["clean"] == [4, 6, 8] == list(found.clean)
     assert [one["unread"] for one in facts["sizes"]] == [[], [[2, 1], [3, 1]], [], [[2, 1], [3, 1]], []]
-    assert "| 5, 7 | 0 loses 1; 1 input cells reach no output |" in str(found)
+    assert "| 5, 7 | 0 loses 1; 1 input cell reaches no output |" in str(found)
     assert found.nearest(7) == (6, 8)
     assert found.nearest(9) == (8,)
 

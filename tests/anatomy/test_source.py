@@ -42,6 +42,8 @@ made = Tiny(7)
 number = 3
 def text():
     return "no model"
+def fails():
+    raise KeyError("mine")
 """
 
 
@@ -49,6 +51,8 @@ def text():
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "tiny_nets.py").write_text(FILE)
     (tmp_path / "beside.py").write_text("WIDTH = 5")
+    (tmp_path / "unclosed.py").write_text("def f(:")
+    (tmp_path / "lonely.py").write_text("import no_such_module")
     monkeypatch.chdir(tmp_path)
     for name in ("tiny_nets", "beside"):
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -83,6 +87,11 @@ def test_a_module_or_what_builds_one_by_its_place(home: Path, where: str, name: 
         ("tiny_nets:Tiny(3).eval()", "the arguments of 'tiny_nets:Tiny': expected Python literals"),
         ("no_such_package.nets:Tiny", "there is no Python module 'no_such_package'"),
         ("missing.py:Tiny", "there is no file 'missing.py'"),
+        ("unclosed.py:Tiny", "unclosed.py raised SyntaxError: "),
+        ("unclosed:Tiny", "unclosed raised SyntaxError: "),
+        ("lonely.py:Tiny", "lonely.py raised ModuleNotFoundError: No module named 'no_such_module'"),
+        ("lonely:Tiny", "lonely raised ModuleNotFoundError: No module named 'no_such_module'"),
+        ("tiny_nets.py:fails", "fails of tiny_nets.py raised KeyError: 'mine'"),
         ("lenet", "unknown model 'lenet': expected a model of the catalog, .*; try lenet5"),
         ("", "unknown model ''"),
     ],
@@ -177,6 +186,9 @@ def test_files_are_never_unpickled_and_exported_programs_run(tmp_path: Path) -> 
         load(str(tmp_path / "net.pt"))
     with pytest.raises(ArgumentError, match=r"script.pt is a TorchScript file: .*torch.jit.load"):
         load(str(tmp_path / "script.pt"))
+    (tmp_path / "empty.pt2").touch()
+    with pytest.raises(ArgumentError, match=r"empty.pt2 is not a file of torch.export.save"):
+        load(str(tmp_path / "empty.pt2"))
     graph = trace(load(str(tmp_path / "net.pt2")), [x])
     assert graph.reason is None
     assert [call.name for call in graph.calls] == ["aten.convolution", "aten.relu"]
@@ -265,6 +277,11 @@ def test_nested_inputs_and_dtypes() -> None:
 def test_what_is_no_input_is_an_error(inputs: Any) -> None:
     with pytest.raises(ArgumentError, match="the input shape is not a shape: expected positive sizes"):
         given(Two(), inputs)
+
+
+def test_an_input_of_more_bytes_than_can_be_counted_is_an_error() -> None:
+    with pytest.raises(ArgumentError, match="the input is too large: got 3×999999999×999999999"):
+        given(Two(), (3, 999999999, 999999999))
 
 
 def test_a_wrong_part_is_named() -> None:

@@ -16,9 +16,11 @@ from torch.nn import Module
 
 import cnnatomy
 import cnnatomy.nn
+from cnnatomy.errors import ArgumentError
 from cnnatomy.export import onnx
 from cnnatomy.geometry.kernels import METHODS
 from cnnatomy.ops.padding import OPTIONS
+from cnnatomy.reducers import Mean
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
@@ -78,6 +80,7 @@ OTHERS: list[Case] = [
     ("mean unpool overlapping", lambda: nn.MeanUnpool2d((2, 3), 1, normalize=True)),
     ("importance", lambda: nn.LIPool2d(3)),
     ("subsample", lambda: nn.Subsample2d(3)),
+    ("widely padded mean", lambda: nn.Pool2d(Mean(count_include_pad=True), 3, 2, (3, 2))),
     ("bordered pool", lambda: nn.Pool2d("mean", 3, 1, 1, padding_mode="reflect")),
     ("max pool", lambda: nn.MaxPool2d(3, 2, 1, ceil_mode=True)),
     ("average pool", lambda: nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False)),
@@ -149,3 +152,27 @@ def test_sizes_may_be_open_where_torch_has_the_operator(tmp_path: Path) -> None:
     with pytest.raises(cnnatomy.errors.ArgumentError, match="open sizes"):
         onnx(nn.Pool2d("median", 3), tmp_path / "no.onnx", random((2, 3, 16, 20)), dynamic_shapes=(sizes,))
     assert not (tmp_path / "no.onnx").exists()
+
+
+def test_a_graph_that_the_runtime_refuses_is_told_and_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no kernel")
+
+    monkeypatch.setattr(runtime, "InferenceSession", refuse)
+    with pytest.raises(ArgumentError, match="onnxruntime refuses the graph"):
+        onnx(torch.nn.ReLU(), tmp_path / "net.onnx", random((2, 3, 8, 8)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_zeros_around_a_pooling_are_values_to_every_runtime(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    net = torch.nn.Sequential(torch.nn.ZeroPad2d(3), torch.nn.MaxPool2d(2))
+    onnx(net, tmp_path / "net.onnx", random((2, 3, 8, 8)).abs())
+    session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
+    x = -random((2, 3, 8, 8)).abs()
+    (y,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    assert torch.equal(torch.from_numpy(y), net(x))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
-from support import random
+from support import random, run_apart
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -59,7 +55,7 @@ def test_plain_fork_after_use_in_the_parent() -> None:
             os._exit(0 if (again.numpy() == y.numpy()).all() else 3)
         assert os.waitpid(child, 0)[1] == 0
     """
-    run(script)
+    run_apart(script)
 
 
 def test_second_process_compiles_nothing(tmp_path: Path) -> None:
@@ -70,10 +66,10 @@ def test_second_process_compiles_nothing(tmp_path: Path) -> None:
         cnnatomy.pool(x, cnnatomy.Sliding(2)).sum().backward()
         print(len(build.compiled))
     """
-    assert [run(script, CNNATOMY_CACHE=str(tmp_path)) for _ in range(2)] == ["2", "0"]
+    assert [run_apart(script, CNNATOMY_CACHE=str(tmp_path)) for _ in range(2)] == ["2", "0"]
     for stored in tmp_path.rglob("*.o"):  # a damaged file is compiled anew, not run
         stored.write_bytes(stored.read_bytes()[:-7])
-    assert run(script, CNNATOMY_CACHE=str(tmp_path)) == "2"
+    assert run_apart(script, CNNATOMY_CACHE=str(tmp_path)) == "2"
 
 
 def test_interrupted_threads_are_outlasted() -> None:
@@ -96,7 +92,7 @@ def test_interrupted_threads_are_outlasted() -> None:
             assert torch.equal(cnnatomy.pool(x, cnnatomy.Sliding(3, 1, 1)), wanted)
         print(caught)
     """
-    assert int(run(script)) == 20
+    assert int(run_apart(script)) == 20
 
 
 def test_no_home_to_keep_kernels_in() -> None:
@@ -104,7 +100,7 @@ def test_no_home_to_keep_kernels_in() -> None:
         import torch, cnnatomy
         print(cnnatomy.pool(torch.ones(1, 1, 2, 2), cnnatomy.Sliding(2)).item())
     """
-    assert run(script, CNNATOMY_CACHE="~nobody-of-this-name/kernels") == "1.0"
+    assert run_apart(script, CNNATOMY_CACHE="~nobody-of-this-name/kernels") == "1.0"
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
@@ -114,14 +110,4 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
         import torch, cnnatomy
         print(cnnatomy.pool(torch.ones(1, 1, 2, 2), cnnatomy.Sliding(2)).item())
     """
-    assert run(script, CNNATOMY_CACHE=str(blocked)) == "1.0"
-
-
-def run(script: str, **environment: str) -> str:
-    """Run a script in a process of its own; its output."""
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(script)]
-    done = subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    assert run_apart(script, CNNATOMY_CACHE=str(blocked)) == "1.0"

@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 import torch
-from support import REGIONS, SEED, examples, inputs_for, kernels, label, last, pairs, pooling, random
+from support import (
+    REGIONS,
+    SEED,
+    examples,
+    inputs_for,
+    kernels,
+    label,
+    last,
+    pairs,
+    pooling,
+    random,
+    run_apart,
+)
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
@@ -169,13 +181,16 @@ def test_region_and_reducer_made_inside_a_compiled_function() -> None:
 
 
 def test_a_compiled_graph_refuses_forward_mode_rather_than_drop_it() -> None:
-    x, tangent = random((1, 1, 6, 6)), random((1, 1, 6, 6), seed=2)
-
-    def push(a: Tensor, b: Tensor) -> Any:
-        return torch.func.jvp(lambda t: cnnatomy.pool(t, Sliding(2)), (a,), (b,))[1]
-
-    with pytest.raises(Exception, match="would drop the tangents"):
-        torch.compile(push, fullgraph=True, backend="eager")(x, tangent)
+    script = """
+        import torch, cnnatomy
+        def push(a, b):
+            return torch.func.jvp(lambda t: cnnatomy.pool(t, cnnatomy.Sliding(2)), (a,), (b,))[1]
+        try:
+            torch.compile(push, fullgraph=True, backend="eager")(torch.rand(1, 1, 6, 6), torch.rand(1, 1, 6, 6))
+        except Exception as error:
+            print("would drop the tangents" in str(error))
+    """
+    assert run_apart(script) == "True"  # a compiler that has failed before may have given up
 
 
 CUTS: dict[str, Callable[[Tensor], Tensor]] = {

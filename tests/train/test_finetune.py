@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 import cnnatomy.nn as cnn
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models import network
 from cnnatomy.models.weights import WeightsError, find_head
 from cnnatomy.train import FitConfig, Interrupted, Silent, Tick, finetune, fit
 from cnnatomy.train.files import read_tensors
@@ -191,6 +192,15 @@ def test_a_head_is_replaced_by_its_like(maker: Callable[[], nn.Module], side: in
     assert getattr(fresh, "padding_mode", "reflect") == "reflect"
     old = maker().get_submodule(find_head(maker()))
     assert (fresh.bias is None) == (old.bias is None)
+
+
+@pytest.mark.parametrize("how", ["s2", "full", "keep s2", "symmetric", "p0+1"])
+def test_a_head_of_notation_keeps_its_padding_and_the_network_its_facts(how: str) -> None:
+    model = network(f"conv3-4 conv3-7 {how} globalavg", input=(3, 8, 8))
+    finetune.replace_head(model, 5)
+    assert model(torch.zeros(2, 3, 8, 8)).shape == (2, 5)
+    assert model.classes == ("0", "1", "2", "3", "4")
+    assert model.shape == (5,)
 
 
 def test_what_has_no_head_to_replace_is_refused() -> None:

@@ -177,8 +177,10 @@ class _Search:
             kept = error <= self.tolerance and new_ms <= MARGIN * old_ms
             what = f"{type(old).__name__} by this package"
             self.changes.append(Change(path, what, old_ms, new_ms, error, kept))
-            if kept:
+            if kept and path:
                 self.model.set_submodule(path, new)
+            elif kept:
+                self.model = new
 
     def _judged(self) -> Acceleration:
         """The new network, if it wins against the old one; else a copy of that."""

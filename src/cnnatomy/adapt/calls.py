@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Iterator, Mapping
 from types import CodeType, FunctionType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node, Tracer
 
 from cnnatomy.adapt.windows import Target, replacement
@@ -38,11 +39,12 @@ def function_of(name: str) -> str:
 
 
 def module_for(function: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> nn.Module | None:
-    """torch's module that does what a call does; None if some size comes from the input."""
+    """torch's module that does what a call does; None if none does, or if some size comes from the input."""
     stem = re.sub(r"[123]d$", "", function)
     names = _PARAMETERS[stem]
     given = {**dict(zip(names, args, strict=False)), **{k: v for k, v in kwargs.items() if k in names}}
-    if len(args) > len(names) or any(True for value in given.values() for _ in _nodes(value)):
+    more = any(value for name, value in kwargs.items() if name not in (*names, "input"))  # antialias=True
+    if more or len(args) > len(names) or any(True for value in given.values() for _ in _nodes(value)):
         return None
     classes = {function_of(kind): kind for kind in dir(nn) if function_of(kind) == function}
     made: nn.Module = getattr(nn, classes[function])(**given)
@@ -52,6 +54,11 @@ def module_for(function: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) 
 def _nodes(value: Any) -> Iterator[Node]:
     leaves = torch.utils._pytree.tree_leaves(value)
     return (leaf for leaf in leaves if isinstance(leaf, Node))
+
+
+def known(function: str) -> bool:
+    """Whether calls of this function can be swapped."""
+    return re.sub(r"[123]d$", "", function) in _PARAMETERS
 
 
 def called(module: nn.Module, functions: Mapping[str, Target]) -> set[str]:
@@ -87,17 +94,13 @@ def rewritten(
 
     Returns:
         For each call what stood there and what stands there; None, with nothing changed, if torch.fx cannot
-        follow the forward, if it looks at `training`, which a trace would fix, or if a call's sizes depend on
-        its input.
+        follow the forward, if it looks at `training` or draws random numbers, which a trace would fix, or if
+        a call's sizes depend on its input.
     """
-    if any(
-        "training" in _names(f.__code__) for f in vars(type(module)).values() if isinstance(f, FunctionType)
-    ):
+    found = _traced(module)
+    if found is None:
         return None
-    try:
-        graph = _Own().trace(module)
-    except Exception:  # whatever the module's own code raises at a proxy
-        return None
+    graph, constants = found
     calls = [(node, name) for node in graph.nodes if (name := _function(node)) in functions]
     before = [module_for(name, node.args[1:], node.kwargs) for node, name in calls]
     if None in before or not calls:
@@ -105,12 +108,48 @@ def rewritten(
     changes: list[tuple[str, nn.Module]] = []
     for i, ((node, name), old) in enumerate(zip(calls, before, strict=True)):
         assert old is not None, "checked above"
-        new, place = made(old, functions[name]).train(module.training), f"{name}_{i + 1}"
+        new, place = made(old, functions[name]).train(module.training), _free(module, f"{name}_{i + 1}")
         module.add_module(place, new)
         _call(graph, node, place)
         changes.append((f"F.{name}: {old}", new))
+    for name, tensor in constants.items():
+        module.register_buffer(name, tensor, persistent=False)
     _follow(module, graph)
     return changes
+
+
+def _traced(module: nn.Module) -> tuple[Graph, dict[str, Tensor]] | None:
+    """A module's own forward and the tensors that it makes of nothing, if it is the same in every mode."""
+    modes = [(one, one.training) for one in module.modules()]
+    before, drawn, graphs = set(vars(module)), _random_state(), []
+    constants: dict[str, Tensor] = {}
+    try:
+        for mode in (True, False):
+            for one, _ in modes:
+                one.training = mode
+            try:
+                graphs.append(_Own().trace(module))
+            finally:  # the trace keeps its constants here
+                constants = {name: vars(module).pop(name) for name in set(vars(module)) - before}
+    except Exception:  # whatever the module's own code raises at a proxy
+        return None
+    finally:
+        for one, mode in modes:
+            one.training = mode
+    draws = _random_state() != drawn
+    same = str(graphs[0]) == str(graphs[1]) and all(isinstance(one, Tensor) for one in constants.values())
+    return (graphs[1], constants) if same and not draws else None
+
+
+def _random_state() -> tuple[object, bytes]:
+    return random.getstate(), torch.get_rng_state().numpy().tobytes()
+
+
+def _free(module: nn.Module, name: str) -> str:
+    """The name, with as many more underscores as nothing of the module has."""
+    while hasattr(module, name):
+        name += "_"
+    return name
 
 
 def _function(node: Node) -> str:
@@ -126,9 +165,5 @@ def _call(graph: Graph, node: Node, place: str) -> None:
 
 def _follow(module: nn.Module, graph: Graph) -> None:
     """Give the module a class of the same name whose forward is the graph."""
-    traced, kind = GraphModule(module, graph), type(module)
-    for name, tensor in traced.named_buffers(recurse=False):  # constants of the trace
-        if name.startswith("_tensor_constant"):
-            module.register_buffer(name, tensor, persistent=False)
-    forward = type(traced).forward
+    kind, forward = type(module), type(GraphModule(module, graph)).forward
     module.__class__ = type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})

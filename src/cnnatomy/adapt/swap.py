@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from cnnatomy.adapt.calls import called, function_of, rewritten
+from cnnatomy.adapt.calls import called, function_of, known, rewritten
 from cnnatomy.adapt.windows import Target, replacement
 from cnnatomy.errors import ArgumentError
 
@@ -72,6 +72,8 @@ def convert(model: nn.Module, swaps: Mapping[Key, Target], *, inplace: bool = Fa
         >>> done.swaps[0].path, type(done.model[1]).__name__, type(net[1]).__name__
         ('1', 'Pool2d', 'MaxPool2d')
     """
+    if not isinstance(model, nn.Module):
+        raise ArgumentError("this is no network", expected="an nn.Module", got=type(model).__name__)
     for key in swaps:
         if not isinstance(key, str) and not (isinstance(key, type) and issubclass(key, nn.Module)):
             raise ArgumentError(
@@ -153,7 +155,8 @@ def _short(module: nn.Module) -> str:
 def _functions(model: nn.Module, swaps: Mapping[Key, Target], done: list[Swap]) -> list[str]:
     """Rewrite the calls in every module's own forward; name those that cannot be."""
     left: list[str] = []
-    functions = {function_of(_named(key)): target for key, target in swaps.items()}
+    named = {function_of(_named(key)): target for key, target in swaps.items()}
+    functions = {function: target for function, target in named.items() if known(function)}
     for path, module in list(model.named_modules()):
         if type(module).__module__.startswith(("torch.nn.", "cnnatomy.")):
             continue

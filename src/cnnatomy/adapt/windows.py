@@ -49,13 +49,13 @@ dilation=(1, 1), ceil_mode=True))
         >>> replacement(nn.Upsample(scale_factor=2), "lanczos3")
         Upsample(scale_factor=2.0, mode='lanczos3')
     """
-    if not isinstance(target, str | Reducer):
+    if not isinstance(target, str | Reducer) and callable(target):
         made = target(module)
         if not isinstance(made, nn.Module):
             raise ArgumentError("a factory gives no module", expected="an nn.Module", got=type(made).__name__)
         return made
     base = pooling_kind(module)
-    if base is not None:
+    if base is not None and isinstance(target, str | Reducer):
         return _pooled(module, base, reducer(target))
     if (
         isinstance(target, str)

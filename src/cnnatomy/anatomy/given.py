@@ -67,7 +67,10 @@ def _argument(value: Any, dtype: torch.dtype, what: str) -> Any:
 
 
 def _contiguous(shape: Shape, dtype: torch.dtype) -> Tensor:
-    return torch.empty(shape, dtype=dtype, device="meta")
+    try:
+        return torch.empty(shape, dtype=dtype, device="meta")
+    except RuntimeError as error:  # more bytes than can be counted
+        raise ArgumentError("the input is too large", got="×".join(map(str, shape[1:]))) from error
 
 
 def _is_shape(value: Any) -> bool:

@@ -165,11 +165,11 @@ class Resizing:
         return Resized(size, runs * (rank if alike else 1))
 
     def nearest(self, good: Callable[[Resized], bool]) -> tuple[int, ...]:
-        """The nearest sizes below and above the recorded one that are good."""
+        """The nearest sizes below and above the recorded one that are good; none of less than half of it."""
         if self.source is None or self.at(self.source.shape[2]) is None:
             return ()
         n = self.source.shape[2]
-        sides = range(n - 1, max(0, n - FAR - 1), -1), range(n + 1, n + FAR + 1)
+        sides = range(n - 1, max(n // 2, n - FAR, 1) - 1, -1), range(n + 1, n + FAR + 1)
         return tuple(size for side in sides for size in islice(self._good(side, good), 1))
 
     def _good(self, sizes: range, good: Callable[[Resized], bool]) -> Iterator[int]:

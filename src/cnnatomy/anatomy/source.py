@@ -173,20 +173,23 @@ def _imported(asked: Named) -> Any:
         raise ArgumentError(f"{asked.name} cannot be called so: {error}", hint=hint) from error
     except ValueError:
         pass  # it has no signature to check
-    with _on_path(path.parent if path.suffix == ".py" else Path.cwd()):
+    with (
+        _on_path(path.parent if path.suffix == ".py" else Path.cwd()),
+        _theirs(f"{asked.name} of {asked.where}"),
+    ):
         return build(found, *asked.args, **asked.kwargs)
 
 
 def _import(name: str) -> Any:
-    try:
-        with _on_path(Path.cwd()):
+    with _on_path(Path.cwd()), _theirs(name):
+        try:
             return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise
-        raise ArgumentError(
-            f"there is no Python module {error.name!r}", expected=_FORMS, got=repr(name)
-        ) from error
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise
+            raise ArgumentError(
+                f"there is no Python module {error.name!r}", expected=_FORMS, got=repr(name)
+            ) from error
 
 
 def _run(path: Path) -> Any:
@@ -198,8 +201,11 @@ def _run(path: Path) -> Any:
     home, before = importlib.util.module_from_spec(spec), sys.modules.get(path.stem)
     sys.modules[path.stem] = home  # dataclasses and the like look themselves up
     try:
-        with _on_path(path.parent):
+        with _on_path(path.parent), _theirs(str(path)):
             spec.loader.exec_module(home)
+    except BaseException:
+        sys.modules.pop(path.stem, None)  # it is half made
+        raise
     finally:
         if before is not None:
             sys.modules[path.stem] = before
@@ -209,7 +215,10 @@ def _run(path: Path) -> Any:
 def _file(path: Path) -> nn.Module:
     """An exported program; other files hold pickles or scripts."""
     if path.suffix == ".pt2":
-        return torch.export.load(path).module()
+        if not zipfile.is_zipfile(path):
+            raise ArgumentError(f"{path.name} is not a file of torch.export.save")
+        with _theirs(path.name):
+            return torch.export.load(path).module()
     names = zipfile.ZipFile(path).namelist() if zipfile.is_zipfile(path) else []
     if any("/code/" in name for name in names):
         what, hint = (
@@ -234,6 +243,17 @@ def _unknown(where: str, name: str, known: Iterable[str]) -> ArgumentError:
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:
     return ", ".join(get_close_matches(name, list(known), n=3, cutoff=0.5)) or None
+
+
+@contextmanager
+def _theirs(what: str) -> Iterator[None]:
+    """Name the caller's own code in what it raises."""
+    try:
+        yield
+    except ArgumentError:
+        raise
+    except Exception as error:  # whatever it may raise
+        raise ArgumentError(f"{what} raised {type(error).__name__}: {error}") from error
 
 
 @contextmanager

@@ -79,6 +79,7 @@ def onnx(
     )
     with evaluating(model), torch.no_grad(), beside(target) as place:
         made = _translated(model, given, shapes, input_names, output_names, opset)
+        _unfused(made.model.graph)
         made.model.metadata_props.update(metadata_of(preprocessing, classes))
         made.save(str(place))
         truths = [(given, tensors(model(*given)))]
@@ -90,6 +91,9 @@ def onnx(
     names = [tuple(value.name or "" for value in ends) for ends in (graph.inputs, graph.outputs)]
     told = dict(made.model.metadata_props)
     return Written(target, target.stat().st_size, opset, names[0], names[1], told, error)
+
+
+_POOLS = {"MaxPool", "AveragePool", "LpPool"}
 
 
 def _demand_extra() -> None:
@@ -135,6 +139,22 @@ def _translated(
             raise ArgumentError(f"{type(model).__name__} cannot be exported", got=_reason(error)) from error
 
 
+def _unfused(graph: Any) -> None:
+    """Put an operator that changes nothing between a padding and a pooling.
+
+    onnxruntime takes a border of zeros in front of a pooling for the pooling's own padding, which holds none.
+    """
+    from onnx_ir import node as make
+
+    for node in list(graph):
+        source = node.inputs[0].producer() if node.op_type in _POOLS and node.inputs[0] is not None else None
+        if source is not None and source.op_type == "Pad":
+            kept = make("Max", inputs=[node.inputs[0]])
+            kept.outputs[0].shape, kept.outputs[0].type = node.inputs[0].shape, node.inputs[0].type
+            graph.insert_before(node, kept)
+            node.replace_input_with(0, kept.outputs[0])
+
+
 def _reason(error: BaseException) -> str:
     """The innermost of an error's causes, its first lines."""
     while error.__cause__ is not None:
@@ -167,7 +187,10 @@ def _checked(place: Path, truths: Sequence[tuple[Sequence[Tensor], Sequence[Tens
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(place), options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(str(place), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # whatever it raises at a graph
+        raise ArgumentError("onnxruntime refuses the graph", got=_reason(error)) from error
 
     def run(*inputs: Tensor) -> list[Tensor]:
         named = {slot.name: tensor.numpy() for slot, tensor in zip(session.get_inputs(), inputs, strict=True)}

@@ -43,6 +43,8 @@ _SAID = {
     "FILLER": "",
     "$END": "the end",
 }
+_ARGUED = {"pyramid": "pyramid(1,2,4) max", "spp": "spp(1,2,4) max", "fractional": "fractional(0.7) max"}
+"""Words that are none without parentheses."""
 _WORD = re.compile(r"[A-Za-z][\w-]*|\S")
 
 
@@ -64,6 +66,9 @@ def unexpected(error: UnexpectedInput, text: str, clean: str) -> NotationError:
     what = f"this cannot stand here: {word[:30]!r}" if word else "the text ends too early"
     if re.fullmatch(r"[A-Za-z][\w-]*", word) and "WORD" in allowed:
         what = f"no layer is called {word[:30]!r}"
+    if word.casefold() in _ARGUED:
+        what, kinds = f"{word} of what", [f"its arguments and a reducer, such as {_ARGUED[word.casefold()]}"]
+        hint = None
     return NotationError(what, text, at, len(word) or 1, expected=" or ".join(kinds) or None, hint=hint)
 
 

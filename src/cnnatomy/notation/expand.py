@@ -181,16 +181,23 @@ class _Expansion:
                 return values[turn]
         turn = self.turns.get(name, 0)
         if stack or turn >= len(values):
-            repeats = f"{len(values)} repeats" if stack else f"at most {len(values)} layers that ask"
-            raise self.wrong(f"{name} has {len(values)} values", at, expected=repeats)
+            repeats = f"{len(values)} rounds" if stack else f"at most {len(values)} layers that ask"
+            rounds = " of ".join(str(times) for _, times in stack) or None
+            raise self.wrong(f"{name} has {len(values)} values", at, expected=repeats, got=rounds)
         self.turns[name] = turn + 1
         return values[turn]
 
     def wrong(
-        self, what: str, at: int | None, *, expected: str | None = None, hint: str | None = None
+        self,
+        what: str,
+        at: int | None,
+        *,
+        expected: str | None = None,
+        got: str | None = None,
+        hint: str | None = None,
     ) -> NotationError:
         """An error at a place."""
-        return NotationError(what, self.spec.source, at, expected=expected, hint=hint)
+        return NotationError(what, self.spec.source, at, expected=expected, got=got, hint=hint)
 
 
 def _blocks(nodes: Iterable[Node]) -> Iterator[Block]:

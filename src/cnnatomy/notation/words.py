@@ -196,7 +196,7 @@ RESIZING = (
     Word("meanunpool", "spreads every value over a window", (), "kernel", options=("stride", "padding")),
     Word("shuffle", "channels to cells (depth to space)", ("pixelshuffle",), "scale"),
     Word("unshuffle", "cells to channels (space to depth)", ("pixelunshuffle",), "scale"),
-    Word("pad", "padding: pad1, pad0+1 reflect is p with modes", (), "width", options=("mode",)),
+    Word("pad", "padding: pad1, pad1x2 reflect", (), "width", options=("mode",)),
     Word("crop", "cuts cells off all sides", (), "width"),
     Word(
         "filter",

@@ -150,6 +150,8 @@ def _mean(x: Tensor, region: Region, reducer: Mean, rank: int) -> Tensor | None:
         return _MEAN[rank](x, kernel, stride, widths, False, reducer.count_include_pad)  # type: ignore[no-any-return]
     if not all(type(n) is int for n in x.shape[2:]):
         return None
+    if any(max(window.padding) >= window.kernel for window in windows):
+        return None  # onnxruntime fuses zeros before AveragePool into it, and then refuses such pads
     wider, widths = _bordered(x, windows, 0)
     total: Tensor = _MEAN[rank](wider, kernel, stride, widths) * math.prod(kernel)
     axes = tuple(Axis(n, window) for n, window in zip(x.shape[2:], windows, strict=True))

@@ -15,10 +15,14 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models.notated import Network
 from cnnatomy.models.weights.head import find_head
+from cnnatomy.nn import Conv1d, Conv2d, Conv3d
 
 CHAINS = (nn.Sequential, nn.ModuleList)
 """Containers whose members come one after another."""
+_OURS = (Conv1d, Conv2d, Conv3d)
+"""Convolutions with more rules and modes of padding than torch's."""
 
 
 def stages(model: nn.Module) -> list[list[str]]:
@@ -165,6 +169,10 @@ def replace_head(model: nn.Module, classes: int) -> nn.Module:
     if not path:
         raise ArgumentError("the network is one layer and no more", hint="making another")
     setattr(model.get_submodule(parent), name, fresh)
+    if isinstance(model, Network) and model.goal == "classify":
+        model.classes = tuple(map(str, range(classes)))
+    if isinstance(model, Network):
+        model.shape = (classes, *model.shape[1:])
     if hasattr(model, "num_classes"):
         model.num_classes = classes  # type: ignore[assignment]  # timm's networks say it
     return fresh
@@ -178,7 +186,7 @@ def _like(old: nn.Module, classes: int) -> nn.Module:
     if isinstance(old, nn.Linear):
         return nn.Linear(old.in_features, classes, **like)
     assert isinstance(old, nn.Conv1d | nn.Conv2d | nn.Conv3d)
-    kind = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[old.weight.dim() - 2]
+    kind = type(old) if type(old) in _OURS else (nn.Conv1d, nn.Conv2d, nn.Conv3d)[old.weight.dim() - 3]
     names = ("stride", "padding", "dilation", "groups", "padding_mode")
     settings = {name: getattr(old, name) for name in names}
     return kind(old.in_channels, classes, old.kernel_size, **settings, **like)  # type: ignore[arg-type]

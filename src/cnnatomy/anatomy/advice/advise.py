@@ -37,6 +37,10 @@ RULES: tuple[Callable[[Facts], Iterator[Advice]], ...] = (
     flow.waiting,
 )
 """One function for each kind of remark, in the order in which they are told within a level."""
+_TO_THE_END = frozenset(
+    {fields.unread, weights.unused, weights.dead_channels, flow.narrow, windows.skipping, weights.wasted_bias}
+)
+"""Those that ask what comes later, which a pass that stopped does not tell."""
 _LEVELS = ("error", "warning", "note")
 
 
@@ -76,7 +80,7 @@ def advise(
     facts = Facts(anatomy, object_size, model)
     found: dict[tuple[str, str, str], Advice] = {}
     for rule in RULES:
-        for one in rule(facts):
+        for one in () if anatomy.reason is not None and rule in _TO_THE_END else rule(facts):
             key = one.level, one.what, one.remedy
             if (first := found.get(key)) is None:
                 found[key] = one

@@ -22,7 +22,9 @@ MUCH = 0.25
 def narrow(facts: Facts) -> Iterator[Advice]:
     """Tensors that everything must pass through and that hold far less than what is made before or after."""
     batch = next(iter(facts.graph.inputs.values())).shape[0] if facts.graph.inputs else 1
-    outputs = sum(value.numel for value in facts.graph.outputs.values()) // batch
+    made = facts.graph.outputs.values()
+    scores = all(prod(value.shape[2:]) == 1 for value in made)  # and no picture, as a decoder's
+    outputs = sum(value.numel for value in made) // batch if scores else 0
     for index in _cuts(facts):
         call = facts.graph.calls[index]
         if not facts.operations[index].cost.macs or _final(facts, index):
@@ -62,15 +64,17 @@ def waiting(facts: Facts) -> Iterator[Advice]:
     if share < MUCH:
         return
     bytes_, intensity, index = max(slow)
+    layers = (facts.layer(i) for _, _, i in sorted(slow, reverse=True))
     yield Advice(
         "note",
         facts.layer(index),
-        f"{intensity:.2g} FLOPs for each byte of {stored(bytes_)}; the {len(slow)} operators like it move "
-        f"{share:.0%} of the network's {stored(moved)}",
+        f"{intensity:.2g} FLOPs for each byte of {stored(bytes_)}; "
+        + (f"the {len(slow)} operators like it move" if len(slow) > 1 else "it moves")
+        + f" {share:.0%} of the network's {stored(moved)}",
         f"below about {BALANCE:g} FLOPs per byte memory sets the time (Williams et al. 2009, 'Roofline')",
         "larger batches where it moves weights, fused layers or a smaller number format where it moves maps",
         {"intensity": intensity, "share": share, "layers": len(slow)},
-        tuple(dict.fromkeys(facts.layer(i) for _, _, i in sorted(slow, reverse=True)[1:])),
+        tuple(dict.fromkeys(layer for layer in layers if layer != facts.layer(index))),
     )
 
 

@@ -9,7 +9,7 @@ from math import prod
 from cnnatomy.anatomy.advice.channels import needed_channels
 from cnnatomy.anatomy.advice.facts import Facts
 from cnnatomy.anatomy.advice.remark import Advice
-from cnnatomy.anatomy.graph import Weight
+from cnnatomy.anatomy.graph import Call, Weight
 from cnnatomy.nn.wiring import Wired
 
 BIG_SHARE = 0.5
@@ -111,11 +111,14 @@ def wasted_bias(facts: Facts) -> Iterator[Advice]:
         after = facts.readers.get(out.storage, [])
         if bias is None or bias.storage not in facts.graph.constants or not after:
             continue
-        if all(_centres(facts.graph.calls[reader].name) for reader in after):
+        channel = out.strides[-1 if call.name != "aten.convolution" else 1]
+        if all(_centres(facts.graph.calls[reader], bias.numel, channel) for reader in after):
+            norms = {facts.anatomy.layers[facts.operations[reader].layer].type for reader in after}
+            kind = "an instance norm" if all("Instance" in norm for norm in norms) else "a batch norm"
             yield Advice(
                 "note",
                 facts.layer(index),
-                f"its bias of {bias.numel} parameters stands right before a batch norm",
+                f"its bias of {bias.numel} parameters stands right before {kind}",
                 "which subtracts the channel's mean, the bias with it (Ioffe and Szegedy 2015, section 3.2)",
                 "bias=False",
                 {"parameters": bias.numel},
@@ -151,12 +154,16 @@ def heavy(facts: Facts) -> Iterator[Advice]:
 
 
 def _map_sizes(facts: Facts, width: int) -> Iterator[tuple[int, int]]:
-    """Channels and cells of maps whose flattening has that width, the last one first."""
+    """Channels and cells of maps whose flattening has that width, the last one first; the input is no map."""
+    given = {value.storage for value in facts.graph.inputs.values()}
     for call in reversed(facts.graph.calls):
         for value in call.inputs:
-            if len(value.shape) > 2 and prod(value.shape[1:]) == width and prod(value.shape[2:]) > 1:
+            folds = len(value.shape) > 2 and prod(value.shape[1:]) == width and prod(value.shape[2:]) > 1
+            if folds and value.storage not in given:
                 yield value.shape[1], prod(value.shape[2:])
 
 
-def _centres(name: str) -> bool:
-    return "batch_norm" in name
+def _centres(call: Call, channels: int, stride: int) -> bool:
+    """Whether a call subtracts the mean of every channel, the channels being those of the bias."""
+    x = call.inputs[0]
+    return "batch_norm" in call.name and x.shape[1] == channels and x.strides[1] == stride

@@ -182,4 +182,5 @@ def _told(group: Sequence[Fit]) -> str:
     pairs = dict.fromkeys((loss.layer, loss.cells) for loss in group[0].losses)
     lines = [f"{layer or 'the model'} loses {cells}" for layer, cells in pairs]
     worst = max((cells for _, cells in group[0].unread), default=0)
-    return "; ".join([*lines, *([f"{worst} input cells reach no output"] if worst else [])])
+    cells = "1 input cell reaches" if worst == 1 else f"{worst} input cells reach"
+    return "; ".join([*lines, *([f"{cells} no output"] if worst else [])])

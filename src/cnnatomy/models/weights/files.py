@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -133,7 +134,9 @@ def _read_torch(path: Path, mapped: bool) -> Any:
         if "weights_only" in str(error) or "Unsupported" in str(error):
             what = f"{path} holds more than tensors: Python objects that would have to be run to be read"
             hint = "asking its maker for torch.save(model.state_dict(), path) or for safetensors"
-            raise WeightsError(what, expected="a state dict", got=_line(error), hint=hint) from error
+            found = re.search(r"GLOBAL ([\w.]+)", str(error))
+            got = found[1] if found else None
+            raise WeightsError(what, expected="a state dict", got=got, hint=hint) from error
         raise WeightsError(
             f"{path} is damaged or cut short", expected="a whole torch file", got=_line(error)
         ) from error

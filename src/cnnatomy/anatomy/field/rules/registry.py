@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 
@@ -36,9 +37,18 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 def rule_of(call: Call) -> Rule | None:
     """The rule of a call's operator; None if there is none."""
     found = RULES.get(call.name) or RULES.get(call.name.removesuffix("_"))
-    if found is None and torch.Tag.pointwise in call.operator.tags:
+    if found is None and (torch.Tag.pointwise in call.operator.tags or _elementwise(call.name)):
         return pointwise
     return found
+
+
+@lru_cache(maxsize=4096)
+def _elementwise(name: str) -> bool:
+    """Whether torch says so of the form that does not write in place: of the other it does not always."""
+    space, _, own = name.removesuffix("_").partition(".")
+    packet = getattr(getattr(torch.ops, space), own, None) if name.endswith("_") else None
+    kinds = getattr(packet, "_overload_names", ())
+    return any(torch.Tag.pointwise in getattr(packet, kind or "default").tags for kind in kinds)
 
 
 def pointwise(call: Call, see: See) -> Table:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 
 from cnnatomy.anatomy.field.joining import cat
-from cnnatomy.anatomy.field.rules.registry import See, rule
+from cnnatomy.anatomy.field.rules.registry import See, pointwise, rule
 from cnnatomy.anatomy.field.rules.windows import stack
 from cnnatomy.anatomy.field.table import Table, union_of
 from cnnatomy.anatomy.field.taps import bordered, rolled
@@ -167,6 +167,45 @@ def flip(call: Call, see: See) -> Table:
         dim %= len(table.shape)
         table = table.slice(dim, range(table.shape[dim] - 1, -1, -1))
     return table
+
+
+@rule("rot90")
+def turn(call: Call, see: See) -> Table:
+    """Two axes exchanged, once for every odd turn, and one or both read backwards."""
+    table, turns = _first(call, see), call.argument("k") % 4
+    rank = len(table.shape)
+    a, b = (dim % rank for dim in call.argument("dims"))
+    for dim in {1: (b,), 2: (a, b), 3: (a,)}.get(turns, ()):
+        table = table.slice(dim, range(table.shape[dim] - 1, -1, -1))
+    order = list(range(rank))
+    if turns % 2:
+        order[a], order[b] = b, a
+    return table.permute(order)
+
+
+@rule("glu")
+def gated(call: Call, see: See) -> Table:
+    """Every unit of the first half of an axis, and its fellow of the second, which gates it."""
+    table, out = _first(call, see), call.outputs[0].shape
+    dim = call.argument("dim") % len(out)
+    half = out[dim]
+    return union_of([table.slice(dim, range(half)), table.slice(dim, range(half, 2 * half))], out)
+
+
+@rule(
+    "_prelu_kernel",
+    "log_sigmoid_forward",
+    "rrelu_with_noise",
+    "floor_divide",
+    "complex",
+    "polar",
+    "frexp",
+    "hardswish",
+)
+def activated(call: Call, see: See) -> list[Table]:
+    """Unit by unit, though torch does not tag them so, and whatever is kept for the backward pass."""
+    found = pointwise(call, see)
+    return [found if value.shape == found.shape else found.empty(value.shape) for value in call.outputs]
 
 
 @rule("roll")
