@@ -185,8 +185,9 @@ def test_a_compiled_graph_refuses_forward_mode_rather_than_drop_it() -> None:
         import torch, cnnatomy
         def push(a, b):
             return torch.func.jvp(lambda t: cnnatomy.pool(t, cnnatomy.Sliding(2)), (a,), (b,))[1]
+        x = torch.rand(1, 1, 6, 6)
         try:
-            torch.compile(push, fullgraph=True, backend="eager")(torch.rand(1, 1, 6, 6), torch.rand(1, 1, 6, 6))
+            torch.compile(push, fullgraph=True, backend="eager")(x, x)
         except Exception as error:
             print("would drop the tangents" in str(error))
     """
