@@ -114,6 +114,7 @@ GOOD: list[tuple[str, nn.Module, tuple[int, ...]]] = [
     ("drifting", conv(1, 1, 3, padding=1), (1, 8, 8)),
     ("drifting", nn.MaxPool2d(2), (1, 8, 8)),
     ("drifting", conv(1, 1, 4), (1, 4, 4)),  # a head over the whole map
+    ("drifting", conv(1, 1, 2), (1, 8, 8)),  # not meant to keep the size
     ("saturated", flat(*(conv(1, 1, 3, padding=1) for _ in range(9))), (1, 32, 32)),
     ("padded", conv(1, 1, 3, padding=1), (1, 8, 8)),
     ("wasted_bias", flat(conv(1, 4, 3, bias=False), nn.BatchNorm2d(4)), (1, 8, 8)),

@@ -107,15 +107,20 @@ def onnx_cases(rank: int) -> list[tuple[str, dict[str, Any], Reducer, Region]]:
     return found
 
 
-@pytest.mark.parametrize("rank", [1, 2, 3])
-@pytest.mark.parametrize("number", range(11))
+@pytest.mark.parametrize(
+    ("rank", "number"),
+    [
+        (rank, number)
+        for rank in (1, 2, 3)
+        for number, (name, *_) in enumerate(onnx_cases(rank))
+        if name != "GlobalMaxPool" or rank == 2  # elsewhere the reference implementation reads other axes
+    ],
+)
 def test_onnx(rank: int, number: int) -> None:
     onnx = pytest.importorskip("onnx", reason="the bench extra has it")
     from onnx.reference import ReferenceEvaluator
 
     name, attributes, what, region = onnx_cases(rank)[number]
-    if name == "GlobalMaxPool" and rank != 2:
-        pytest.skip("the reference implementation takes the maximum over other axes")
     x = random(SHAPES[rank], torch.float64)
     kind = onnx.TensorProto.DOUBLE
     ends = [onnx.helper.make_tensor_value_info(end, kind, None) for end in "xy"]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from cnnatomy.anatomy.field import Field
-from cnnatomy.anatomy.field.fields import Reading
 from cnnatomy.anatomy.field.result import Cells, Law
 from cnnatomy.anatomy.present.maps import Layout, along, layout
+from cnnatomy.anatomy.readings import Reading
 from cnnatomy.anatomy.result import Anatomy
 
 Readings = Mapping[Reading, tuple[Field, ...]]

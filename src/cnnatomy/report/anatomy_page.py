@@ -15,7 +15,8 @@ from torch import Tensor
 
 from cnnatomy.anatomy.advice import advise
 from cnnatomy.anatomy.present import texts, units, words
-from cnnatomy.anatomy.present.rows import READINGS, View, fields_of
+from cnnatomy.anatomy.present.rows import View, fields_of
+from cnnatomy.anatomy.readings import READINGS
 from cnnatomy.anatomy.result import Anatomy, Operation
 from cnnatomy.anatomy.table import Shape, sizes
 from cnnatomy.data import read_pictures

@@ -156,6 +156,8 @@ def drifting(facts: Facts) -> Iterator[Advice]:
         for _, window, n, before in zip(*zip(*site.axes, strict=True), facts.unpadded(site), strict=False):
             if window.stride > 1 or window.extent % 2 or abs(window.output_size(n) - before) > 1:
                 continue
+            if not any(window.padding) and n == before:  # nothing is meant to keep the size
+                continue
             yield Advice(
                 "note",
                 site.layer,
@@ -217,7 +219,7 @@ def pooled_away(facts: Facts) -> Iterator[Advice]:
                 "warning",
                 site.layer,
                 "pools a map of one cell",
-                "its outputs are its inputs: the map was pooled away before",
+                "there is a single value to combine: the map was pooled away before",
                 "leave it out, or a larger input",
                 {"kernel": tuple(window.kernel for window in site.windows)},
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import prod
-from typing import Literal
 
 import numpy as np
 
@@ -14,11 +13,11 @@ from cnnatomy.anatomy.field.result import Field
 from cnnatomy.anatomy.field.rules.windows import CONVOLUTIONS, POOLS, windows_of
 from cnnatomy.anatomy.field.table import Table
 from cnnatomy.anatomy.graph import Graph
+from cnnatomy.anatomy.readings import Reading
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import Window, per_axis
 from cnnatomy.geometry.table import left_out
 
-Reading = Literal["exact", "local"]
 _NOTHING = 2**30
 
 

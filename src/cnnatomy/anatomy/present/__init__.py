@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack, cast
 
-from cnnatomy.anatomy.present.rows import Choice, Reading, View
+from cnnatomy.anatomy.present.rows import Choice, View
+from cnnatomy.anatomy.readings import Reading
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

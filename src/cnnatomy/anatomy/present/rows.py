@@ -12,14 +12,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from cnnatomy.anatomy.present.units import NONE, UNKNOWN, part
+from cnnatomy.anatomy.readings import Reading
 from cnnatomy.anatomy.table import Shape
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
     from cnnatomy.anatomy.field import Field
     from cnnatomy.anatomy.result import Anatomy, Layer, Operation
-
-Reading = Literal["exact", "local"]
 
 
 class Choice(TypedDict, total=False):
@@ -159,9 +158,6 @@ class Row:
         if self.operation is not None:
             return (self.operation.index, 0) if self.operation.outputs and self.anatomy.graph else None
         return made_by(self.anatomy, self.at)
-
-
-READINGS: tuple[Reading, ...] = ("exact", "local")
 
 
 def made_by(anatomy: Anatomy, at: int, output: int = 0) -> tuple[int, int] | None:
