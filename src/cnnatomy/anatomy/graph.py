@@ -8,17 +8,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from cnnatomy.anatomy.table import Shape
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A tensor as an operator saw it: a view of a storage.
 
     Two values of one storage are two views of the same memory; what one of them writes, the other reads.
@@ -49,7 +48,7 @@ class Value:
         return self.numel * self.dtype.itemsize
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Call:
     """One run of one ATen (or library) operator."""
 
@@ -61,30 +60,19 @@ class Call:
     """What it was given by name."""
     result: Any
     """What it returned, values in place of tensors."""
+    inputs: tuple[Value, ...]
+    """Every value among its arguments, in order."""
+    outputs: tuple[Value, ...]
+    """Every value it returned, in order."""
     visit: int
     """The innermost module call it ran in, as an index into the graph's visits; 0 is the model itself."""
 
-    @cached_property
+    @property
     def name(self) -> str:
         """Namespace and name without the overload, such as `aten.convolution`."""
-        return f"{self.operator.namespace}.{self.operator._opname}"
+        return _name(self.operator)
 
-    @cached_property
-    def inputs(self) -> tuple[Value, ...]:
-        """Every value among its arguments, in order."""
-        found: list[Value] = []
-        _gather(self.arguments, found)
-        _gather(tuple(self.keywords.values()), found)
-        return tuple(found)
-
-    @cached_property
-    def outputs(self) -> tuple[Value, ...]:
-        """Every value it returned, in order."""
-        found: list[Value] = []
-        _gather(self.result, found)
-        return tuple(found)
-
-    @cached_property
+    @property
     def read(self) -> tuple[Value, ...]:
         """Every value among its arguments but those that are given to be written alone (`out=`)."""
         out = _outs(self.operator)
@@ -106,12 +94,21 @@ class Call:
             return self.arguments[position]
         return self.keywords.get(name, default)
 
+    def takes(self, name: str) -> bool:
+        """Whether its operator has an argument of that name."""
+        return name in _schema(self.operator)
+
     def written(self) -> list[Value]:
         """The arguments it writes into: those its schema marks with `!`."""
         found: list[Value] = []
         for name in _writes(self.operator):
             _gather(self.argument(name), found)
         return found
+
+
+@lru_cache(maxsize=4096)
+def _name(operator: Any) -> str:
+    return f"{operator.namespace}.{operator._opname}"
 
 
 @lru_cache(maxsize=4096)

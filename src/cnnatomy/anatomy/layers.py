@@ -94,7 +94,7 @@ class _Folding:
         """Modules with parameters of their own that were not called."""
         known = {id(self.modules[path]) for path in (*self.times, "") if path in self.modules}
         for path, module in self.modules.items():
-            if id(module) not in known and any(True for _ in module.parameters(recurse=False)):
+            if id(module) not in known and any(one is not None for one in module._parameters.values()):
                 known.add(id(module))
                 yield self.uncalled(path, layers)
 
@@ -130,7 +130,8 @@ class _Folding:
     def _parameters(self, path: str) -> tuple[int, int, int]:
         counts = [0, 0, 0]
         module = self.modules.get(path)
-        for parameter in module.parameters(recurse=False) if module is not None else ():
+        own = module._parameters.values() if module is not None else ()
+        for parameter in (one for one in own if one is not None):
             kind = 2 if id(parameter) in self.counted else 0 if parameter.requires_grad else 1
             counts[kind] += math.prod(parameter.shape)
             self.counted.add(id(parameter))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from cnnatomy.anatomy.costs import connected, cost
 from cnnatomy.anatomy.given import given
@@ -18,6 +19,7 @@ from cnnatomy.anatomy.result import Anatomy, Cost, Memory, Operation
 from cnnatomy.anatomy.source import Source, load
 from cnnatomy.anatomy.totals import total
 from cnnatomy.anatomy.tracing import trace
+from cnnatomy.anatomy.uncollected import uncollected
 
 
 def anatomy(
@@ -56,7 +58,13 @@ def anatomy(
         (47206, 164640, '6·28·28 outputs × 1·5·5 taps = 117,600')
     """
     module = load(model)
-    args, kwargs = given(module, input_size, dtype)
+    with uncollected():
+        return _measured(model, module, *given(module, input_size, dtype), training)
+
+
+def _measured(
+    model: Source, module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], training: bool
+) -> Anatomy:
     graph = trace(module, args, kwargs)
     connections = connected(graph)
     costs = [cost(call, connections) for call in graph.calls]

@@ -42,6 +42,10 @@ _HOW_HOOKS_RUN = (
 _STANDARD = frozenset(vars(nn.Module()))
 
 
+class _Lazy(Exception):
+    """A weight has no size yet."""
+
+
 class Unrunnable(Exception):
     """The model has no weightless copy; the text says why."""
 
@@ -68,11 +72,15 @@ def shell_of(model: nn.Module) -> tuple[nn.Module, int]:
         ArgumentError: a lazy layer has not seen an input, so its parameters have no size.
         Unrunnable: a weight cannot be a meta tensor.
     """
-    lazy = [name for name, tensor in (*model.named_parameters(), *model.named_buffers()) if is_lazy(tensor)]
-    if lazy:
-        raise ArgumentError(f"parameter {lazy[0]!r} has no size yet", hint="run the model once on an input")
     copying = _Copying()
-    shell = copying.module(model)
+    try:
+        shell = copying.module(model)
+    except _Lazy:
+        held = (*model.named_parameters(), *model.named_buffers())
+        name = next(name for name, tensor in held if is_lazy(tensor))
+        raise ArgumentError(
+            f"parameter {name!r} has no size yet", hint="run the model once on an input"
+        ) from None
     return shell, copying.silenced
 
 
@@ -145,14 +153,18 @@ class _Copying:
         for name, value in module.__dict__.items():
             if wraps and name not in _STANDARD:
                 continue
-            kept = type(value) in _KEPT
-            state[name] = value if kept else self._attribute(name, value)
+            if type(value) in _KEPT:
+                state[name] = value
+            elif name not in _STANDARD or value:
+                state[name] = self._attribute(name, value)
+            else:  # most of what a module holds is empty
+                state[name] = type(value)()
         if "_compiled_call_impl" in state:
             state["_compiled_call_impl"] = None
         return twin
 
     def _attribute(self, name: str, value: Any) -> Any:
-        if name not in _STANDARD or (value and name in ("_parameters", "_buffers")):
+        if name not in _STANDARD or name in ("_parameters", "_buffers"):
             return self.value(value)
         if name == "_modules":
             return {key: None if part is None else self.module(part) for key, part in value.items()}
@@ -192,6 +204,8 @@ class _Copying:
         """A meta tensor in its place: of the same class of parameter, view and layout."""
         if id(tensor) in self.memo:
             return self.memo[id(tensor)]  # type: ignore[no-any-return]
+        if is_lazy(tensor):
+            raise _Lazy
         if tensor.layout is not torch.strided or tensor.is_quantized:
             kind = "quantized" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.")
             raise Unrunnable(f"a {kind} weight has no weightless copy: measure the model before that step")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,9 +19,12 @@ from cnnatomy.anatomy.graph import Call, Graph, Value, Visit, Weight
 from cnnatomy.anatomy.quick import answer
 from cnnatomy.anatomy.reason import reason_of
 from cnnatomy.anatomy.shell import Unrunnable, class_name, set_mode, shell_of, unwrapped
+from cnnatomy.anatomy.uncollected import uncollected
 from cnnatomy.errors import ArgumentError
 
 _META = torch.device("meta")
+_PLAIN = frozenset((int, float, bool, type(None)))
+_wrapped: Callable[[Tensor], bool] = torch._C._functorch.is_functorch_wrapped_tensor
 
 
 def trace(
@@ -55,15 +57,20 @@ def trace(
         [('aten.convolution', '0', (1, 8, 7, 7)), ('aten.relu', '1', (1, 8, 7, 7))]
     """
     model, kwargs = unwrapped(model), dict(kwargs or {})
+    with uncollected():
+        return _traced(model, tuple(args), kwargs, training)
+
+
+def _traced(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool) -> Graph:
     if not training:
-        return _record(model, tuple(args), kwargs, backward=False, train=False)
+        return _record(model, args, kwargs, backward=False, train=False)
     try:
-        graph = _record(model, tuple(args), kwargs, backward=True, train=True)
+        graph = _record(model, args, kwargs, backward=True, train=True)
         why = graph.reason
     except ArgumentError as error:
         why = str(error)
     if why is not None:
-        graph = _record(model, tuple(args), kwargs, backward=True, train=False)
+        graph = _record(model, args, kwargs, backward=True, train=False)
         graph.notes += (f"the training pass ran in evaluation mode: {why}",)
     return graph
 
@@ -118,27 +125,22 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def attach(self, shell: nn.Module) -> None:
         """Follow the modules of a shell, and know its weights by name."""
+        own: dict[bool, dict[Tensor, str]] = {True: {}, False: {}}
         for path, module in shell.named_modules():
             module.register_forward_pre_hook(self._entering(path), prepend=True, with_kwargs=True)
             module.register_forward_hook(self._leaving, always_call=True)
-        self._weights = [(name, tensor, True) for name, tensor in shell.named_parameters()]
-        self._weights += [(name, tensor, False) for name, tensor in shell.named_buffers()]
-        self._weights = [(name, self.bare(tensor), parameter) for name, tensor, parameter in self._weights]
+            for parameter, held in ((True, module._parameters), (False, module._buffers)):
+                for name, tensor in held.items():
+                    if tensor is not None:  # one that several modules hold has its first name
+                        own[parameter].setdefault(tensor, f"{path}.{name}" if path else name)
+        self._weights = [
+            (name, self.bare(tensor), parameter)
+            for parameter, known in own.items()
+            for tensor, name in known.items()
+        ]
 
     def run(self, shell: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """The forward pass, and the backward pass where one is wanted.
-
-        Collecting garbage among a thousand new records would cost more than the pass: it waits.
-        """
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
-            self._run(shell, args, kwargs)
-        finally:
-            if collecting:
-                gc.enable()
-
-    def _run(self, shell: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """The forward pass, and the backward pass where one is wanted."""
         graph = self.graph
         saving = saved_tensors_hooks(self.save, lambda kept: kept) if graph.training else nullcontext()
         with torch.set_grad_enabled(graph.training), _uncompiled(), self:
@@ -155,13 +157,25 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if (kwargs.get("device") or _META) != _META:
             kwargs = {**kwargs, "device": _META, **({"pin_memory": None} if "pin_memory" in kwargs else {})}
         self._met_data = False
-        given = _map(args, self.value), _map(kwargs, self.value)
+        inputs: list[Value] = []
+        outputs: list[Value] = []
+
+        def taken(tensor: Tensor) -> Value:
+            inputs.append(self.value(tensor))
+            return inputs[-1]
+
+        def returned(tensor: Tensor) -> Value:
+            outputs.append(self.value(tensor))
+            return outputs[-1]
+
+        given = _map(args, taken), _map(kwargs, taken) if kwargs else {}
         if self._met_data:
             args, kwargs = _map(args, self.bare), _map(kwargs, self.bare)
         result = answer(func, args, kwargs)
         if result is None:
             result = _map(func(*args, **kwargs), self.bare)
-        self._into.append(Call(func, *given, _map(result, self.value), self._visit()))
+        made = _map(result, returned)
+        self._into.append(Call(func, *given, made, tuple(inputs), tuple(outputs), self._visit()))
         return result
 
     def _visit(self) -> int:
@@ -214,6 +228,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         graph.sizes[number] = storage.nbytes()
         return number
 
+    def _values(self, parts: Sequence[Any]) -> list[Value]:
+        """Of every tensor of nested lists, tuples, dicts and the like."""
+        if len(parts) == 1 and type(parts[0]) is Tensor and not _wrapped(parts[0]):  # as most often
+            return [self.value(parts[0])]
+        return [self.value(tensor) for _, tensor in _places(parts)]
+
     def named(self, tree: Any) -> dict[str, Value]:
         """Every tensor of nested lists, tuples, dicts and the like, by its place there."""
         return {place: self.value(tensor) for place, tensor in _places(tree)}
@@ -244,7 +264,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return
             nth = self._times[path] = self._times.get(path, 0) + 1
             parent = self.stack[-1] if self.stack else None
-            given = [self.value(tensor) for _, tensor in _places((args, kwargs))]
+            given = self._values((*args, *kwargs.values()))
             start = len(self.graph.calls)
             self.stack.append(len(self.graph.visits))
             self.graph.visits.append(Visit(path, nth, type(module).__name__, parent, given, start=start))
@@ -261,7 +281,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._failed = error, index
             return
         visit = self.graph.visits[index]
-        visit.outputs = [self.value(tensor) for _, tensor in _places(output)]
+        visit.outputs = self._values((output,))
         visit.stop = len(self.graph.calls)
 
 
@@ -281,18 +301,18 @@ def _map(value: Any, leaf: Callable[[Tensor], Any]) -> Any:
         return leaf(value)
     kind = type(value)
     if kind is list:
-        return [_map(part, leaf) for part in value]
+        return [part if type(part) in _PLAIN else _map(part, leaf) for part in value]
     if kind is dict:
         return {name: _map(part, leaf) for name, part in value.items()}
     if isinstance(value, tuple) and kind is not torch.Size:
-        return tuple(_map(part, leaf) for part in value)
+        return tuple([part if type(part) in _PLAIN else _map(part, leaf) for part in value])
     return value
 
 
 def _places(tree: Any, at: str = "") -> Iterator[tuple[str, Tensor]]:
     """Every tensor of nested lists, tuples, dicts and records, by its place: `0`, `out`, `0.features`."""
     if isinstance(tree, Tensor):
-        while torch._C._functorch.is_functorch_wrapped_tensor(tree):
+        while _wrapped(tree):
             tree = torch._C._functorch.get_unwrapped(tree)
         yield at, tree
         return

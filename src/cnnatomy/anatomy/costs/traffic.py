@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import torch
 
 from cnnatomy.anatomy.graph import Call, Value
+from cnnatomy.anatomy.table import Shape
 
 
 def _aten(names: str) -> set[str]:
@@ -67,10 +69,12 @@ def writes(operator: Any) -> bool:
 
 def elements(value: Value) -> int:
     """Elements of a tensor in memory: broadcast ones once."""
-    count = 1
-    for n, step in zip(value.shape, value.strides, strict=True):
-        count *= n if step or not n else 1
-    return count
+    return _elements(value.shape, value.strides)
+
+
+@lru_cache(maxsize=4096)
+def _elements(shape: Shape, strides: Shape) -> int:
+    return prod(n if step or not n else 1 for n, step in zip(shape, strides, strict=True))
 
 
 def moved(call: Call) -> tuple[int, int]:

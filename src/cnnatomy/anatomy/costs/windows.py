@@ -9,8 +9,6 @@ from cnnatomy.anatomy.costs.work import RULES, Work, elementwise, option, rule, 
 from cnnatomy.anatomy.graph import Call
 from cnnatomy.geometry import AxisTable
 from cnnatomy.geometry.resampling import Resampling
-from cnnatomy.reducers import Reducer
-from cnnatomy.regions import Region
 
 _RANKS = (1, 2, 3)
 
@@ -96,18 +94,11 @@ def antialiased(call: Call) -> Work:
     coordinates = "corners" if call.argument("align_corners") else "half_pixel"
     sides = call.inputs[0].shape, call.outputs[0].shape
     before, after = reversed(sides) if call.name.endswith("backward") else sides
-    return _banded(Resampling(method, coordinates, antialias=True), before, after)
+    return banded(Resampling(method, coordinates, antialias=True), before, after)
 
 
-@rule("cnnatomy.resample")
-def resampled(call: Call) -> Work:
-    """cnnatomy's resampling, axis by axis."""
-    how, x, out = Resampling.parse(call.argument("how")), call.inputs[0], call.outputs[0]
-    pair = (out.shape, x.shape) if call.argument("transposed") else (x.shape, out.shape)
-    return _banded(how, *pair)
-
-
-def _banded(how: Resampling, before: Sequence[int], after: Sequence[int]) -> Work:
+def banded(how: Resampling, before: Sequence[int], after: Sequence[int]) -> Work:
+    """A separable resampling from one shape to another: a product and a sum for each cell of every band."""
     found, sizes = 0, list(before)
     for axis in range(2, len(before)):
         bands = how.bands(before[axis], after[axis], axis - 2)
@@ -115,21 +106,6 @@ def _banded(how: Resampling, before: Sequence[int], after: Sequence[int]) -> Wor
         found += 0 if how.picks else 2 * rest * sum(map(len, bands.weights))
         sizes[axis] = after[axis]
     return Work(0, found, f"{found:,}: {how.method}, axis by axis, a product and a sum for each cell")
-
-
-@rule("cnnatomy.pool", "cnnatomy.pool_backward")
-def pooled(call: Call) -> Work:
-    """cnnatomy's pooling: every tap of every region, by the reducer's arithmetic."""
-    region, reducer = Region.parse(call.argument("region")), Reducer.parse(call.argument("reducer"))
-    backward = call.name.endswith("backward")
-    inside = tuple(call.argument("size")) if backward else call.inputs[0].shape[2:]
-    given = call.inputs[0]
-    taps = math.prod(given.shape[:2])
-    for axis in region.axes(inside):
-        taps *= axis.outputs * axis.taps if axis.window else sum(axis.table.count)
-    if reducer.work is None:
-        return Work(0, None, f"{taps:,} taps of {reducer.name}, whose operations depend on the data")
-    return elementwise(taps, "taps", "s + g * w" if backward else reducer.work)
 
 
 @rule("aten._fft_c2c", "aten._fft_r2c", "aten._fft_c2r")

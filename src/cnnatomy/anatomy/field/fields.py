@@ -54,7 +54,6 @@ class Fields:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self._plan = Plan(graph)
-        self._flows: dict[tuple[str, int], tuple[Flow, Flow]] = {}
 
     @property
     def axes(self) -> list[tuple[str, int]]:
@@ -76,7 +75,7 @@ class Fields:
         self._check(call, output)
         flows = self._all(reading)
         return tuple(
-            self._field(at, flow.calls[call][output]) for at, flow in zip(self.axes, flows, strict=True)
+            self._field(at, flow.called(call, output)) for at, flow in zip(self.axes, flows, strict=True)
         )
 
     def returned(self, visit: int, output: int = 0, reading: Reading = "exact") -> tuple[Field, ...]:
@@ -98,7 +97,7 @@ class Fields:
             raise ArgumentError(f"no output {output}", expected=f"one of {count} tensors returned")
         flows = self._all(reading)
         pairs = zip(self.axes, flows, strict=True)
-        return tuple(self._field(at, flow.visits[visit][output]) for at, flow in pairs)
+        return tuple(self._field(at, flow.returned(visit, output)) for at, flow in pairs)
 
     def unread(self, input: str, axis: int) -> tuple[range, ...]:
         """Cells of an input that no output of the model reads, as ranges of neighbours.
@@ -115,7 +114,7 @@ class Fields:
         if (input, axis) not in self.axes:
             raise ArgumentError("no such axis", expected=f"one of {self.axes}", got=repr((input, axis)))
         n = self.graph.inputs[input].shape[axis]
-        table = self._plan.sets(input, axis)
+        table = self._plan.sets(input, 2 if self._plan.symmetric else axis)
         if table is None:
             return (range(n),)
         seen = table.cells(np.zeros((1,), np.int8)).reshape(-1)
@@ -153,10 +152,7 @@ class Fields:
         """The flows of every axis, found once."""
         if reading not in ("exact", "local"):
             raise ArgumentError("no such reading", expected="'exact' or 'local'", got=repr(reading))
-        for at in self.axes:
-            if at not in self._flows:
-                self._flows[at] = self._plan.flows(*at)
-        return [self._flows[at][reading == "local"] for at in self.axes]
+        return [self._plan.flows(*at)[reading == "local"] for at in self.axes]
 
     def _check(self, call: int, output: int = 0) -> None:
         calls = self.graph.calls

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import torch
 
+from cnnatomy.anatomy.field.mirror import symmetric, turned
 from cnnatomy.anatomy.field.rules import NotKnown, everything, rule_of
 from cnnatomy.anatomy.field.rules.registry import Rule
 from cnnatomy.anatomy.field.store import Store, View, view_of
 from cnnatomy.anatomy.field.table import Table
 from cnnatomy.anatomy.graph import Call, Graph, Value
+from cnnatomy.anatomy.uncollected import uncollected
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Step:
     """What it reads."""
     outputs: list[tuple[Value, bool]]
     """What it returns, and whether that is an argument that it has written."""
+    full: bool
+    """Whether every tensor that it returns has elements."""
     written: list[Value]
     """What it writes and does not return."""
 
@@ -39,6 +43,19 @@ class Flow:
     """Of what every module call returned, as it was when it returned."""
     outputs: tuple[Table, ...]
     """Of what the model returned."""
+    turned: bool = False
+    """Whether they are those of the other axis, which a table that is asked for is then turned from."""
+
+    def called(self, call: int, output: int) -> Table:
+        """The table of one output of a call."""
+        return self._turn(self.calls[call][output])
+
+    def returned(self, visit: int, output: int) -> Table:
+        """The table of one tensor that a module call returned."""
+        return self._turn(self.visits[visit][output])
+
+    def _turn(self, table: Table) -> Table:
+        return turned(table) if self.turned else table
 
 
 class Plan:
@@ -51,6 +68,7 @@ class Plan:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.views: dict[int, View] = {}
+        self._flows: dict[tuple[str, int], tuple[Flow, Flow]] = {}
         self.leaving: dict[int, list[int]] = {}
         for number, visit in enumerate(graph.visits):
             self.leaving.setdefault(visit.stop, []).append(number)
@@ -60,20 +78,39 @@ class Plan:
         """Its calls."""
         return list(map(_step, self.graph.calls))
 
+    @cached_property
+    def symmetric(self) -> bool:
+        """Whether the tables of rows tell those of columns."""
+        return symmetric(self.graph)
+
+    def alive(self, call: int) -> set[int]:
+        """The storages that something may still read from a call on."""
+        freed = self.graph.freed
+        return {storage for storage in self.graph.sizes if freed.get(storage, call) >= call}
+
     def flows(self, name: str, axis: int) -> tuple[Flow, Flow]:
         """Carry one axis of one input through the pass, in the exact and in the local reading.
 
         They are the same up to where something is first seen whole.
         """
-        exact = Run(self, self.start(name, axis, False))
-        exact.go(len(self.steps), watched=True)
-        if exact.fork is None:
-            flow = exact.flow()
-            return flow, flow
-        at, store = exact.fork
-        local = Run(self, store, exact.calls[:at], exact.visits)
-        local.go(len(self.steps))
-        return exact.flow(), local.flow()
+        if axis == 3 and self.symmetric:
+            exact, local = self.flows(name, 2)
+            return replace(exact, turned=True), replace(local, turned=True)
+        if (name, axis) not in self._flows:
+            self._flows[name, axis] = self._carry(name, axis)
+        return self._flows[name, axis]
+
+    def _carry(self, name: str, axis: int) -> tuple[Flow, Flow]:
+        with uncollected():
+            exact = Run(self, self.start(name, axis, False))
+            exact.go(len(self.steps), watched=True)
+            if exact.fork is None:
+                flow = exact.flow()
+                return flow, flow
+            at, store = exact.fork
+            local = Run(self, store, exact.calls[:at], exact.visits)
+            local.go(len(self.steps))
+            return exact.flow(), local.flow()
 
     def sets(self, name: str, axis: int) -> Table | None:
         """The cells that all outputs of the model together see, as a set; None if they see none."""
@@ -109,11 +146,17 @@ class Run:
 
     def go(self, stop: int, watched: bool = False) -> None:
         """Carry on to a call; if watched, keep a copy of the store from before anything was seen whole."""
+        seen: set[int] = set()
         for at in range(len(self.calls), stop):
             step = self.plan.steps[at]
             found = _found(step, self.store)
-            if watched and self.fork is None and any(map(_may_be_whole, found)):
-                self.fork = at, self.store.locally()
+            if (
+                watched
+                and self.fork is None
+                and any(id(table) not in seen and _may_be_whole(table) for table in found)
+            ):
+                self.fork = at, self.store.locally(self.plan.alive(at))
+            seen.update(map(id, found))
             _kept(step, found, self.store)
             self.calls.append(tuple(found))
             self._leave()
@@ -139,21 +182,28 @@ def _step(call: Call) -> Step:
         rule_of(call) or everything,
         call.read,
         [(value, bool(written) and (value.storage, view_of(value)) in written) for value in outputs],
+        all(value.numel for value in outputs),
         [value for value in writes if (value.storage, view_of(value)) not in returned],
     )
 
 
 def _found(step: Step, store: Store) -> list[Table]:
     """The outputs' tables; nothing is asked of a rule where no input depends on anything."""
-    known, outputs = store.known, [value for value, _ in step.outputs]
-    reads = any(value.storage in known and store.read(value).terms for value in step.sources)
-    if not reads or not any(value.numel for value in outputs):
-        return [store.nothing.empty(value.shape) for value in outputs]
+    known = store.known
+    for value in step.sources:
+        if value.storage in known and store.read(value).terms:
+            break
+    else:
+        return [store.nothing.empty(value.shape) for value, _ in step.outputs]
     try:
         tables = step.rule(step.call, store.read)
     except NotKnown:
         tables = everything(step.call, store.read)
-    found = [tables] if isinstance(tables, Table) else list(tables)[: len(outputs)]
+    found = [tables] if isinstance(tables, Table) else list(tables)
+    if step.full and len(found) == len(step.outputs):
+        return found
+    outputs = [value for value, _ in step.outputs]
+    found = found[: len(outputs)]
     found += [store.nothing.empty(value.shape) for value in outputs[len(found) :]]
     pairs = zip(outputs, found, strict=True)
     return [table if value.numel else store.nothing.empty(value.shape) for value, table in pairs]

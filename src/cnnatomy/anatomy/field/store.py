@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
@@ -43,11 +44,12 @@ class Store:
             found = self.views[id(value)] = view_of(value)
         return found
 
-    def locally(self) -> Store:
-        """A copy that goes on in the local reading."""
+    def locally(self, alive: Collection[int]) -> Store:
+        """A copy that goes on in the local reading, of the storages that are still alive."""
         known = {
             storage: {view: Table(table.shape, table.terms, True) for view, table in tables.items()}
             for storage, tables in self.known.items()
+            if storage in alive
         }
         return Store(self.sizes, Table((), (), True), self.views, known)
 

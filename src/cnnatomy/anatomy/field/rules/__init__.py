@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnnatomy.anatomy.field.rules import indexing, own, reductions, resampling, views, windows
+from cnnatomy.anatomy.field.rules import indexing, reductions, resampling, views, windows
 from cnnatomy.anatomy.field.rules.registry import RULES, NotKnown, everything, rule_of
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
     "NotKnown",
     "everything",
     "indexing",
-    "own",
     "reductions",
     "resampling",
     "rule_of",

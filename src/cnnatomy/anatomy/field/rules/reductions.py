@@ -7,10 +7,9 @@ from cnnatomy.anatomy.field.table import Table, union_of
 from cnnatomy.anatomy.graph import Call
 
 
-def _axes(call: Call, rank: int) -> list[int]:
+def axes(call: Call, rank: int) -> list[int]:
     """The axes of a reduction; all where none are named."""
-    known = {argument.name for argument in call.operator._schema.arguments}
-    dims = call.argument("dim") if "dim" in known else None
+    dims = call.argument("dim") if call.takes("dim") else None
     if dims is None or dims == []:
         return list(range(rank))
     return [dim % rank for dim in ([dims] if isinstance(dims, int) else dims)] if rank else []
@@ -27,7 +26,7 @@ def reduction(call: Call, see: See) -> list[Table]:
     if len(values) > 1:  # max(x, y)
         return [pointwise(call, see)]
     table = see(values[0])
-    found = table.reduce(_axes(call, len(table.shape)))
+    found = table.reduce(axes(call, len(table.shape)))
     return [found.view(value.shape) for value in call.outputs]
 
 
@@ -35,7 +34,7 @@ def reduction(call: Call, see: See) -> list[Table]:
 def along(call: Call, see: See) -> list[Table]:
     """Every output reads the axis that it lies on, whole."""
     table = see(call.read[0])
-    found = table.mix(_axes(call, len(table.shape)) if table.shape else [])
+    found = table.mix(axes(call, len(table.shape)) if table.shape else [])
     return [found] * len(call.outputs)
 
 
@@ -69,14 +68,15 @@ def before(table: Table, dim: int) -> Table:
 @rule("_batch_norm_with_update", "_batch_norm_no_update", "batch_norm", "instance_norm")
 def batch_norm(call: Call, see: See) -> list[Table]:
     """In evaluation unit by unit; in training every unit reads its whole channel."""
-    known = {argument.name for argument in call.operator._schema.arguments}
     table, rest = see(call.read[0]), [see(value) for value in call.read[1:]]
     others = [dim for dim in range(len(table.shape)) if dim != 1]
-    if "training" in known and call.argument("training"):
+    if call.takes("training") and call.argument("training"):
         table = table.mix(others)
     ones = (1,) * (len(table.shape) - 2)
     beside = [part.view((*part.shape, *ones)) for part in rest if part.terms]
     found = union_of([table, *beside], table.shape)
+    if not any(value.numel for value in call.outputs[1:]):
+        return [found]
     channels = table.reduce(others, keep=False)
     return [found] + [channels if v.numel else channels.empty(v.shape) for v in call.outputs[1:]]
 

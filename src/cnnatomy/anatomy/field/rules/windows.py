@@ -20,12 +20,11 @@ POOLS = [
 def windows_of(call: Call, kernel: Sequence[int]) -> list[Window]:
     """The window of every spatial axis of a convolution or pooling."""
     rank = len(kernel)
-    given = {argument.name for argument in call.operator._schema.arguments}
     columns = []
     for name, default in (("stride", kernel), ("padding", [0] * rank), ("dilation", [1] * rank)):
-        value = call.argument(name) if name in given else None
+        value = call.argument(name) if call.takes(name) else None
         columns.append(list(value) * (rank if len(value) == 1 else 1) if value else default)
-    ceil_mode = bool(call.argument("ceil_mode")) if "ceil_mode" in given else False
+    ceil_mode = call.takes("ceil_mode") and bool(call.argument("ceil_mode"))
     axes = zip(kernel, *columns, strict=True)
     return [_window(k, s, p, d, ceil_mode) for k, s, p, d in axes]
 
@@ -56,10 +55,10 @@ def convolution(call: Call, see: See) -> Table:
     out: Value = call.outputs[0]
     if see(weight).terms:
         raise NotKnown("a kernel that depends on the input")
-    groups, known = call.argument("groups"), {a.name for a in call.operator._schema.arguments}
+    groups = call.argument("groups")
     windows = windows_of(call, weight.shape[2:])
     table = see(x)
-    if "transposed" in known and call.argument("transposed"):
+    if call.takes("transposed") and call.argument("transposed"):
         channels = weight.shape[1]
         sizes = zip(windows, table.shape[-len(windows) :], out.shape[-len(windows) :], strict=True)
         taps = [transposed(window, n, size) for window, n, size in sizes]
