@@ -49,6 +49,46 @@ class Value(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Signature:
+    """What an operator's schema says of it."""
+
+    name: str
+    """Namespace and name without the overload, such as `aten.convolution`."""
+    places: dict[str, tuple[int, Any]]
+    """Position and default of every argument; those that go by name alone have a position that none has."""
+    outs: frozenset[str]
+    """The arguments that are given to be written alone (`out=`)."""
+    written: tuple[str, ...]
+    """The arguments that it writes into: those marked with `!`."""
+    views: bool
+    """Whether it makes its argument another view of its memory and writes nothing, as `squeeze_` does."""
+    pointwise: bool
+    """Whether torch tags it so: every element of the result comes from those at its place."""
+
+
+@lru_cache(maxsize=4096)
+def signature(operator: Any) -> Signature:
+    """Read an operator's schema.
+
+    Example:
+        >>> signature(torch.ops.aten.add_.Tensor).written
+        ('self',)
+    """
+    known = operator._schema.arguments
+    return Signature(
+        name=f"{operator.namespace}.{operator._opname}",
+        places={
+            one.name: (sys.maxsize if one.kwarg_only else place, one.default_value)
+            for place, one in enumerate(known)
+        },
+        outs=frozenset(one.name for one in known if one.kwarg_only and one.is_write),
+        written=tuple(one.name for one in known if one.is_write),
+        views=torch.Tag.inplace_view in operator.tags,
+        pointwise=torch.Tag.pointwise in operator.tags,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One run of one ATen (or library) operator."""
 
@@ -66,16 +106,23 @@ class Call:
     """Every value it returned, in order."""
     visit: int
     """The innermost module call it ran in, as an index into the graph's visits; 0 is the model itself."""
+    signature: Signature
+    """What the operator's schema says."""
 
     @property
     def name(self) -> str:
         """Namespace and name without the overload, such as `aten.convolution`."""
-        return _name(self.operator)
+        return self.signature.name
+
+    @property
+    def writes(self) -> bool:
+        """Whether it writes elements of what it is given."""
+        return bool(self.signature.written) and not self.signature.views
 
     @property
     def read(self) -> tuple[Value, ...]:
         """Every value among its arguments but those that are given to be written alone (`out=`)."""
-        out = _outs(self.operator)
+        out = self.signature.outs
         if not out:
             return self.inputs
         found: list[Value] = []
@@ -89,47 +136,21 @@ class Call:
         Raises:
             KeyError: the operator has none of that name.
         """
-        position, default = _schema(self.operator)[name]
+        position, default = self.signature.places[name]
         if position < len(self.arguments):
             return self.arguments[position]
         return self.keywords.get(name, default)
 
     def takes(self, name: str) -> bool:
         """Whether its operator has an argument of that name."""
-        return name in _schema(self.operator)
+        return name in self.signature.places
 
     def written(self) -> list[Value]:
         """The arguments it writes into: those its schema marks with `!`."""
         found: list[Value] = []
-        for name in _writes(self.operator):
+        for name in self.signature.written:
             _gather(self.argument(name), found)
         return found
-
-
-@lru_cache(maxsize=4096)
-def _name(operator: Any) -> str:
-    return f"{operator.namespace}.{operator._opname}"
-
-
-@lru_cache(maxsize=4096)
-def _schema(operator: Any) -> dict[str, tuple[int, Any]]:
-    """Position and default of every argument; those that go by name alone have a position that none has."""
-    arguments = enumerate(operator._schema.arguments)
-    return {
-        known.name: (sys.maxsize if known.kwarg_only else place, known.default_value)
-        for place, known in arguments
-    }
-
-
-@lru_cache(maxsize=4096)
-def _outs(operator: Any) -> frozenset[str]:
-    known = operator._schema.arguments
-    return frozenset(argument.name for argument in known if argument.kwarg_only and argument.is_write)
-
-
-@lru_cache(maxsize=4096)
-def _writes(operator: Any) -> tuple[str, ...]:
-    return tuple(known.name for known in operator._schema.arguments if known.is_write)
 
 
 @dataclass(slots=True)

@@ -11,7 +11,6 @@ from itertools import accumulate
 from torch import nn
 
 from cnnatomy.anatomy.costs.products import CONVOLUTIONS
-from cnnatomy.anatomy.costs.traffic import writes
 from cnnatomy.anatomy.graph import Call, Graph, Value, Visit
 from cnnatomy.anatomy.result import Cost, Layer
 
@@ -190,7 +189,7 @@ def _makers(graph: Graph) -> list[tuple[int, ...]]:
 
 
 def _made(call: Call, position: int, last: dict[Value | int, int]) -> None:
-    written = call.written() if writes(call.operator) else ()
+    written = call.written() if call.writes else ()
     for value in (*call.outputs, *written):
         last[value] = last[value.storage] = position
 

@@ -12,8 +12,6 @@ from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
-import torch
-
 from cnnatomy.anatomy.graph import Call, Graph, Value
 from cnnatomy.anatomy.uses import depended_on
 from cnnatomy.anatomy.windows import lost, slid, transposes
@@ -135,6 +133,7 @@ class Resizing:
         graph: a recorded pass.
 
     Example:
+        >>> import torch
         >>> from cnnatomy.anatomy.tracing import trace
         >>> graph = trace(torch.nn.MaxPool2d(3), [torch.zeros(1, 1, 7, 7)])
         >>> Resizing(graph).nearest(lambda one: not one.unread)
@@ -187,7 +186,7 @@ def _keeps(call: Call) -> bool:
     """Whether the outputs of a call have the axes of its inputs, cell by cell."""
     if call.name == "aten.cat":
         return bool(call.argument("dim") == 1)
-    return torch.Tag.pointwise in call.operator.tags or any(name in call.name for name in _KEEP)
+    return call.signature.pointwise or any(name in call.name for name in _KEEP)
 
 
 def _join(cells: bytearray, more: bytes | bytearray) -> None:

@@ -194,7 +194,7 @@ class _Copying:
             items.extend(map(self.value, value))
             return items
         if kind is tuple:
-            return tuple(map(self.value, value))
+            return value if _KEPT.issuperset(map(type, value)) else tuple(map(self.value, value))
         try:
             return copy.deepcopy(value, self.memo)
         except Exception:  # whatever its class may raise

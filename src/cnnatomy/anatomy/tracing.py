@@ -15,7 +15,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from cnnatomy.anatomy.graph import Call, Graph, Value, Visit, Weight
+from cnnatomy.anatomy.graph import Call, Graph, Value, Visit, Weight, signature
 from cnnatomy.anatomy.quick import answer
 from cnnatomy.anatomy.reason import reason_of
 from cnnatomy.anatomy.shell import Unrunnable, class_name, set_mode, shell_of, unwrapped
@@ -175,7 +175,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if result is None:
             result = _map(func(*args, **kwargs), self.bare)
         made = _map(result, returned)
-        self._into.append(Call(func, *given, made, tuple(inputs), tuple(outputs), self._visit()))
+        self._into.append(
+            Call(func, *given, made, tuple(inputs), tuple(outputs), self._visit(), signature(func))
+        )
         return result
 
     def _visit(self) -> int:

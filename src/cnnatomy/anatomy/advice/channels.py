@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from cnnatomy.anatomy.advice.facts import Facts, Site
@@ -109,7 +108,7 @@ def _apart(call: Call, name: str, out: Value) -> bool:
     if call.name == "aten.mean":
         dims: Any = call.argument("dim") or range(len(call.inputs[0].shape))
         return not {dim % len(call.inputs[0].shape) for dim in dims} & {0, 1}
-    plain = torch.Tag.pointwise in call.operator.tags or any(part in name for part in _APART)
+    plain = call.signature.pointwise or any(part in name for part in _APART)
     return plain or bool(slid(call)) or (name == "cat" and call.argument("dim") != 1)
 
 

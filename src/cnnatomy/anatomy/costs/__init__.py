@@ -15,8 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-
 import cnnatomy.anatomy.costs.windows  # noqa: F401 (its rules are entered when it is loaded)
 from cnnatomy.anatomy.costs.pointwise import one
 from cnnatomy.anatomy.costs.products import BACKWARD, CONVOLUTIONS, convolution, convolution_backward, inside
@@ -38,6 +36,7 @@ def cost(call: Call, connections: Mapping[int, int] = _NOTHING) -> Cost:
         connections: see `connected`.
 
     Example:
+        >>> import torch
         >>> from cnnatomy.anatomy.tracing import trace
         >>> graph = trace(torch.nn.Conv2d(3, 64, 7, 2, 3), (torch.empty(1, 3, 224, 224),))
         >>> found = cost(graph.calls[0])
@@ -65,7 +64,7 @@ def work(call: Call, connections: Mapping[int, int] = _NOTHING) -> Work:
     rule = RULES.get(plain)
     if rule is None and (is_view(call) or not call.outputs):
         return Work()
-    if rule is None and torch.Tag.pointwise in call.operator.tags:
+    if rule is None and call.signature.pointwise:
         rule = one
     if rule is None:
         return Work(None, None, f"no rule for {name}")

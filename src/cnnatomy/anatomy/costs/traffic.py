@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
-from typing import Any
-
-import torch
 
 from cnnatomy.anatomy.graph import Call, Value
 from cnnatomy.anatomy.table import Shape
@@ -49,22 +46,10 @@ _OVERWRITES = _aten("copy_ fill_ zero_ normal_ uniform_ bernoulli_ random_ expon
 
 def is_view(call: Call) -> bool:
     """Whether all that it returns is memory that it was given, and it wrote no element."""
-    return _looks(call.operator, call.inputs, call.outputs)
-
-
-def _looks(operator: Any, inputs: Sequence[Value], outputs: Sequence[Value]) -> bool:
-    if not outputs or writes(operator):
+    if not call.outputs or call.writes:
         return False
-    given = {value.storage for value in inputs}
-    return all(out.storage in given for out in outputs)
-
-
-@lru_cache(maxsize=4096)
-def writes(operator: Any) -> bool:
-    """Whether an operator writes into what it is given; `squeeze_` and the like change only its shape."""
-    if torch.Tag.inplace_view in operator.tags:
-        return False
-    return any(argument.is_write for argument in operator._schema.arguments)
+    given = {value.storage for value in call.inputs}
+    return all(out.storage in given for out in call.outputs)
 
 
 def elements(value: Value) -> int:
@@ -80,9 +65,9 @@ def _elements(shape: Shape, strides: Shape) -> int:
 def moved(call: Call) -> tuple[int, int]:
     """Bytes read and written."""
     name, inputs, outputs = call.name, call.inputs, call.outputs
-    if name in _UNFILLED or _looks(call.operator, inputs, outputs):
+    if name in _UNFILLED or is_view(call):
         return 0, 0
-    written = (*outputs, *(call.written() if writes(call.operator) else ()))
+    written = (*outputs, *(call.written() if call.writes else ()))
     if name in LOOKUPS:
         indices = [value for value in inputs[1:] if not value.dtype.is_floating_point]
         return _bytes(outputs) + _bytes(indices), _bytes(written)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import torch
 
 from cnnatomy.anatomy.field.mirror import symmetric, turned
 from cnnatomy.anatomy.field.rules import NotKnown, everything, rule_of
@@ -172,7 +171,7 @@ class Run:
 
 
 def _step(call: Call) -> Step:
-    renamed = torch.Tag.inplace_view in call.operator.tags  # another view of itself: nothing is written
+    renamed = call.signature.views  # another view of itself: nothing is written
     writes = [] if renamed else call.written()
     written = {(value.storage, view_of(value)) for value in writes}
     outputs = call.outputs

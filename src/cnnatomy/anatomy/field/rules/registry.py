@@ -39,7 +39,7 @@ def rule_of(call: Call) -> Rule | None:
     if call.name.startswith("cnnatomy."):
         import cnnatomy.anatomy.field.rules.own  # noqa: F401 (it enters its rules; other networks need no regions)
     found = RULES.get(call.name) or RULES.get(call.name.removesuffix("_"))
-    if found is None and (torch.Tag.pointwise in call.operator.tags or _elementwise(call.name)):
+    if found is None and (call.signature.pointwise or _elementwise(call.name)):
         return pointwise
     return found
 

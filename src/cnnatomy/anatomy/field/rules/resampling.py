@@ -27,11 +27,10 @@ def interpolate(call: Call, see: See) -> Table:
     """Every output reads the cells that weigh something where it lies."""
     table, out = see(call.read[0]), call.outputs[0].shape
     method, coordinates, antialias = _METHODS[call.operator._opname]
-    known = [argument.name for argument in call.operator._schema.arguments]
-    if "align_corners" in known and call.argument("align_corners"):
+    if call.takes("align_corners") and call.argument("align_corners"):
         coordinates = "corners"
-    scales = [call.argument(name) for name in known if name.startswith("scales")]
-    given = "scale_factors" in known and call.argument("scale_factors")
+    scales = [call.argument(name) for name in call.signature.places if name.startswith("scales")]
+    given = call.takes("scale_factors") and call.argument("scale_factors")
     scales = list(given) if given else scales
     scale = tuple(scales) if scales and all(scales) else None
     how = Resampling(method, coordinates, antialias, scale=scale)
