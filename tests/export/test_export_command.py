@@ -11,8 +11,11 @@ import torch
 
 from cnnatomy.cli import main
 from cnnatomy.errors import ArgumentError
-from cnnatomy.export import Deployed
+from cnnatomy.export import Deployed, export_run
 from cnnatomy.export.written import beside, compared
+from cnnatomy.models import build
+from cnnatomy.train import FitConfig
+from cnnatomy.train.reconstruction import redrawn
 from cnnatomy.train.run import Run
 
 
@@ -39,6 +42,7 @@ def test_an_onnx_file_gives_the_scores_of_the_run(
     told = json.loads(capsys.readouterr().out)
     assert told["size"] == path.stat().st_size
     assert told["opset"] == 18
+    assert (told["inputs"], told["outputs"]) == (["pictures"], ["scores", "probabilities"])
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta().custom_metadata_map
     model, facts = Run(trained).load_model()
@@ -63,16 +67,37 @@ def test_a_program_gives_the_scores_of_the_run(
 ) -> None:
     path = tmp_path / "digits.pt2"
     assert main(["export", str(trained), str(path)]) == 0
-    assert "torch.export" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "torch.export" in printed
+    assert "output  scores, probabilities\n" in printed
     extra = {"classes": "", "preprocessing": ""}
     program = torch.export.load(path, extra_files=extra)
     assert not any("cnnatomy" in str(node.target) for node in program.graph.nodes)
+    signature = program.graph_signature
+    assert (signature.user_inputs, signature.user_outputs) == (("pictures",), ("scores", "probabilities"))
     model, _ = Run(trained).load_model()
     assert json.loads(extra["classes"]) == list(model.classes)
     pictures = bytes_of(model)
     with torch.no_grad():
         for found, wanted in zip(program.module()(pictures), Deployed(model)(pictures), strict=True):
             torch.testing.assert_close(found, wanted)
+
+
+def test_an_encoder_decoder_gives_levels(tmp_path: Path) -> None:
+    text = "maxpool:a conv3-1 unpool:a conv3-channels"
+    model = build(text, classes=10, input=(1, 8, 8))
+    model.recall({"mean": [0.3], "std": [0.2]})
+    run, config = Run(tmp_path / "run"), FitConfig(model=text, size="1x8x8")
+    run.create(config)
+    run.write_model("last", model, config, "none", 1)
+    written = export_run(run.path, tmp_path / "a.pt2")
+    assert written.outputs == ("levels",)
+    assert "classes" not in written.metadata
+    pictures = bytes_of(model)
+    (levels,) = torch.export.load(tmp_path / "a.pt2").module()(pictures)
+    drawn = redrawn(model, pictures)
+    assert levels.round().equal(drawn.float())
+    assert drawn.float().std() > 1
 
 
 @pytest.mark.parametrize(

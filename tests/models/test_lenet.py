@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from cnnatomy.errors import ArgumentError
 from cnnatomy.models import build
 from cnnatomy.models.lenet import TABLE_I, LeNet5
 
@@ -107,3 +108,15 @@ def test_loss_and_probabilities_by_output() -> None:
     assert softmax.loss(scores, labels).item() == pytest.approx(0, abs=1e-6)
     for model in (rbf, softmax):
         assert model.probabilities(scores).sum().item() == pytest.approx(1)
+
+
+def test_pictures_of_another_size_are_told_and_a_single_one_is_scored() -> None:
+    model = LeNet5("0123456789").eval()
+    x = torch.rand(1, 32, 32)
+    assert torch.equal(model(x), model(x[None])[0])
+    for odd, said in (
+        (torch.rand(2, 1, 28, 28), r"got shape \(2, 1, 28, 28\)"),
+        (x[None].byte(), "takes floats"),
+    ):
+        with pytest.raises(ArgumentError, match=said):
+            model(odd)

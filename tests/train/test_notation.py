@@ -12,6 +12,7 @@ from PIL import Image
 
 from cnnatomy.cli import main
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models import build
 from cnnatomy.models.notated import Network
 from cnnatomy.train import FitConfig, Interrupted, Run, evaluate, fit, predict
 from cnnatomy.train.inference import redraw
@@ -103,8 +104,29 @@ def test_the_command_line_trains_evaluates_and_predicts(
     assert not list(tmp_path.glob("runs/*maxpol*"))
 
 
+def test_what_weights_were_loaded_is_said_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "digits", "--model", "globalavg FC-8 FC", "--size", "8", "--epochs", "1"]
+    head = "classifier.2.weight, classifier.2.bias"
+    for classes, loaded, said in ((10, 4, "the head included"), (3, 2, f"the head begins anew: {head}")):
+        network = build("globalavg FC-8 FC", classes=classes, input=(1, 8, 8))
+        torch.save(network.state_dict(), f"{classes}.pth")
+        assert main([*words, "--weights", f"{classes}.pth", "--run", f"run{classes}"]) == 0
+        line = f"weights {classes}.pth: {loaded} tensors matched by name, 0 missing; {said}"
+        assert line in capsys.readouterr().out.splitlines()
+
+
+def test_maps_that_nothing_is_held_against_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"expected scores.*got maps of 4x16x16; try globalavg FC"):
+        fit(config("conv3-8 conv3-4"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(("options", "said"), [
     ({"size": "0"}, "size"), ({"size": "axb"}, "size"), ({"pool": "sotf"}, "try soft"),
+    ({"freeze": 1.5}, "freeze: expected a string, got 1.5"),
 ])  # fmt: skip
 def test_what_means_nothing_is_told_before_anything_is_written(
     options: dict[str, object], said: str, tmp_path: Path

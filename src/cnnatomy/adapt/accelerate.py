@@ -16,6 +16,7 @@ from cnnatomy.adapt.folding import fold, foldable
 from cnnatomy.adapt.race import difference, race
 from cnnatomy.adapt.windows import ADAPTIVE, CONVOLUTIONS, SLIDING, replacement
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models import checks
 
 MARGIN = 0.95
 """A change is kept if it takes no more than this part of the time."""
@@ -92,7 +93,8 @@ def accelerate(model: nn.Module, *inputs: Any, tolerance: float = 1e-5, seconds:
         seconds: about how long each comparison of the whole network takes.
 
     Raises:
-        ArgumentError: the tolerance or the time is no number above 0.
+        ArgumentError: the tolerance or the time is no number above 0; or the model is no network, or does not
+            run on these inputs.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.MaxPool2d(2)).eval()
@@ -101,10 +103,9 @@ def accelerate(model: nn.Module, *inputs: Any, tolerance: float = 1e-5, seconds:
         True
     """
     for name, value in (("tolerance", tolerance), ("seconds", seconds)):
-        if not value > 0:
-            raise ArgumentError(f"{name} of accelerate", expected="a number > 0", got=repr(value))
+        checks.real(f"{name} of accelerate", value, "a number > 0", lambda number: number > 0)
     with torch.no_grad():
-        return _Search(model, inputs, tolerance, seconds).run()
+        return _Search(checks.module(model), inputs, tolerance, seconds).run()
 
 
 class _Search:
@@ -116,7 +117,12 @@ class _Search:
         self.model = copy.deepcopy(self.before)
         weights = [*model.parameters(), *(t for t in inputs if isinstance(t, Tensor))]
         self.device = weights[0].device if weights else torch.device("cpu")
-        self.truth = self._run(self.before)
+        try:
+            self.truth = self._run(self.before)
+        except Exception as error:  # whatever a network raises at inputs that it does not take
+            what, expected = "the network does not run on these inputs", "what its forward takes"
+            got = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise ArgumentError(what, expected=expected, got=got) from error
         self.changes: list[Change] = []
         self.notes: list[str] = []
 

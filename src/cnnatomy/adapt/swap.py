@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cnnatomy.adapt.calls import called, function_of, known, rewritten
 from cnnatomy.adapt.windows import Target, replacement
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models import checks
 
 Key = str | type[nn.Module]
 
@@ -72,8 +73,10 @@ def convert(model: nn.Module, swaps: Mapping[Key, Target], *, inplace: bool = Fa
         >>> done.swaps[0].path, type(done.model[1]).__name__, type(net[1]).__name__
         ('1', 'Pool2d', 'MaxPool2d')
     """
-    if not isinstance(model, nn.Module):
-        raise ArgumentError("this is no network", expected="an nn.Module", got=type(model).__name__)
+    checks.module(model)
+    expected = 'what becomes what, such as {"MaxPool2d": "soft"}'
+    if not checks.of_kind("swaps", swaps, Mapping, expected):
+        raise ArgumentError("swaps", expected=expected, got="none")
     for key in swaps:
         if not isinstance(key, str) and not (isinstance(key, type) and issubclass(key, nn.Module)):
             raise ArgumentError(

@@ -59,6 +59,8 @@ class Lines(Silent):
             f"{config.batch_size}, augmentation {config.augment}, seed {config.seed}; "
             f"on {plan.device}{processes}"
         )
+        if plan.weights:
+            self._print(f"weights {plan.weights}")
         begun = f", going on after step {plan.first_step:,}" if plan.first_step else ""
         self._print(f"run {plan.run}{begun}\n")
         heads = ("epoch", "loss", "accuracy", "test loss", "test acc.", "images/s")

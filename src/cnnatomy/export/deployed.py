@@ -11,17 +11,19 @@ from torch import Tensor, nn
 from cnnatomy.export.onnx_writer import OPSET, onnx
 from cnnatomy.export.program import program
 from cnnatomy.export.written import Written
+from cnnatomy.models import checks
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.train.run import Run
 
 
 class Deployed(nn.Module):
-    """A classifier with its preprocessing before it and its probabilities behind it.
+    """A network with its preprocessing before it, and behind it its probabilities, or what undoes it.
 
     Whoever runs it brings pictures to the network's size and hands over their bytes: the arithmetic that
     training did to them is a part of the graph, and cannot be done wrong.
 
-    Shapes: uint8 (N, C, H, W) -> scores (N, K), probabilities (N, K).
+    Shapes: uint8 (N, C, H, W) -> scores (N, K), probabilities (N, K); of an encoder-decoder levels
+    (N, C, H, W), from 0 to 255, not rounded. `outputs` has their names.
 
     Example:
         >>> from cnnatomy.models import build
@@ -34,11 +36,14 @@ class Deployed(nn.Module):
     def __init__(self, model: Classifier) -> None:
         super().__init__()
         self.model = model
+        self.outputs = ("scores", "probabilities") if model.goal == "classify" else ("levels",)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Score pictures."""
+    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+        """Score pictures, or draw them anew."""
         scores = self.model(self.model.preprocess(pictures))
-        return scores, self.model.probabilities(scores)
+        if self.model.goal == "classify":
+            return scores, self.model.probabilities(scores)
+        return (self.model.levels(scores),)
 
     def preprocessing(self, fit: str) -> dict[str, Any]:
         """What the metadata tell: how pictures are brought to size, and what the graph does to their bytes.
@@ -69,11 +74,13 @@ def export_run(run: Path, path: Path, *, weights: str | None = None, opset: int 
         CheckpointError: there is no such run, or its weights are damaged.
     """
     model, facts = Run(run).load_model(weights)
+    path = checks.path(path, "the file")
     whole = Deployed(model)
     example = torch.randint(256, (2, *model.input_shape), generator=torch.Generator().manual_seed(0))
-    told: dict[str, Any] = {"preprocessing": whole.preprocessing(facts["fit"]), "classes": model.classes}
+    told: dict[str, Any] = {"preprocessing": whole.preprocessing(facts["fit"]), "output_names": whole.outputs}
+    if model.goal == "classify":
+        told["classes"] = model.classes
     bytes_ = example.to(torch.uint8)
     if path.suffix == ".pt2":
         return program(whole, path, bytes_, **told)
-    names: dict[str, Any] = {"input_names": ["pictures"], "output_names": ["scores", "probabilities"]}
-    return onnx(whole, path, bytes_, opset=opset, **names, **told)
+    return onnx(whole, path, bytes_, opset=opset, input_names=["pictures"], **told)

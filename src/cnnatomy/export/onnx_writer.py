@@ -20,10 +20,13 @@ from cnnatomy.export.written import (
     compared,
     doubled,
     evaluating,
+    examples,
     metadata_of,
     open_batch,
     tensors,
 )
+from cnnatomy.geometry._checks import whole_number
+from cnnatomy.models import checks
 from cnnatomy.ops.lowering import lowered
 
 OPSET = 18
@@ -59,8 +62,8 @@ def onnx(
         opset: the version of ONNX's operators, at least 18.
 
     Raises:
-        ArgumentError: onnx or onnxscript is missing; the model cannot be traced, or has no standard form; or
-            the file gives other results than torch.
+        ArgumentError: onnx or onnxscript is missing; an argument is of another kind; the model cannot be
+            traced, or has no standard form; or the file gives other results than torch.
 
     Example:
         >>> import cnnatomy.nn as nn
@@ -70,17 +73,18 @@ def onnx(
         (18, '["cat", "dog"]')
     """
     _demand_extra()
-    if opset < OPSET:
-        raise ArgumentError("this opset is too old", expected=f"at least {OPSET}", got=str(opset))
-    target, fixed = Path(path), dynamic_shapes == ()
-    given = inputs if fixed or dynamic_shapes is not None else doubled(inputs)
+    checks.module(model)
+    whole_number("opset", opset, least=OPSET)
+    target, fixed, given = checks.path(path, "the file"), dynamic_shapes == (), examples(inputs)
+    given = given if fixed or dynamic_shapes is not None else doubled(given)
+    told = metadata_of(preprocessing, classes)
     shapes = (
         None if fixed else _shapes(model, open_batch(given)) if dynamic_shapes is None else dynamic_shapes
     )
     with evaluating(model), torch.no_grad(), beside(target) as place:
         made = _translated(model, given, shapes, input_names, output_names, opset)
         _unfused(made.model.graph)
-        made.model.metadata_props.update(metadata_of(preprocessing, classes))
+        made.model.metadata_props.update(told)
         made.save(str(place))
         truths = [(given, tensors(model(*given)))]
         if dynamic_shapes is None and not fixed:
@@ -89,8 +93,8 @@ def onnx(
         error = _checked(place, truths)
     graph = made.model.graph
     names = [tuple(value.name or "" for value in ends) for ends in (graph.inputs, graph.outputs)]
-    told = dict(made.model.metadata_props)
-    return Written(target, target.stat().st_size, opset, names[0], names[1], told, error)
+    said = dict(made.model.metadata_props)
+    return Written(target, target.stat().st_size, opset, names[0], names[1], said, error)
 
 
 _POOLS = {"MaxPool", "AveragePool", "LpPool"}

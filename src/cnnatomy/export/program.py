@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.export.graph_signature import OutputKind
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.export.written import (
@@ -17,10 +19,12 @@ from cnnatomy.export.written import (
     compared,
     doubled,
     evaluating,
+    examples,
     metadata_of,
     open_batch,
     tensors,
 )
+from cnnatomy.models import checks
 from cnnatomy.ops.lowering import lowered
 
 
@@ -28,17 +32,20 @@ def program(
     model: nn.Module,
     path: str | Path,
     *inputs: Tensor,
+    output_names: Sequence[str] | None = None,
     dynamic_shapes: Any = None,
     preprocessing: Mapping[str, Any] | None = None,
     classes: Sequence[str] | None = None,
 ) -> Written:
     """Write a network as a file of `torch.export`, in torch's own operators, to be run without this package.
 
-    Arguments are those of `cnnatomy.export.onnx`. The metadata are extra files of the archive:
+    Arguments are those of `cnnatomy.export.onnx`. What is loaded gives its outputs in their order, and the
+    graph's signature has their names. The metadata are extra files of the archive:
     `torch.export.load(path, extra_files={"classes": ""})`.
 
     Raises:
-        ArgumentError: the model cannot be traced, or the file gives other results than the model.
+        ArgumentError: an argument is of another kind; the model cannot be traced, or the file gives other
+            results than the model.
 
     Example:
         >>> import cnnatomy.nn as nn
@@ -46,8 +53,9 @@ def program(
         >>> torch.export.load("net.pt2").module()(torch.rand(3, 1, 8, 8)).shape
         torch.Size([3, 1, 4, 4])
     """
-    target, fixed = Path(path), dynamic_shapes == ()
-    given = inputs if fixed or dynamic_shapes is not None else doubled(inputs)
+    checks.module(model)
+    target, fixed, given = checks.path(path, "the file"), dynamic_shapes == (), examples(inputs)
+    given = given if fixed or dynamic_shapes is not None else doubled(given)
     shapes = None if fixed else open_batch(given) if dynamic_shapes is None else dynamic_shapes
     told = metadata_of(preprocessing, classes)
     with evaluating(model), torch.no_grad(), beside(target) as place:
@@ -58,6 +66,8 @@ def program(
         except Exception as error:  # whatever torch.export raises
             reason = f"{type(error).__name__}: {str(error).splitlines()[0][:300]}"
             raise ArgumentError(f"{type(model).__name__} cannot be exported", got=reason) from error
+        if output_names is not None:
+            _call_outputs(made, checks.words(output_names, "output_names"))
         with place.open("wb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of weights that are views; what is read back is compared
             torch.export.save(made, file, extra_files=told)
@@ -67,3 +77,15 @@ def program(
     names = made.graph_signature
     places = [tuple(map(str, ends)) for ends in (names.user_inputs, names.user_outputs)]
     return Written(target, target.stat().st_size, None, places[0], places[1], told, gap)
+
+
+def _call_outputs(made: ExportedProgram, names: Sequence[str]) -> None:
+    """Give the outputs of a program these names, in its graph and in its signature."""
+    specs = [one for one in made.graph_signature.output_specs if one.kind is OutputKind.USER_OUTPUT]
+    if len(specs) != len(names):
+        raise ArgumentError("output_names", expected=f"{len(specs)} names", got=str(len(names)))
+    nodes = {node.name: node for node in made.graph.nodes}
+    for spec, name in zip(specs, names, strict=True):
+        node = nodes[spec.arg.name]
+        node._rename(name)
+        spec.arg.name = node.name

@@ -16,6 +16,7 @@ from torch.export import Dim
 
 import cnnatomy
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models import checks
 
 TOLERANCE = 1e-4
 """How far a runtime's results may lie from torch's, relative to each and to the largest of all."""
@@ -60,9 +61,13 @@ def metadata_of(preprocessing: Mapping[str, Any] | None, classes: Sequence[str] 
     """What a file says of itself: texts, of which "classes" and "preprocessing" are JSON."""
     found = {"cnnatomy": cnnatomy.__version__, "torch": torch.__version__}
     if preprocessing is not None:
-        found["preprocessing"] = json.dumps(preprocessing)
+        told = checks.of_kind("preprocessing", preprocessing, Mapping, "what JSON holds, by name")
+        try:
+            found["preprocessing"] = json.dumps(dict(told))
+        except (TypeError, ValueError) as error:
+            raise ArgumentError("preprocessing", expected="what JSON holds", got=str(error)) from error
     if classes is not None:
-        found["classes"] = json.dumps(list(classes), ensure_ascii=False)
+        found["classes"] = json.dumps(checks.words(classes, "classes"), ensure_ascii=False)
     return found
 
 
@@ -88,6 +93,18 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def examples(inputs: Sequence[object]) -> tuple[Tensor, ...]:
+    """What a network is traced with, held to tensors.
+
+    Raises:
+        ArgumentError: there is none, or something else is among them.
+    """
+    expected = "tensors that its forward takes, such as torch.rand(1, 3, 224, 224)"
+    if not inputs:
+        raise ArgumentError("an example of the input is missing", expected=expected)
+    return tuple(checks.of_kind("an example of the input", one, Tensor, expected) for one in inputs)
 
 
 def open_batch(inputs: Sequence[Tensor]) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models import checks
 from cnnatomy.models.catalog import ENTRIES, NAMES, Entry, find
 
 if TYPE_CHECKING:
@@ -35,13 +36,15 @@ def network(
         input: channels and sizes of one input; left out, the text's or the classic's, and otherwise it is
             open: the first forward pass builds the modules.
         classes: how many classes, or their names: the last layer gets as many; left out, as the text says.
-        pool: a reducer, its name or its notation, in place of every pooling's; windows stay.
+        pool: a reducer, its name or its notation, in place of every pooling's that has windows or a grid,
+            which stay; global poolings are left as they are.
         weights: where from, as `cnnatomy.models.weights` takes it; left out, fresh ones.
         device: where to make the parameters; "meta" makes none.
 
     Raises:
         NotationError: the text says no network, or one that does not fit its input.
-        ArgumentError: there is no such classic; too few classes, or a name given twice.
+        ArgumentError: there is no such classic or device; too few classes, or a name given twice; `pool`
+            finds nothing to replace; or an argument is of another kind.
 
     Example:
         >>> sum(p.numel() for p in network("vgg16", device="meta").parameters())
@@ -58,12 +61,8 @@ def network(
     spec = text if isinstance(text, Spec) else parse(entry.notation if text in NAMES else text)  # type: ignore[union-attr]
     names = None if classes is None else _names(classes)
     model = Network(spec, names, pool)
-    shape = tuple(input) if input is not None else entry.input_shape if entry else _announced(spec)
+    shape = _shape(input) if input is not None else entry.input_shape if entry else _announced(spec)
     if shape is not None:
-        if len(shape) < 2 or any(type(n) is not int or n < 1 for n in shape):
-            raise ArgumentError(
-                "input", expected="(channels, height, width), each at least 1", got=repr(shape)
-            )
         model.materialize(shape[0], shape[1:], device)
     if weights is not None:
         from cnnatomy.models.weights import load_into  # type: ignore[import-not-found, unused-ignore]
@@ -89,7 +88,7 @@ def build(
         classes: how many classes, or their names (a model may draw its targets from them).
         output: the output layer; when left out, the one that suits the classes (`Entry.output_for`).
         input: channels, height and width; left out, the model's own.
-        pool: a reducer in place of every pooling's.
+        pool: as `network` takes it.
 
     Raises:
         ArgumentError: unknown model or output, fewer than two classes, or a name given twice.
@@ -101,14 +100,13 @@ def build(
         >>> sum(p.numel() for p in build("lenet5", classes=10, output="softmax").parameters())
         60850
     """
-    entry = find(name)
+    entry, names = find(name), _names(classes)
     output = entry.output_for(classes, output)
-    names = _names(classes)
     import torch
 
     from cnnatomy.models.lenet import LeNet5
 
-    shape = input or entry.input_shape
+    shape = entry.input_shape if input is None else _shape(input)
     model: Classifier
     if entry.name == "lenet5" and pool is None and tuple(shape or ()) == entry.input_shape:
         model = LeNet5(names, output=output)
@@ -119,10 +117,22 @@ def build(
 
 
 def _names(classes: int | Sequence[str]) -> tuple[str, ...]:
-    names = tuple(map(str, range(classes))) if isinstance(classes, int) else tuple(classes)
+    if isinstance(classes, int):
+        names = tuple(map(str, range(classes)))
+    else:
+        names = checks.words(classes, "classes: a whole number, or their names")
     if len(names) < 2 or len(set(names)) < len(names):
         raise ArgumentError("classes", expected="at least two, all different", got=repr(classes))
     return names
+
+
+def _shape(sizes: Any) -> tuple[int, ...]:
+    """Channels and one to three sizes, as the caller gave them."""
+    whole = isinstance(sizes, Sequence) and all(type(n) is int and n >= 1 for n in sizes)
+    if not whole or not 2 <= len(sizes) <= 4:
+        expected = "(channels, height, width), each at least 1"
+        raise ArgumentError("input", expected=expected, got=checks.shown(sizes))
+    return tuple(sizes)
 
 
 def _announced(spec: Spec) -> tuple[int, ...] | None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models.checks import of_kind
 from cnnatomy.models.classics import CLASSICS
 
 
@@ -97,6 +98,7 @@ def find(name: str) -> Entry:
         Traceback (most recent call last):
         cnnatomy.errors.ArgumentError: unknown model 'lenet': expected one of lenet5, ...; try lenet5
     """
+    of_kind("this is no network", name, str, "notation, or the name of a classic")
     for entry in ENTRIES:
         if entry.name == name:
             return entry
@@ -115,6 +117,6 @@ def find(name: str) -> Entry:
     return Entry(name, "a network in notation", shape, ("softmax",), "", str(spec))
 
 
-def _unknown(what: str, name: str, known: Sequence[str]) -> ArgumentError:
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+def _unknown(what: str, name: object, known: Sequence[str]) -> ArgumentError:
+    nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
     return ArgumentError(what, expected="one of " + ", ".join(known), hint=nearest[0] if nearest else None)

@@ -55,9 +55,13 @@ class Classifier(nn.Module):
     def recall(self, facts: Mapping[str, Any]) -> None:
         """Take back what `facts` gave."""
 
+    def levels(self, maps: Tensor) -> Tensor:
+        """Undo `preprocess` but for rounding: maps (N, C, H, W) -> levels from 0 to 255."""
+        raise ArgumentError("this network gives no pictures")
+
     def restored(self, maps: Tensor) -> Tensor:
         """Undo `preprocess`: maps (N, C, H, W) -> uint8 pictures."""
-        raise ArgumentError("this network gives no pictures")
+        return self.levels(maps).round().to(torch.uint8)
 
     def probabilities(self, scores: Tensor) -> Tensor:
         """Turn scores (N, K) into probabilities of the classes, each row summing to 1."""

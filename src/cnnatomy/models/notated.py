@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.geometry._checks import whole_number
+from cnnatomy.models import checks
 from cnnatomy.models.classifier import Classifier, Goal
 from cnnatomy.models.codes import class_codes
+from cnnatomy.models.misfit import misfit, no_floats
 from cnnatomy.nn.rbf import map_loss
 from cnnatomy.nn.separable import StridedConvPool
 from cnnatomy.nn.subpixel import SubpixelConv
@@ -30,14 +33,15 @@ J = 0.1
 class Network(Classifier):
     """A network in notation: `features`, then a `classifier`, built when the input is known.
 
-    With an open input the modules are made by `materialize`, or by the first forward pass.
+    With an open input the modules are made by `materialize`, or by the first forward pass. A batch goes in,
+    or, once the input is known, a single picture, as into torch's modules.
     `str(network.spec)` is the text. What it is for follows from its output: a vector has the scores of
     classes ("classify"), maps of the input's shape are a picture ("reconstruct"), other maps are maps.
 
     Args:
         spec: what was read.
         classes: names of the classes; None leaves the number to the text.
-        pool: a reducer to take the place of every pooling's, whose windows stay.
+        pool: a reducer to take the place of every pooling's that has windows or a grid, which stay.
 
     Example:
         >>> from cnnatomy.notation import parse
@@ -55,7 +59,8 @@ class Network(Classifier):
         self, spec: Spec, classes: Sequence[str] | None = None, pool: Reducer | str | None = None
     ) -> None:
         super().__init__()
-        self.spec, self.classes = spec, tuple(classes or ())
+        self.spec = checks.of_kind("this is no network", spec, Spec, "a Spec")
+        self.classes = checks.words(classes or (), "classes")
         self.pool = None if pool is None else parse_pooling(pool)
         self.asked = None if classes is None else len(self.classes)
         self.output = "softmax"
@@ -84,8 +89,11 @@ class Network(Classifier):
 
         Raises:
             NotationError: a layer does not fit; it says the sizes so far, and what would mend it.
-            ArgumentError: the network has been built already.
+            ArgumentError: the network has been built already, or these are no sizes.
         """
+        for n in (channels, *checks.of_kind("size", size, Sequence, "(height, width)")):
+            whole_number("an input's size", n, least=1)
+        device = None if device is None else checks.device(device)
         if self.built:
             raise ArgumentError("the network is built", got=f"input {self.input_shape}", hint="a new network")
         parts = build(self.explicit, channels, tuple(size), codes=self._codes, device=device)
@@ -108,14 +116,41 @@ class Network(Classifier):
         return class_codes(names)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, *spatial) -> scores (N, classes), or maps."""
+        """(N, C, *spatial) -> scores (N, classes), or maps; without N in and out for a single picture.
+
+        Raises:
+            ArgumentError: pictures of this size or kind do not fit; it says what would.
+        """
         if not self.built:
-            self.materialize(x.shape[1], x.shape[2:], x.device).to(x.dtype)
-        known: dict[str, Any] = {}
-        y: Tensor = self.features(x, known)
-        if len(self.classifier):
-            y = self.classifier(y.flatten(1), known)
-        return y
+            self._meet(x)
+        # What stands for a tensor while torch.fx traces has no shape.
+        if isinstance(x, Tensor) and x.dim() == len(self.input_shape):
+            return self.forward(x[None])[0]
+        try:
+            known: dict[str, Any] = {}
+            y: Tensor = self.features(x, known)
+            return self.classifier(y.flatten(1), known) if len(self.classifier) else y
+        except Exception as error:  # whatever an operator raises at sizes that it does not take
+            said = misfit(x, self, self.input_shape, self.explicit, self._codes)
+            if said is None:
+                raise
+            raise said from error
+
+    def _meet(self, x: Tensor) -> None:
+        """Build the modules for pictures like these, the first ones."""
+        told = self.spec.input is not None and bool(self.spec.input.sizes)  # that it reads pictures
+        expected = "a batch (N, C, H, W)"
+        if not checks.of_kind("pictures", x, Tensor, expected).is_floating_point() and not x.is_complex():
+            raise no_floats(x)
+        if told and x.dim() == 3:
+            x = x[None]
+        elif x.dim() == 3:
+            hint = "x[None] for one picture, or input=(channels, length) for a batch of signals"
+            what = "the network's input is open, and this could be one picture or many signals"
+            raise ArgumentError(what, expected=expected, got=f"shape {tuple(x.shape)}", hint=hint)
+        if not 2 <= x.dim() <= 5:
+            raise ArgumentError("pictures", expected=expected, got=f"shape {tuple(x.shape)}")
+        self.materialize(x.shape[1], x.shape[2:], x.device).to(x.dtype)
 
     def preprocess(self, images: Tensor) -> Tensor:
         """Bytes as parts of 255, less the mean of each channel, over its deviation."""
@@ -148,10 +183,10 @@ class Network(Classifier):
         """Take back what `facts` gave."""
         self.standardise(facts["mean"], facts["std"])
 
-    def restored(self, maps: Tensor) -> Tensor:
-        """Undo `preprocess`: maps (N, C, H, W) -> uint8 pictures."""
+    def levels(self, maps: Tensor) -> Tensor:
+        """Undo `preprocess` but for rounding: maps (N, C, H, W) -> levels from 0 to 255."""
         scaled = maps * self.std.view(-1, 1, 1) + self.mean.view(-1, 1, 1)
-        return scaled.mul(255).round().clamp(0, 255).to(torch.uint8)
+        return scaled.mul(255).clamp(0, 255)
 
     def hits(self, scores: Tensor, target: Tensor) -> Tensor:
         """How many of a batch are right; of pictures, the share of variance that is explained, added up."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from cnnatomy.notation.errors import NotationError
 from cnnatomy.notation.expand import layers as all_layers
 from cnnatomy.notation.layers import Factory, Place
 from cnnatomy.notation.modules import Known
+from cnnatomy.notation.nearest import nearest
 from cnnatomy.notation.spec import Chain, Concatenation, Layer, Node, Residual, Spec
 from cnnatomy.notation.words import KINDS
 from cnnatomy.regions import Region
@@ -89,6 +91,7 @@ def build(
     *,
     codes: Codes | None = None,
     device: torch.device | str | None = None,
+    search: bool = True,
 ) -> Parts:
     """Make the modules of a network in its explicit form (`cnnatomy.notation.expand.explicit`).
 
@@ -101,9 +104,11 @@ def build(
         size: the input's spatial sizes, one to three of them (.., y, x).
         codes: the codes of so many classes, for an RBF output.
         device: where to make the parameters.
+        search: for the nearest size that fits, where this one does not.
 
     Raises:
-        NotationError: a layer does not fit what comes in; it says the sizes so far, and what would mend it.
+        NotationError: a layer does not fit what comes in; it says the sizes so far, what would mend it, and
+            the nearest size of the input that fits, if there is one.
 
     Example:
         >>> from cnnatomy.notation import parse
@@ -114,22 +119,33 @@ def build(
           (0): Linear(in_features=128, out_features=10, bias=True)
         ))
     """
-    body = spec.body
-    if body and isinstance(body[-1], Layer) and body[-1].word == "soft-max":
-        body = body[:-1]
-    split = _split(body)
     builder = _Builder(spec, codes, channels)
-    with torch.device("meta"), torch.no_grad():
-        x = torch.empty(1, channels, *size)
-        make_features, y = builder.chain(body[:split], x)
-        flat = y.flatten(1) if split < len(body) and _is_dense(body, split) else y
-        make_classifier, z = builder.chain(body[split:], flat)
-    if split < len(body) and flat is not y:
-        builder.trail.append(_shape(flat))
-    if device is not None:
-        with torch.device(device):
-            return Parts(make_features(), make_classifier(), tuple(z.shape[1:]))
-    return Parts(make_features(), make_classifier(), tuple(z.shape[1:]))
+    try:
+        make_features, make_classifier, output = builder.whole(size)
+    except NotationError as error:
+        other = _other_size(builder, size, str(error)) if search else ""
+        raise error.also(builder.so_far, other) from None
+    with nullcontext() if device is None else torch.device(device):
+        return Parts(make_features(), make_classifier(), output)
+
+
+def _other_size(builder: _Builder, size: Sequence[int], said: str) -> str:
+    """What else could come in, in words; nothing where no size near this one fits."""
+
+    def refusal(size: tuple[int, ...]) -> tuple[str, int]:
+        trial = _Builder(builder.spec, builder.codes, builder.channels)
+        try:
+            trial.whole(size)
+        except NotationError as error:
+            return str(error), len(trial.trail)
+        return "", len(trial.trail)
+
+    vector = builder.trail and "x" not in builder.trail[-1]  # which it stays, whatever comes in
+    found = None if vector else nearest(refusal, tuple(size), said)
+    if found is None:
+        return ""
+    which, sizes = found
+    return f"{which} input that fits is {'x'.join(map(str, (builder.channels, *sizes)))}"
 
 
 def _split(body: Chain) -> int:
@@ -158,6 +174,22 @@ class _Builder:
     trail: list[str] = field(default_factory=list)
     parameters: int = 0
     asked: set[str] = field(default_factory=set)
+    so_far: str = ""
+    """The sizes up to the layer that does not fit, in words."""
+
+    def whole(
+        self, size: Sequence[int]
+    ) -> tuple[Callable[[], modules.Chain], Callable[[], modules.Chain], tuple[int, ...]]:
+        """What makes features and classifier, and the shape of the output for one picture."""
+        body = self.spec.body
+        if body and isinstance(body[-1], Layer) and body[-1].word == "soft-max":
+            body = body[:-1]
+        split = _split(body)
+        with torch.device("meta"), torch.no_grad():
+            features, y = self.chain(body[:split], torch.empty(1, self.channels, *size))
+            dense = split < len(body) and _is_dense(body, split)
+            classifier, z = self.chain(body[split:], y.flatten(1) if dense else y)
+        return features, classifier, tuple(z.shape[1:])
 
     def __post_init__(self) -> None:
         self.asked = {str(one.name) for one in all_layers(self.spec.body) if one.word == "unpool"}
@@ -333,7 +365,8 @@ class _Builder:
     def misfit(self, node: Layer, reason: str) -> NotationError:
         """An operator refused: say to whom it happened, and after what sizes."""
         trail = [*(["..."] if len(self.trail) > 5 else []), *self.trail[-5:]]
-        return self.wrong(f"{node} does not fit: {reason}; sizes so far: {' -> '.join(trail)}", node)
+        self.so_far = f"sizes so far: {' -> '.join(trail)}"
+        return self.wrong(f"{node} does not fit: {reason}", node)
 
     def wrong(
         self,

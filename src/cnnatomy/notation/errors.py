@@ -34,6 +34,7 @@ class NotationError(ArgumentError):
     ) -> None:
         super().__init__(what, expected=expected, got=got, hint=hint)
         self.line = self.column = None
+        self._said = (str(self.args[0]), text, at, length)
         if at is None or not text:
             return
         at = min(max(at, 0), len(text))
@@ -45,6 +46,18 @@ class NotationError(ArgumentError):
         before, shown = _window(shown, at - begin)
         caret = " " * before + "^" * min(width, 60)
         self.args = (f"{self.args[0]}, at {place}\n  {shown}\n  {caret}",)
+
+    def also(self, *more: str) -> NotationError:
+        """The same error, saying more before it says where.
+
+        Example:
+            >>> print(NotationError("no window fits", "maxpool", 0, 7).also("8x8 is enough"))
+            no window fits; 8x8 is enough, at column 1
+              maxpool
+              ^^^^^^^
+        """
+        said, text, at, length = self._said
+        return NotationError("; ".join([said, *filter(None, more)]), text, at, length)
 
 
 def _window(line: str, at: int, room: int = 96) -> tuple[int, str]:

@@ -32,7 +32,8 @@ def explicit(spec: Spec, *, classes: int | None = None, pool: Pooling | None = N
         pool: a reducer to take the place of every pooling's, whose windows stay.
 
     Raises:
-        NotationError: a number is left open, a setting is missing or unknown, or there are too many layers.
+        NotationError: a number is left open, a setting is missing or unknown, there are too many layers, or
+            no pooling whose reducer `pool` could take the place of.
 
     Example:
         >>> from cnnatomy.notation import parse
@@ -47,6 +48,10 @@ def explicit(spec: Spec, *, classes: int | None = None, pool: Pooling | None = N
         what = "the number of classes is open"
         raise NotationError(what, spec.source, open_ones[0].at, open_ones[0].length, hint="classes=10")
     if pool is not None:
+        if not any(map(_gives_way, layers(body))):
+            expected = "a pooling of windows or to a grid; global ones stay"
+            hint = str(Layer("global", pooling=pool))
+            raise NotationError("there is no pooling to replace", expected=expected, hint=hint)
         body = tuple(_pooled(node, pool) for node in body)
     return Spec(activated(body), (), spec.source)
 
@@ -276,10 +281,14 @@ def _filled(node: Node, count: int) -> Node:
     return replace(node, branches=tuple(tuple(_filled(o, count) for o in b) for b in node.branches))
 
 
+def _gives_way(layer: Layer) -> bool:
+    """Whether another pooling may stand here: where there are windows, which stay, or a grid."""
+    return (layer.pooling is not None and layer.word != "global") or layer.word in ("S", "subsample")
+
+
 def _pooled(node: Node, pool: Pooling) -> Node:
     if isinstance(node, Layer):
-        windowed = (node.pooling is not None and node.word != "global") or node.word in ("S", "subsample")
-        return replace(node, pooling=pool) if windowed else node
+        return replace(node, pooling=pool) if _gives_way(node) else node
     if isinstance(node, Residual):
         shortcut = None if node.shortcut is None else tuple(_pooled(one, pool) for one in node.shortcut)
         return replace(node, body=tuple(_pooled(one, pool) for one in node.body), shortcut=shortcut)

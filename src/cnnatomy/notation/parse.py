@@ -81,6 +81,12 @@ def parse_pooling(pool: Reducer | str) -> Pooling:
     """
     if isinstance(pool, Reducer):
         return named(pool.name, [(one.name, getattr(pool, one.name)) for one in fields(pool)])  # type: ignore[arg-type]
+    if not isinstance(pool, str):
+        raise NotationError(
+            "this is no pooling",
+            expected="a reducer, its name or its notation",
+            got=f"{pool!r} ({type(pool).__name__})",
+        )
     word = re.sub(r"[-_]?pool(ing)?$", "", pool.strip().casefold())
     if re.match(r"[a-z]\w*", word) and registered(re.split(r"\(", word)[0].strip()) not in REGISTRY:
         raise NotationError(

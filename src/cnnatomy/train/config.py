@@ -8,10 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.catalog import find
+from cnnatomy.models.checks import of_kind, shown
 
 SMALL = 10_000
 """Fewer training pictures than this are a small set: small batches, distortions, `SMALL_STEPS` at least."""
@@ -41,7 +42,8 @@ class FitConfig:
     """Height and width of the pictures the model reads, as 32 or 32x48, or with channels, as 3x32x48.
     None: the model's own, or 32x32 where it leaves that open, with the channels of the pictures."""
     pool: str | None = None
-    """A pooling in place of every one in the model, as soft or gem(p=3); windows stay. None: its own."""
+    """A pooling in place of every one that has windows or a grid, which stay, as soft or gem(p=3).
+    Global poolings are left alone: write globalsoft for those. None: the model's own."""
     weights: str | None = None
     """Weights to begin with: a file, torchvision:NAME, timm:NAME or hf:OWNER/NAME. None: random ones.
     The last layer begins anew where the weights are for other classes."""
@@ -86,6 +88,7 @@ class FitConfig:
 
     def check(self) -> None:
         """Raise an ArgumentError if a value can mean nothing, before anything is read or written."""
+        self._check_kinds()
         find(self.model).output_for(10, self.output)
         self.shape()
         if self.pool is not None:
@@ -122,11 +125,20 @@ class FitConfig:
         *channels, height, width = numbers if len(numbers) > 1 else numbers * 2
         return (channels[0] if channels else own[0] if own else None), height, width
 
+    def _check_kinds(self) -> None:
+        """Hold texts and switches to their kinds; a number that none can be is found by what it must be."""
+        for name, hint in get_type_hints(FitConfig).items():
+            kinds, value = get_args(hint) or (hint,), getattr(self, name)
+            if str in kinds and not isinstance(value, kinds):
+                raise ArgumentError(name, expected="a string", got=shown(value))
+            if bool in kinds and not isinstance(value, bool):
+                raise ArgumentError(name, expected="True or False", got=shown(value))
+
     def _demand(self, name: str, holds: Any, expected: str) -> None:
         value = getattr(self, name)
         if value is None and getattr(FitConfig, name) is None:
             return
-        if not (isinstance(value, int | float) and holds(value)):
+        if isinstance(value, bool) or not (isinstance(value, int | float) and holds(value)):
             raise ArgumentError(name, expected=expected, got=repr(value))
 
     def resolved(self, pictures: int, classes: Sequence[str]) -> FitConfig:
@@ -172,6 +184,7 @@ class FitConfig:
         Raises:
             ArgumentError: a field is missing or unknown.
         """
+        of_kind("a configuration", values, Mapping, "a mapping from fields to values")
         names = {field.name for field in fields(cls)}
         if set(values) != names:
             odd = ", ".join(sorted(names ^ set(values)))
@@ -201,7 +214,7 @@ def preset(name: str) -> FitConfig:
         >>> preset("short").epochs
         3
     """
-    if name not in PRESETS:
+    if of_kind("a preset", name, str, "its name") not in PRESETS:
         near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.4)
         known = ", ".join(PRESETS)
         raise ArgumentError(

@@ -16,7 +16,8 @@ from cnnatomy.data import Dataset, load
 from cnnatomy.data.augment import recipe
 from cnnatomy.data.catalog import one_of
 from cnnatomy.data.fit import POLICIES
-from cnnatomy.errors import CheckpointError
+from cnnatomy.errors import ArgumentError, CheckpointError
+from cnnatomy.models import checks
 from cnnatomy.models.weights import load_into
 from cnnatomy.train.config import FitConfig
 from cnnatomy.train.evaluation import Evaluation
@@ -56,7 +57,7 @@ def fit(
         Interrupted: asked to stop, with everything saved.
     """
     check(config)
-    folder, reporter = Run(run), reporter or Silent()
+    folder, reporter = Run(run), told(reporter)
     if resume:
         folder.config()
     else:
@@ -68,8 +69,8 @@ def fit(
             config = replace(config, size="x".join(map(str, data.train.images.shape[1:])))
         config = config.resolved(len(data.train) - round(len(data.train) * config.validation), data.classes)
         trainer = Trainer(config, data, world)
-        _start(trainer, data, folder, resume)
-        reporter.start(_plan(trainer, data, folder))
+        weights = _start(trainer, data, folder, resume)
+        reporter.start(_plan(trainer, data, folder, weights))
         _loop(trainer, data, folder, flag, reporter)
         world.wait()
         evaluation = judged(folder.load_model()[0].to(world.device), data.test, data.name)
@@ -79,9 +80,22 @@ def fit(
         return evaluation
 
 
+def told(reporter: Reporter | None) -> Reporter:
+    """Whom to tell: nobody if nobody is named.
+
+    Raises:
+        ArgumentError: this is nobody that can be told.
+    """
+    if reporter is None:
+        return Silent()
+    if not isinstance(reporter, Reporter):
+        raise ArgumentError("whom to tell", expected="a Reporter", got=checks.shown(reporter))
+    return reporter
+
+
 def check(config: FitConfig) -> None:
     """Raise an ArgumentError if a value of the configuration can mean nothing."""
-    config.check()
+    checks.of_kind("what to train", config, FitConfig, "a FitConfig").check()
     if config.augment:
         recipe(config.augment)
     one_of("fit policy", config.fit, POLICIES)
@@ -122,7 +136,8 @@ def _load(config: FitConfig, world: World, reporter: Reporter) -> Dataset:
     return data if world.first else load_data(config, reporter)
 
 
-def _start(trainer: Trainer, data: Dataset, folder: Run, resume: bool) -> None:
+def _start(trainer: Trainer, data: Dataset, folder: Run, resume: bool) -> str:
+    """Begin or go on, and say what weights were loaded to begin with, if any were."""
     if resume:
         tensors, facts = read_tensors(folder.checkpoint)
         before = FitConfig.from_json(facts["config"])
@@ -133,12 +148,14 @@ def _start(trainer: Trainer, data: Dataset, folder: Run, resume: bool) -> None:
             what = f"the pictures of {trainer.config.data} are not those that {folder.path} was trained on"
             raise CheckpointError(what, hint="another folder")
         trainer.restore(tensors, facts)
-        return
-    if trainer.config.weights is not None:
-        load_into(trainer.model, trainer.config.weights, trainer.config.model)
+        return ""
+    source, said = trainer.config.weights, ""
+    if source is not None:
+        said = load_into(trainer.model, source, trainer.config.model).line()
     if trainer.world.first:
         folder.create(trainer.config)
     _save(trainer, data, folder)
+    return said
 
 
 def _save(trainer: Trainer, data: Dataset, folder: Run) -> None:
@@ -168,11 +185,12 @@ def _loop(trainer: Trainer, data: Dataset, folder: Run, flag: Flag, reporter: Re
             raise Interrupted(folder.path, trainer.step, trainer.steps)
 
 
-def _plan(trainer: Trainer, data: Dataset, folder: Run) -> Plan:
+def _plan(trainer: Trainer, data: Dataset, folder: Run, weights: str) -> Plan:
     count = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
     said = f"{len(trainer.kept):,} to train on, {len(data.test):,} to test with; {data.fitted.sentence()}"
     where, processes = str(trainer.world.device), trainer.world.size
-    return Plan(folder.path, trainer.config, said, count, trainer.steps, trainer.step, where, processes)
+    place = (trainer.steps, trainer.step, where, processes)
+    return Plan(folder.path, trainer.config, said, count, *place, weights)
 
 
 def _metrics(trainer: Trainer, evaluation: Evaluation) -> dict[str, object]:

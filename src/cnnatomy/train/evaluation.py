@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnatomy.data import Pictures
+from cnnatomy.models import checks
 from cnnatomy.models.classifier import Classifier
 
 BATCH = 256
@@ -116,7 +117,13 @@ def measure(model: Classifier, pictures: Pictures) -> tuple[float, float]:
 
 
 def judge(model: Classifier, pictures: Pictures, data: str) -> Evaluation:
-    """Evaluate a model on pictures whose labels index its classes."""
+    """Evaluate a model on pictures whose labels index its classes.
+
+    Raises:
+        ArgumentError: this is no model with classes, or these are no pictures.
+    """
+    checks.of_kind("the model", model, Classifier, "one of cnnatomy.models.build")
+    checks.of_kind("what to judge on", pictures, Pictures, "cnnatomy.data.Pictures")
     scores = scores_of(model, pictures.images)
     predicted, labels = scores.argmax(1), pictures.labels
     count = len(model.classes)

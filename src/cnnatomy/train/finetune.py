@@ -7,6 +7,8 @@ five and a classifier, ResNet-50 a stem, four stages and a classifier.
 from __future__ import annotations
 
 import fnmatch
+import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +17,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.geometry._checks import whole_number
+from cnnatomy.models import checks
 from cnnatomy.models.notated import Network
 from cnnatomy.models.weights.head import find_head
 from cnnatomy.nn import Conv1d, Conv2d, Conv3d
@@ -37,7 +41,7 @@ def stages(model: nn.Module) -> list[list[str]]:
         ...                      nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)))
         [['0'], ['3'], ['6']]
     """
-    half = sum(p.numel() for p in model.parameters()) / 2
+    half = sum(p.numel() for p in checks.module(model).parameters()) / 2
     found: list[list[str]] = []
     fresh, dense = True, False
     for path, block in _blocks(model, "", half):
@@ -119,15 +123,15 @@ def groups(model: nn.Module, lr: float, decay: float = 1.0) -> list[dict[str, An
         What optimizers take: for each stage that learns its `params`, its `lr` and its `name`.
 
     Raises:
-        ArgumentError: decay is out of range, or nothing learns.
+        ArgumentError: a rate is out of range, or nothing learns.
 
     Example:
         >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8, 10))
         >>> [(group["name"], group["lr"]) for group in groups(network, lr=0.1, decay=0.5)]
         [('0', 0.05), ('2', 0.1)]
     """
-    if not 0 < decay <= 1:
-        raise ArgumentError("lr_decay", expected="a number above 0 and at most 1", got=repr(decay))
+    checks.real("lr", lr, "a number > 0", lambda n: 0 < n < math.inf)
+    checks.real("lr_decay", decay, "a number above 0 and at most 1", lambda n: 0 < n <= 1)
     found = stages(model)
     place = {path: depth for depth, paths in enumerate(found) for path in paths}
     members: dict[int, list[nn.Parameter]] = {}
@@ -160,8 +164,7 @@ def replace_head(model: nn.Module, classes: int) -> nn.Module:
         >>> replace_head(network, 10)
         Linear(in_features=8, out_features=10, bias=True)
     """
-    if classes < 1:
-        raise ArgumentError("classes", expected="a whole number >= 1", got=str(classes))
+    whole_number("classes", classes, least=1)
     path = find_head(model)
     old = model.get_submodule(path)
     fresh = _like(old, classes)
@@ -220,10 +223,10 @@ def _is_grid(layer: nn.Module) -> bool:
 
 
 def _chosen(model: nn.Module, what: str | int) -> list[str]:
-    names = [name for name, _ in model.named_parameters()]
-    if isinstance(what, str) and what.lstrip("-").isdecimal():
+    names = [name for name, _ in checks.module(model).named_parameters()]
+    if isinstance(what, str) and re.fullmatch(r"-?\d+", what):
         what = int(what)
-    if isinstance(what, int):
+    if isinstance(what, int) and not isinstance(what, bool):
         found = stages(model)
         count = what if what >= 0 else len(found) + what
         if not 0 <= count <= len(found):
@@ -232,12 +235,12 @@ def _chosen(model: nn.Module, what: str | int) -> list[str]:
         blocks = [path for paths in found[:count] for path in paths]
         return [name for name in names if any(path in blocks for path in _prefixes(name))]
     chosen = []
-    for pattern in map(str.strip, what.split(",")):
+    expected = "so many stages, or names such as 'features.*'"
+    for pattern in map(str.strip, checks.of_kind("what to freeze", what, str, expected).split(",")):
         fit = [n for n in names if fnmatch.fnmatchcase(n, pattern) or n.startswith(f"{pattern}.")]
         if not fit:
-            raise ArgumentError(
-                f"no parameter is called {pattern!r}", expected=f"a pattern such as {names[0]!r}"
-            )
+            expected = f"a pattern such as {names[0]!r}" if names else "a network that has parameters"
+            raise ArgumentError(f"no parameter is called {pattern!r}", expected=expected)
         chosen += fit
     return [name for name in names if name in set(chosen)]
 

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from cnnatomy.data import SOURCES, Dataset, Pictures, read_pictures
 from cnnatomy.errors import ArgumentError, DataError
-from cnnatomy.train.engine import load_data
+from cnnatomy.models import checks
+from cnnatomy.train.engine import load_data, told
 from cnnatomy.train.evaluation import Evaluation, scores_of
 from cnnatomy.train.reconstruction import judged, redrawn
-from cnnatomy.train.reporter import Reporter, Silent
+from cnnatomy.train.reporter import Reporter
 from cnnatomy.train.run import Run
 from cnnatomy.train.world import pick_device
 
@@ -41,10 +42,12 @@ def evaluate(
         DataError: the run's own pictures have changed, so that what was trained on could be tested on; or the
             other data has a class that the model does not know.
     """
-    folder, reporter = Run(run), reporter or Silent()
+    folder, reporter = Run(run), told(reporter)
+    if data is not None:
+        checks.of_kind("data", data, str, "a built-in source or a folder of pictures")
     config = folder.config()
     model, facts = folder.load_model(weights)
-    source = load_data(replace(config, data=data or config.data), reporter)
+    source = load_data(replace(config, data=config.data if data is None else data), reporter)
     own = source.fingerprint == facts["fingerprint"]
     if data in (None, config.data) and not own:
         what = f"the pictures of {config.data} have changed since {run} was trained"
@@ -67,7 +70,7 @@ def _all(source: Dataset) -> Pictures:
     return replace(first, images=images, labels=labels, names=[*first.names, *then.names])
 
 
-def predict(run: Path, pictures: Sequence[Path], *, weights: str | None = None) -> list[Prediction]:
+def predict(run: Path, pictures: Sequence[str | Path], *, weights: str | None = None) -> list[Prediction]:
     """Say what a run's model sees in pictures of any size, which are fitted as its training pictures were.
 
     `weights` asks for the `"best"` or the `"last"` epoch's.
@@ -77,24 +80,25 @@ def predict(run: Path, pictures: Sequence[Path], *, weights: str | None = None) 
         CheckpointError: there is no such run, or its weights are damaged.
         DataError: a picture cannot be read.
     """
-    if not pictures:
+    files = checks.paths(pictures, "what to predict")
+    if not files:
         raise ArgumentError("nothing to predict", expected="at least one picture")
     model, facts = Run(run).load_model(weights)
     if model.goal != "classify":
         what = f"the network of {run} gives pictures, not classes"
         raise ArgumentError(what, hint="redraw (--out DIR), which writes them")
     channels, height, width = model.input_shape
-    images = read_pictures(pictures, size=(height, width), channels=channels, fit=facts["fit"])
+    images = read_pictures(files, size=(height, width), channels=channels, fit=facts["fit"])
     probabilities = model.probabilities(scores_of(model.to(pick_device(None)), images))
     values, order = probabilities.sort(dim=1, descending=True, stable=True)
     return [
-        Prediction(Path(path), tuple((model.classes[k], p) for k, p in zip(ranks, row, strict=True)))
-        for path, ranks, row in zip(pictures, order.tolist(), values.tolist(), strict=True)
+        Prediction(path, tuple((model.classes[k], p) for k, p in zip(ranks, row, strict=True)))
+        for path, ranks, row in zip(files, order.tolist(), values.tolist(), strict=True)
     ]
 
 
 def redraw(
-    run: Path, pictures: Sequence[Path], folder: Path, *, weights: str | None = None
+    run: Path, pictures: Sequence[str | Path], folder: str | Path, *, weights: str | None = None
 ) -> list[tuple[Path, Path]]:
     """Let a run's encoder-decoder draw pictures anew, as PNG files in a folder; give (picture, file) pairs.
 
@@ -103,19 +107,20 @@ def redraw(
         CheckpointError: there is no such run, or its weights are damaged.
         DataError: a picture cannot be read.
     """
-    if not pictures:
+    shown, folder = checks.paths(pictures, "what to redraw"), checks.path(folder, "where to write")
+    if not shown:
         raise ArgumentError("nothing to redraw", expected="at least one picture")
     model, facts = Run(run).load_model(weights)
     if model.goal != "reconstruct":
         raise ArgumentError(f"the network of {run} gives no pictures", hint="predict without --out")
     channels, height, width = model.input_shape
-    images = read_pictures(pictures, size=(height, width), channels=channels, fit=facts["fit"])
+    images = read_pictures(shown, size=(height, width), channels=channels, fit=facts["fit"])
     drawn = redrawn(model.to(pick_device(None)), images)
     folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"{number:04}-{path.stem}.png" for number, path in enumerate(pictures)]
+    files = [folder / f"{number:04}-{path.stem}.png" for number, path in enumerate(shown)]
     for file, one in zip(files, drawn, strict=True):
         encode(one, file)
-    return list(zip(pictures, files, strict=True))
+    return list(zip(shown, files, strict=True))
 
 
 def encode(picture: Tensor, file: Path) -> None:

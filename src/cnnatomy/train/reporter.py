@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from cnnatomy.train.config import FitConfig
@@ -27,6 +27,8 @@ class Plan:
     """Steps already made: above 0 for a resumed run."""
     device: str
     processes: int
+    weights: str = ""
+    """What loading the weights to begin with reported; empty where none were loaded."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Epoch:
     """Since the run began, evaluation included, time between an interruption and its resumption left out."""
 
 
+@runtime_checkable
 class Reporter(Protocol):
     """Somebody who wants to know. Only the first of several processes reports."""
 

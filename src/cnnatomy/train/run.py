@@ -28,7 +28,7 @@ from torch import Tensor
 
 import cnnatomy
 from cnnatomy.errors import ArgumentError, CheckpointError
-from cnnatomy.models import build, find
+from cnnatomy.models import build, checks, find
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.train.config import FitConfig
 from cnnatomy.train.files import read_tensors, write_json, write_tensors, write_whole
@@ -40,6 +40,9 @@ class Run:
     """The folder of one run."""
 
     path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", checks.path(self.path, "a run's folder"))
 
     @property
     def checkpoint(self) -> Path:
@@ -121,8 +124,8 @@ class Run:
             ArgumentError: there are no such weights in any run.
             CheckpointError: there are no weights yet, or the file is damaged or of another version.
         """
-        chosen = which or ("best" if self.config().validation else "last")
-        if chosen not in ("best", "last"):
+        chosen = which if which is not None else ("best" if self.config().validation else "last")
+        if not isinstance(chosen, str) or chosen not in ("best", "last"):
             raise ArgumentError("no such weights", expected="best or last", got=repr(which))
         self.config()
         path = self.weights(chosen)

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from cnnatomy.data import Dataset, Pictures
 from cnnatomy.data.augment import recipe
-from cnnatomy.errors import CnnatomyError
+from cnnatomy.errors import ArgumentError, CnnatomyError
 from cnnatomy.models import build
+from cnnatomy.models.classifier import Classifier
 from cnnatomy.train.config import FitConfig
 from cnnatomy.train.finetune import freeze, groups
 from cnnatomy.train.order import derive, hold_out, permutation, share
@@ -49,6 +50,8 @@ class Trainer:
         self.model = build(
             config.model, classes=data.classes, output=config.output, input=shape, pool=config.pool
         ).to(world.device)
+        if self.model.goal == "map":
+            raise _neither(self.model)
         self.model.adapt(data.train.images[self.kept])
         self.model.smoothing = config.smoothing
         if config.freeze is not None:
@@ -189,6 +192,14 @@ class Trainer:
     def _spend(self, seconds: float) -> None:
         self.seconds += seconds
         self.epoch_seconds += seconds
+
+
+def _neither(model: Classifier) -> ArgumentError:
+    """What is said of a network whose output there is nothing to hold against."""
+    got = "maps of " + "x".join(map(str, getattr(model, "shape", ())))
+    expected = f"scores of classes, or pictures of {'x'.join(map(str, model.input_shape))}"
+    hint = "globalavg FC at its end for classes, conv3-channels for pictures"
+    return ArgumentError("this network gives nothing to train on", expected=expected, got=got, hint=hint)
 
 
 def _take(pictures: Pictures, indices: Tensor) -> Pictures:

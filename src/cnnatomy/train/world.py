@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from cnnatomy.errors import ArgumentError
+from cnnatomy.models import checks
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,4 @@ def pick_device(asked: str | None) -> torch.device:
     """
     local = int(os.environ.get("LOCAL_RANK", "0"))
     asked = asked or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device("cuda", local) if asked == "cuda" else torch.device(asked)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        expected = "a device of torch"
-        raise ArgumentError(f"no device {asked!r} here", expected=expected, hint="cpu") from error
-    return device
+    return checks.device(f"cuda:{local}" if asked == "cuda" else asked)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models import checks
 from cnnatomy.models.weights.errors import WeightsError
 from cnnatomy.models.weights.preprocessing import Preprocessing, from_timm, from_transformers
 
@@ -40,7 +41,7 @@ class Weights:
     notes: tuple[str, ...] = field(default=())
 
 
-def read(path: Path) -> Weights:
+def read(path: str | Path) -> Weights:
     """Read a file of weights, or the one in a folder laid out as on Hugging Face's hub.
 
     What a file is, its first bytes say, not its name. A `config.json` of timm or `preprocessor_config.json`
@@ -49,7 +50,9 @@ def read(path: Path) -> Weights:
     Raises:
         WeightsError: there is no such file, it is damaged or cut short, it is of another kind, or it holds
             more than tensors and plain values.
+        ArgumentError: this is no path.
     """
+    path = checks.path(path, "a file of weights")
     if path.is_dir():
         path = _in_folder(path)
     if not path.is_file():

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import nn
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models import checks
 
 LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -23,6 +24,7 @@ def find_head(model: nn.Module) -> str:
         >>> find_head(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8, 10)))
         '2'
     """
+    checks.module(model)
     ask: Callable[[], object] | None = getattr(model, "get_classifier", None)
     said = ask() if callable(ask) else None
     if isinstance(said, LINEAR):

@@ -19,6 +19,7 @@ from cnnatomy.errors import DataError
 from cnnatomy.files.download import OfflineError, describe, fetch
 from cnnatomy.files.places import cache_dir
 from cnnatomy.files.progress import silent
+from cnnatomy.models import checks
 from cnnatomy.models.weights.errors import WeightsError
 from cnnatomy.models.weights.files import Weights, read
 from cnnatomy.models.weights.preprocessing import Preprocessing
@@ -72,8 +73,12 @@ def find(source: str | Path, name: str | None = None) -> Weights:
 
     Raises:
         WeightsError: there is no such source, it cannot be reached, or it cannot be read.
+        ArgumentError: this is no source, or no name.
     """
-    text = str(source)
+    expected = "a file, a dictionary of tensors, or torchvision:NAME, timm:NAME or hf:OWNER/NAME"
+    text = str(checks.of_kind("where weights come from", source, (str, Path), expected))
+    if name is not None:
+        checks.of_kind("the name of a network", name, str, "a string")
     if text in ("torchvision", "timm"):
         if not name:
             raise WeightsError(f"weights={text!r} needs the network's name", hint=f'"{text}:vgg16"')

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models import checks
 from cnnatomy.models.weights.errors import WeightsError
 from cnnatomy.models.weights.files import Weights, of_dict
 from cnnatomy.models.weights.head import find_head
@@ -43,6 +44,18 @@ class Report:
     unexpected: tuple[str, ...] = ()
     unfit: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
+
+    def line(self) -> str:
+        """What was matched, and whether the head begins anew, in a line.
+
+        Example:
+            >>> Report("mine.pth", "by name", 26, kept=("fc.weight", "fc.bias")).line()
+            'mine.pth: 26 tensors matched by name, 0 missing; the head begins anew: fc.weight, fc.bias'
+        """
+        anew = [name for name in self.kept if not name.endswith(COUNTER)]
+        head = f"; the head begins anew: {_listed(anew)}" if anew else "; the head included"
+        matched = f"{self.loaded} tensors matched {self.way}, {len(self.missing)} missing"
+        return "; ".join([f"{self.source}: {matched}{head}", *self.notes])
 
     def __str__(self) -> str:
         lines = [f"{self.source}: {self.loaded} tensors matched {self.way}", *self.notes]
@@ -79,7 +92,7 @@ def load_weights(
 
     Raises:
         WeightsError: the source cannot be found or read, or does not fit: nothing was loaded.
-        ArgumentError: the network has no head to keep.
+        ArgumentError: the network has no head to keep; or an argument is of another kind.
 
     Example:
         >>> given = {"module.0.weight": torch.ones(2, 3), "module.0.bias": torch.zeros(2)}
@@ -91,8 +104,7 @@ def load_weights(
     """
     if head not in ("keep", "new"):
         raise ArgumentError("head", expected="'keep' or 'new'", got=repr(head))
-    weights = of_dict(source) if isinstance(source, Mapping) else find(source, name)
-    return _load(model, weights, strict=strict, head=head)
+    return _load(checks.module(model), _found(source, name), strict=strict, head=head)
 
 
 def load_into(model: nn.Module, source: str | Path | Mapping[str, Any], name: str | None = None) -> Report:
@@ -107,7 +119,8 @@ def load_into(model: nn.Module, source: str | Path | Mapping[str, Any], name: st
         >>> load_into(network, given).kept
         ('1.weight',)
     """
-    weights = of_dict(source) if isinstance(source, Mapping) else find(source, name)
+    checks.module(model)
+    weights = _found(source, name)
     try:
         return _load(model, weights, strict=True, head="keep")
     except WeightsError:
@@ -116,6 +129,10 @@ def load_into(model: nn.Module, source: str | Path | Mapping[str, Any], name: st
         except ArgumentError:
             pass
         raise  # what stands against all of it says more
+
+
+def _found(source: Any, name: str | None) -> Weights:
+    return of_dict(source) if isinstance(source, Mapping) else find(source, name)
 
 
 def _load(model: nn.Module, weights: Weights, *, strict: bool, head: str) -> Report:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models import checks
 from cnnatomy.ops import resample
 
 METHODS = {"nearest": "nearest", "bilinear": "bilinear", "bicubic": "bicubic", "lanczos": "lanczos3"}
@@ -53,24 +54,28 @@ class Preprocessing:
     interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
-        numbers = [*self.mean, *self.std]
-        if not self.mean or len(self.mean) != len(self.std) or not all(map(math.isfinite, numbers)):
-            got = f"{self.mean} and {self.std}"
-            raise ArgumentError("mean and std", expected="a finite number for each channel", got=got)
+        expected = "a finite number for each channel"
+        for values in (self.mean, self.std):
+            for value in checks.of_kind("mean and std", values, (tuple, list), expected):
+                checks.real("mean and std", value, expected, math.isfinite)
+        if not self.mean or len(self.mean) != len(self.std):
+            raise ArgumentError("mean and std", expected=expected, got=f"{self.mean} and {self.std}")
         if min(self.std) <= 0:
             raise ArgumentError("std", expected="numbers > 0", got=str(self.std))
-        if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
-            raise ArgumentError("size", expected="(height, width) >= 1", got=str(self.size))
-        if self.crop is not None and not 0 < self.crop <= 1:
-            raise ArgumentError(
-                "crop", expected="a number above 0 and at most 1, or None", got=str(self.crop)
-            )
-        if self.interpolation not in METHODS:
+        if self.size is not None:
+            expected = "(height, width) >= 1"
+            sides = checks.of_kind("size", self.size, (tuple, list), expected)
+            if len(sides) != 2 or any(type(side) is not int or side < 1 for side in sides):
+                raise ArgumentError("size", expected=expected, got=str(self.size))
+        if self.crop is not None:
+            checks.real("crop", self.crop, "a number above 0 and at most 1, or None", lambda n: 0 < n <= 1)
+        if not isinstance(self.interpolation, str) or self.interpolation not in METHODS:
             known = ", ".join(METHODS)
             raise ArgumentError("interpolation", expected=f"one of {known}", got=repr(self.interpolation))
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Bring uint8 pictures (N, C, H, W) of any size to what the network reads, float32."""
+        checks.of_kind("pictures", pictures, Tensor, "a uint8 tensor (N, C, H, W)")
         return self.standardise(self.frame(pictures))
 
     def frame(self, pictures: Tensor) -> Tensor:

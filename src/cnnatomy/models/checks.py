@@ -1,0 +1,130 @@
+"""What callers give to functions on networks, held to its kind before anything deeper trips over it."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cnnatomy.errors import ArgumentError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+T = TypeVar("T")
+
+
+def shown(value: object) -> str:
+    """A value and its type, in a few words.
+
+    Example:
+        >>> shown(2.5)
+        '2.5 (float)'
+    """
+    return f"{reprlib.repr(value)} ({type(value).__name__})"
+
+
+def of_kind(what: str, value: object, kinds: type[T] | tuple[type[T], ...], expected: str) -> T:
+    """Return the value if it is of one of these kinds.
+
+    Raises:
+        ArgumentError: it is of another.
+
+    Example:
+        >>> of_kind("the name of a model", "vgg16", str, "a string")
+        'vgg16'
+        >>> of_kind("the name of a model", 3, str, "a string")
+        Traceback (most recent call last):
+        cnnatomy.errors.ArgumentError: the name of a model: expected a string, got 3 (int)
+    """
+    if not isinstance(value, kinds):
+        raise ArgumentError(what, expected=expected, got=shown(value))
+    return value
+
+
+def module(value: object) -> nn.Module:
+    """Return the value if it is a network.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    from torch import nn
+
+    if isinstance(value, type) and issubclass(value, nn.Module):
+        expected, hint = "an nn.Module", f"{value.__name__}(...), one that is made"
+        raise ArgumentError("this is no network", expected=expected, got="its class", hint=hint)
+    return of_kind("this is no network", value, nn.Module, "an nn.Module")
+
+
+def path(value: object, what: str) -> Path:
+    """Return the value as a path if it is one, or its text.
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    if not isinstance(value, str | Path):
+        raise ArgumentError(what, expected="a path", got=shown(value))
+    return Path(value)
+
+
+def paths(values: object, what: str) -> list[Path]:
+    """Return several paths, each as `path` does; a single one is not several.
+
+    Raises:
+        ArgumentError: they are none.
+    """
+    if isinstance(values, str | Path) or not isinstance(values, Iterable):
+        raise ArgumentError(what, expected="a list of paths", got=shown(values))
+    return [path(value, what) for value in values]
+
+
+def real(what: str, value: object, expected: str, holds: Callable[[float], bool]) -> float:
+    """Return the value if it is a number, and one that is allowed.
+
+    Raises:
+        ArgumentError: it is not.
+
+    Example:
+        >>> real("seconds", float("nan"), "a number > 0", lambda n: n > 0)
+        Traceback (most recent call last):
+        cnnatomy.errors.ArgumentError: seconds: expected a number > 0, got nan
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ArgumentError(what, expected=expected, got=shown(value))
+    if not holds(value):
+        raise ArgumentError(what, expected=expected, got=repr(value))
+    return value
+
+
+def words(values: object, what: str) -> tuple[str, ...]:
+    """Return several names.
+
+    Raises:
+        ArgumentError: they are none.
+    """
+    if not isinstance(values, Sequence) or not all(isinstance(value, str) for value in values):
+        raise ArgumentError(what, expected="a sequence of strings", got=shown(values))
+    return tuple(values)
+
+
+def device(asked: Any) -> torch.device:
+    """Return the device of that name, on which a tensor can lie.
+
+    Raises:
+        ArgumentError: there is none here.
+
+    Example:
+        >>> device("meta")
+        device(type='meta')
+    """
+    import torch
+
+    try:
+        found = torch.device(asked)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
+        what = f"no device {reprlib.repr(asked)} here"
+        raise ArgumentError(what, expected="a device of torch", hint="cpu") from error
+    return found
