@@ -21,7 +21,9 @@ from benchmarks.plain import over
 from cnnatomy.regions import Adaptive, Region, Sliding, Whole
 
 OURS, EAGER, COMPILED, COPY = "cnnatomy", "torch eager", "torch.compile", "copy of the same bytes"
-DIRECTIONS = ("forward", "backward")
+DIRECTIONS = ("forward", "forward-grad", "backward")
+"""Without gradients, where torch's max_pool2d finds its winners all the same; of a tensor that requires one,
+where all keep what backward needs; and the backward pass."""
 WINDOWS: dict[str, Region] = {
     "2x2s2": Sliding(2),
     "3x3s2p1": Sliding(3, 2, 1),
@@ -82,6 +84,8 @@ class Case:
             torch.compiler.reset()
             ways[COMPILED] = torch.compile(theirs, dynamic=False)
         measure = self._backward if self.direction == "backward" else self._forward
+        if self.direction == "forward-grad":
+            tensors = [tensor.requires_grad_() for tensor in tensors]
         # autograd may then run a compiled backward pass again
         with autograd_config.patch(donated_buffer=False):
             yield measure(peer, ways, tensors)
@@ -89,14 +93,16 @@ class Case:
     def _forward(self, peer: Peer, ways: dict[str, Compute], tensors: Sequence[Tensor]) -> list[Candidate]:
         def call(way: Compute) -> Callable[[], Tensor]:
             def run() -> Tensor:
-                with torch.no_grad():
+                with torch.set_grad_enabled(recorded):
                     return way(*tensors)
 
             return run
 
+        recorded = tensors[0].requires_grad
         found = [candidate(name, call(way), peer) for name, way in ways.items()]
         out = call(ways[EAGER])()
-        found += engines(self.reducer, self.region, tensors[0], out.shape)
+        if not recorded:
+            found += engines(self.reducer, self.region, tensors[0], out.shape)
         return [*found, copying(sum(tensor.numel() for tensor in tensors) + out.numel(), out.dtype)]
 
     def _backward(self, peer: Peer, ways: dict[str, Compute], tensors: Sequence[Tensor]) -> list[Candidate]:

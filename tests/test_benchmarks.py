@@ -168,7 +168,7 @@ def test_the_command_saves_rows_and_draws_them(tmp_path: Path, monkeypatch: pyte
     rows = load(out)
     cases = {Case.read(row.case) for row in rows}
     assert {str(case) for case in cases} == {row.case for row in rows}
-    assert len(cases) == 2 * 2 * 2 * 2
+    assert len(cases) == 2 * 2 * len(DIRECTIONS) * 2
     assert {row.clock for row in rows} == {"cpu"}
     assert (tmp_path / "memory.csv").read_text().count("\n") == 1 + 2 * len(WINDOWS)
     assert (tmp_path / "tiny.csv").exists()

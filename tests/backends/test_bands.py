@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import mmap
+from itertools import product
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import LAST, close, random
 from torch import Tensor
 
 import cnnatomy as ca
 from cnnatomy.backends.cpu import bands as kernels
-from cnnatomy.backends.cpu import pages
+from cnnatomy.backends.cpu import pages, phases
 from cnnatomy.geometry.bands import Bands
+from cnnatomy.geometry.resampling import Resampling
 
 
 @st.composite
@@ -32,11 +34,34 @@ def bands(draw: st.DrawFn) -> Bands:
     return Bands(size, tuple(starts), tuple(rows))
 
 
+@st.composite
+def paced(draw: st.DrawFn) -> Bands:
+    """Outputs in phases, whose cells go on by the same step; beyond the edges there are none to read."""
+    step, periods = draw(st.integers(1, 4)), draw(st.integers(4, 19))
+    size = max(periods * step + draw(st.integers(-1, 1)), 1)
+    taps = draw(st.lists(st.tuples(st.integers(-5, 4), st.integers(0, 6)), min_size=1, max_size=4))
+    weigh = draw(st.sampled_from([(1.0,), (-1.5, 0.25, 1.0, 3.0)]))
+    starts, rows = [], []
+    for j in range(periods):
+        for first, count in taps:
+            cells = [i for i in range(j * step + first, j * step + first + count) if 0 <= i < size]
+            starts.append(cells[0] if cells else 0)
+            rows.append(tuple(draw(st.sampled_from(weigh)) for _ in cells))
+    return Bands(size, tuple(starts), tuple(rows))
+
+
 def dense(one: Bands) -> Tensor:
     matrix = torch.zeros(one.outputs, one.size, dtype=torch.float64)
     for o, (start, row) in enumerate(zip(one.start, one.weights, strict=True)):
         matrix[o, start : start + len(row)] = torch.tensor(row, dtype=torch.float64)
     return matrix
+
+
+def _near_the_last_column() -> Tensor:
+    """Where a cubic of 32 outputs for 16 cells reads the last one."""
+    one = Resampling("cubic").bands(16, 32)
+    reads = [start + len(row) == 16 for start, row in zip(one.start, one.weights, strict=True)]
+    return torch.tensor(reads).expand(1, 1, 32, 32)
 
 
 @given(
@@ -54,11 +79,48 @@ def test_any_bands(axes: list[Bands], dtype: torch.dtype, channels: int, lanes: 
     close(kernels.apply(x, tuple(axes)) / 50, truth / 50, sums=4)  # sums of a dozen terms
 
 
+@given(
+    axes=st.tuples(st.one_of(bands(), paced()), paced()),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+    large=st.booleans(),
+)
+@settings(max_examples=40)
+def test_outputs_in_phases(axes: tuple[Bands, Bands], dtype: torch.dtype, large: bool) -> None:
+    x = random((2, 3, *(one.size for one in axes)), dtype)
+    truth = torch.einsum("ncij,oi,pj->ncop", x.double(), *map(dense, axes))
+    with pytest.MonkeyPatch.context() as patch:
+        if large:  # as if the tensors were: with rows of their own width, and past the caches
+            patch.setattr(kernels, "STREAM", 0)
+            patch.setattr(kernels, "MANY_ROWS", 0)
+        kernels._program.cache_clear()
+        found = kernels.apply(x, axes)
+    kernels._program.cache_clear()
+    close(found / 50, truth / 50, sums=4)
+
+
+def test_phases_are_found_where_outputs_have_them() -> None:
+    for scale, method in product((2, 3, 0.5, 0.25), ("nearest", "linear", "cubic", "area", "lanczos3")):
+        how = Resampling(method, antialias=method == "lanczos3" and scale < 1)
+        one = how.bands(24, int(24 * scale))
+        for bands_ in (one, one.transposed()):
+            found = phases.find(bands_)
+            assert found is not None
+            assert bands_.outputs * found.step == bands_.size * len(found.taps)
+    assert phases.find(Resampling("linear").bands(24, 37)) is None
+
+
 def test_what_an_output_does_not_read_cannot_spoil_it() -> None:
     x = torch.full((1, 1, 9, 9), torch.nan)
     x[..., ::2, ::2] = 1.0
     nails = Bands(9, tuple(range(0, 9, 2)), ((1.0,),) * 5)
     assert torch.equal(kernels.apply(x, (nails, nails)), torch.ones(1, 1, 5, 5))
+    spread = nails.transposed()
+    y = kernels.apply(torch.full((1, 1, 5, 5), torch.inf), (spread, spread))
+    assert y.isinf().sum() == 25
+    assert not y.isnan().any()
+    last = torch.ones(1, 1, 16, 16)
+    last[..., -1] = torch.nan
+    assert torch.equal(ca.resample(last, scale=2, method="cubic").isnan(), _near_the_last_column())
 
 
 def test_bytes_are_rounded_and_clamped_after_each_axis() -> None:

@@ -34,8 +34,9 @@ def fenced(shape, dtype, lanes, at_end):
     return flat.view(shape)
 
 at_end = sys.argv[1] == "end"
-def empty(model, size, dtype, last):
-    return fenced((*model.shape[:2], *size), dtype, model.shape[1] if last else 1, at_end)
+def empty(call, dtype):
+    lanes = 1 if call.form is torch.contiguous_format else call.shape[1]
+    return fenced(call.shape, dtype, lanes, at_end)
 launch.empty = empty
 
 class Fenced(launch._Scratch):

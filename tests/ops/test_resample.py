@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import PIL
 import pytest
 import torch
 import torch.nn.functional as F
@@ -133,21 +134,24 @@ FILTERS = {
 
 @given(method=st.sampled_from(sorted(FILTERS)), data=st.data(), seed=st.integers(0, 99))
 @settings(max_examples=200)
-def test_pictures_are_pillows_to_one_level(method: str, data: Any, seed: int) -> None:
+def test_pictures_are_pillows(method: str, data: Any, seed: int) -> None:
     sides = st.tuples(st.integers(1, 70), st.integers(1, 70))
     size, out = data.draw(sides), data.draw(sides)
+    if size[0] - out[0] > max(0, 2 * (size[1] - out[1])) and int(PIL.__version__.split(".")[0]) < 13:
+        return  # older ones do not turn to the height first
     if method == "nearest" and any(
         (2 * o + 1) * n % (2 * m) == 0 for n, m in zip(size, out, strict=True) for o in range(m)
     ):
         return  # an output between two cells: Pillow takes either, as its running sum happens to be rounded
     picture = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
-    rows = Image.fromarray(picture).resize((out[1], size[0]), FILTERS[method])  # Pillow 13 may turn the order
-    expected = np.asarray(rows.resize(out[::-1], FILTERS[method]))
+    expected = np.asarray(Image.fromarray(picture).resize(out[::-1], FILTERS[method]))
     x = torch.from_numpy(picture).permute(2, 0, 1)[None]
     found = resample(x, out, method=method, antialias=method != "nearest")
     assert found.dtype is torch.uint8
-    difference = np.abs(found[0].permute(1, 2, 0).numpy().astype(int) - expected)
-    assert difference.max() <= (method != "nearest")
+    assert np.array_equal(found[0].permute(1, 2, 0).numpy(), expected)
+    how = Resampling(method, antialias=method != "nearest")
+    bands = tuple(how.bands(n, m) for n, m in zip(size, out, strict=True))
+    assert torch.equal(found, backend.plain(x, bands))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])

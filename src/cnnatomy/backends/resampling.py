@@ -7,6 +7,7 @@ from torch import Tensor
 
 from cnnatomy.backends import fast
 from cnnatomy.backends.cpu import bands as kernels
+from cnnatomy.backends.cpu import pictures
 from cnnatomy.backends.layout import is_last, memory_format
 from cnnatomy.geometry.bands import Bands
 
@@ -14,7 +15,7 @@ from cnnatomy.geometry.bands import Bands
 def apply(x: Tensor, bands: tuple[Bands, ...]) -> Tensor:
     """y (N, C, *outputs) from x (N, C, *sizes), in the dtype and memory format of x; never x itself.
 
-    uint8 is rounded, halves up, and clamped to 0 .. 255 after each axis, the last axis first, as in Pillow.
+    uint8 is rounded, halves up, and clamped to 0 .. 255 after each axis, in Pillow's order.
     """
     if fast(x) or (x.is_cpu and x.dtype is torch.uint8):
         return kernels.apply(x, bands)
@@ -23,10 +24,11 @@ def apply(x: Tensor, bands: tuple[Bands, ...]) -> Tensor:
 
 def plain(x: Tensor, bands: tuple[Bands, ...]) -> Tensor:
     """The same in plain torch, for any device and dtype; sums in float32 or wider, in a fixed order."""
-    y = x if picks(bands) else x.to(torch.promote_types(x.dtype, torch.float32))
+    picture = x.dtype is torch.uint8
+    y = x if picks(bands) else x.to(torch.promote_types(x.dtype, torch.float64 if picture else torch.float32))
     for axis in _order(x, bands):
-        y = _along(y, bands[axis], axis + 2)
-        if x.dtype is torch.uint8:
+        y = _along(y, pictures.rounded(bands[axis]) if picture else bands[axis], axis + 2)
+        if picture:
             y = (y + 0.5).floor().clamp(0, 255)
     out = torch.empty_like(y, dtype=x.dtype, memory_format=memory_format(len(bands), is_last(x)))
     return out.copy_(y)
@@ -38,11 +40,10 @@ def picks(bands: tuple[Bands, ...]) -> bool:
 
 
 def _order(x: Tensor, bands: tuple[Bands, ...]) -> list[int]:
-    """Axes that shrink before those that grow; of pictures the last axis first."""
-    axes = range(len(bands))
+    """Axes that shrink before those that grow; of pictures as Pillow takes them."""
     if x.dtype is torch.uint8:
-        return list(reversed(axes))
-    return sorted(axes, key=lambda axis: bands[axis].outputs / max(bands[axis].size, 1))
+        return pictures.order(bands)
+    return sorted(range(len(bands)), key=lambda axis: bands[axis].outputs / max(bands[axis].size, 1))
 
 
 def _along(x: Tensor, bands: Bands, axis: int) -> Tensor:

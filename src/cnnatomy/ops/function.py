@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import unwrap_if_dead
 from torch.autograd import Function
 
 from cnnatomy import backends
@@ -60,23 +61,35 @@ class Eager(Function):
         """Run the backend, keeping what the derivative needs; what is saved is also put into `out`."""
         x = inputs[0]
         y, saved = backends.forward(inputs, region, reducer, True, seed)
-        ctx.region, ctx.reducer, ctx.size, ctx.last = region, reducer, tuple(x.shape[2:]), is_last(x)
-        ctx.looks, ctx.held = "y" in reducer.reads, len(inputs) if curved(reducer) else 0
-        ctx.save_for_backward(*inputs[: ctx.held], *((y,) if ctx.looks else ()), *saved)
+        held, looks = inputs if curved(reducer) else (), "y" in reducer.reads
+        ctx.settings = region, reducer, tuple(x.shape[2:]), is_last(x), len(held), looks
+        ctx.save_for_backward(*held, *((y,) if looks else ()), *saved)
         out += saved
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         """dx, and the companions' gradients; as a function of its own only if it is differentiated again."""
-        kept, held = ctx.saved_tensors, ctx.held
-        settings = (ctx.region, ctx.reducer, ctx.size, ctx.last)
+        kept = ctx.saved_tensors
         if torch.is_grad_enabled() or not plain(grad):
-            found = Gather.apply(*settings, held, ctx.looks, grad, *kept)  # type: ignore[no-untyped-call]
+            found = Gather.apply(*ctx.settings, grad, *kept)  # type: ignore[no-untyped-call]
         else:
-            y, saved = kept[held] if ctx.looks else None, kept[held + ctx.looks :]
-            found = backends.backward(grad, kept[:held], y, saved, *settings)
+            region, reducer, size, last, held, looks = ctx.settings
+            y, saved = kept[held] if looks else None, kept[held + looks :]
+            found = backends.backward(grad, kept[:held], y, saved, region, reducer, size, last)
         return None, None, None, None, *found
+
+
+_apply: Callable[..., Tensor] = super(Function, Eager).apply  # without its search for transforms
+
+
+def eager(
+    inputs: Sequence[Tensor], region: Region, reducer: Reducer, seed: Tensor | None
+) -> tuple[Tensor, list[Tensor]]:
+    """(y, saved), differentiable, where no transform is at work."""
+    saved: list[Tensor] = []
+    y = _apply(region, reducer, seed, saved, *[unwrap_if_dead(tensor) for tensor in inputs])
+    return y, saved
 
 
 class Pool(Function):

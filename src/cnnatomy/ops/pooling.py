@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -82,43 +82,49 @@ def pool(
         options = {"return_indices": return_indices, "rank": rank, "training": training, "seed": seed}
         everything: dict[str, Any] = {**options, "padding_mode": padding_mode, **inputs}
         return handle_torch_function(pool, (x, *inputs.values()), x, region, reducer, **everything)
-    _check_kinds(x, region)
+    if not (isinstance(x, Tensor) and isinstance(region, Region)):
+        _refuse_kinds(x, region)
     what = by_name(reducer)
     if not training:
         what = what.settled()
-    spatial = x.dim() - 2 if rank is None else rank
-    _check(x, spatial, rank is not None, what, return_indices)
-    single = x.dim() == spatial + 1
+    axes = x.dim()
+    spatial = axes - 2 if rank is None else rank
+    if not 1 <= spatial <= 3 or axes not in ((spatial + 2,) if rank is None else (spatial + 1, spatial + 2)):
+        _refuse_axes(x, spatial, rank is not None)
+    if return_indices and not what.selects:
+        raise ArgumentError(f"{what.name} pooling selects no input", hint="return_indices=False")
+    single = axes == spatial + 1
     if single and not region.keeps_batch:
         expected = "(N, C, *spatial)"
         raise ArgumentError("this region names images", expected=expected, got=f"shape {tuple(x.shape)}")
     batch = x.unsqueeze(0) if single else x
     companions, learned = _taken(what, batch, inputs, single) if inputs or what.takes else ((), {})
-    y, indices = _bordered((batch, *companions), region, what, return_indices, seed, learned, padding_mode)
+    tensors = (batch, *companions)
+    if padding_mode == "clip":
+        y, indices = _pooled(tensors, region, what, return_indices, seed, learned)
+    else:
+        y, indices = _bordered(tensors, region, what, return_indices, seed, learned, padding_mode)
     if single:
         y, indices = y.squeeze(0), None if indices is None else indices.squeeze(0)
     return (y, indices) if return_indices else y
 
 
-def _check_kinds(x: object, region: object) -> None:
+def _refuse_kinds(x: object, region: object) -> NoReturn:
     if not isinstance(x, Tensor):
         raise ArgumentError("pooling wants a tensor", expected="a torch.Tensor", got=type(x).__name__)
-    if not isinstance(region, Region):
-        hint = "Sliding(2)" if isinstance(region, int) else "pool(x, region, reducer)"
-        expected = f"one of {', '.join(Region.kinds)}"
-        raise ArgumentError("this is no region", expected=expected, got=repr(region), hint=hint)
+    hint = "Sliding(2)" if isinstance(region, int) else "pool(x, region, reducer)"
+    raise ArgumentError(
+        "this is no region", expected=f"one of {', '.join(Region.kinds)}", got=repr(region), hint=hint
+    )
 
 
-def _check(x: Tensor, spatial: int, given: bool, reducer: Reducer, return_indices: bool) -> None:
-    allowed = (spatial + 1, spatial + 2) if given else (spatial + 2,)
-    if x.dim() not in allowed or not 1 <= spatial <= 3:
-        raise ArgumentError(
-            "pooling wants (N, C, *spatial)" + (" or (C, *spatial)" if given else ""),
-            expected=f"{' or '.join(map(str, allowed))} axes" if given else "one to three spatial axes",
-            got=f"shape {tuple(x.shape)}",
-        )
-    if return_indices and not reducer.selects:
-        raise ArgumentError(f"{reducer.name} pooling selects no input", hint="return_indices=False")
+def _refuse_axes(x: Tensor, spatial: int, given: bool) -> NoReturn:
+    allowed = f"{spatial + 1} or {spatial + 2} axes" if given else "one to three spatial axes"
+    raise ArgumentError(
+        "pooling wants (N, C, *spatial)" + (" or (C, *spatial)" if given else ""),
+        expected=allowed,
+        got=f"shape {tuple(x.shape)}",
+    )
 
 
 def _taken(
@@ -158,8 +164,6 @@ def _bordered(
     mode: Mode,
 ) -> Pooled:
     """Pool over padding that holds what the mode says."""
-    if mode == "clip":
-        return _pooled(tensors, region, reducer, indices, seed, learned)
     size = region.output_size(tuple(tensors[0].shape[2:]))
     wider, unpadded = bordered(tensors, region, mode, indices)
     y, _ = _pooled(wider, unpadded, reducer, indices, seed, learned)
@@ -217,14 +221,13 @@ def _kernel(
     tensors: Sequence[Tensor], region: Region, reducer: Reducer, indices: bool, seed: Tensor | None
 ) -> tuple[Tensor, Sequence[Tensor]]:
     x = tensors[0]
-    if torch.compiler.is_compiling() or not (plain(x) or transformed()):
-        y, *saved = library.pool(list(tensors), seed, region.text, reducer.text)
-        return y, saved
-    if transformed():
+    watched = torch.compiler.is_compiling()
+    if not watched and transformed():
         y, *saved = function.run(tensors, region, reducer, seed)
         return y, saved
+    if watched or not plain(x):
+        y, *saved = library.pool(list(tensors), seed, region.text, reducer.text)
+        return y, saved
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        kept: list[Tensor] = []
-        y = function.Eager.apply(region, reducer, seed, kept, *tensors)  # type: ignore[no-untyped-call]
-        return y, kept
+        return function.eager(tensors, region, reducer, seed)
     return backends.forward(tensors, region, reducer, indices, seed)

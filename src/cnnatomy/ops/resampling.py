@@ -47,8 +47,8 @@ def resample(
     cells apart; given a `size`, they lie n / size apart. torch keeps the same two rules, with one exception
     that is kept as well: linear leaves an axis as it is where floor(n scale) is n.
 
-    Pictures in uint8 come out in uint8: each axis, the last one first, is rounded to whole levels, halves up,
-    and clamped to 0 .. 255, as in Pillow, which from version 13 on takes the height first in some cases.
+    Pictures in uint8 come out in uint8, rounded to whole levels, halves up, and clamped to 0 .. 255 after
+    each axis, as in Pillow 13: the width first, but the height if it loses more than twice as many cells.
 
     Args:
         x: (N, C, *spatial) with one to three spatial axes, or (C, *spatial) if `rank` says so.

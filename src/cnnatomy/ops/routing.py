@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch._C import _functorch, _len_torch_dispatch_stack
 from torch._guards import TracingContext
 
 from cnnatomy.errors import ArgumentError
 
+_ORDINARY = (Tensor, torch.nn.Parameter)
+
 
 def plain(x: Tensor) -> bool:
     """True for an ordinary tensor with data, which nobody watches."""
-    ordinary = type(x) in (Tensor, torch.nn.Parameter) and x.device.type != "meta"
-    if not ordinary or torch._C._len_torch_dispatch_stack():
+    if type(x) not in _ORDINARY or x.is_meta or _len_torch_dispatch_stack():
         return False
-    return not torch._C._functorch.is_legacy_batchedtensor(x)  # as in autograd.grad(is_grads_batched=True)
+    return not _functorch.is_legacy_batchedtensor(x)  # as in autograd.grad(is_grads_batched=True)
 
 
 def transformed() -> bool:
     """True inside `torch.func` transforms and forward-mode differentiation."""
-    return (
-        torch._C._functorch.maybe_current_level() is not None or torch.autograd.forward_ad._current_level >= 0
-    )
+    return _functorch.maybe_current_level() is not None or torch.autograd.forward_ad._current_level >= 0
 
 
 def tracing() -> bool:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
+from cnnatomy.backends.cpu import placing
 from cnnatomy.backends.layout import is_last
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import per_axis
@@ -231,41 +234,64 @@ def place(y: Tensor, indices: Tensor, size: tuple[int, ...], apart: bool = False
 
 def _scattered(values: Tensor, where: Tensor, shape: tuple[int, ...], axis: int, apart: bool) -> Tensor:
     eager = not torch.compiler.is_compiling() and plain(values) and plain(where) and not transformed()
-    in_order = eager and values.is_cpu and _checked(where, shape[axis]) >= 0
-    if in_order:  # on the CPU scatter writes one after the other: the last stays
-        if not apart and torch.is_grad_enabled() and values.requires_grad:
-            order = _order(where, axis, torch.int32)
-            latest = torch.empty(shape, dtype=torch.int32).scatter_(axis, where, order)
-            wins = latest.gather(axis, where) == order
-            if not wins.all():
-                return values.new_zeros(shape).scatter_add_(axis, where, torch.where(wins, values, 0))
-        return values.new_zeros(shape).scatter_(axis, where, values)
-    at, wins = where.clamp(min=0), _wins(where, shape, axis)
-    return values.new_zeros(shape).scatter_add(axis, at, torch.where(wins, values, torch.zeros_like(values)))
+    if eager and values.is_cpu:
+        if torch.is_grad_enabled() and values.requires_grad:
+            x: Tensor = Placed.apply(values, where, shape[axis], axis, not apart)  # type: ignore[no-untyped-call]
+            return x
+        return _put(values, where, shape[axis], axis, False)[0]
+    return values.new_zeros(shape).scatter_add(
+        axis, where.clamp(min=0), torch.where(_wins(where, shape, axis), values, torch.zeros_like(values))
+    )
 
 
-def _order(where: Tensor, axis: int, dtype: torch.dtype) -> Tensor:
-    """The number of every output in row-major order."""
-    ranks = [1] * where.dim()
-    ranks[axis] = where.shape[axis]
-    return torch.arange(where.shape[axis], device=where.device, dtype=dtype).view(ranks).expand(where.shape)
+class Placed(Function):
+    """Values at their cells, in one pass over both; the pass tells which of them got there."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, where: Tensor, cells: int, axis: int, ranked: bool) -> Tensor:
+        """Put them there."""
+        x, wins = _put(values, where, cells, axis, ranked)
+        ctx.save_for_backward(where, wins)
+        ctx.axis = axis
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+        """Take them back; in torch's own operators where that has a derivative, or is seen by somebody."""
+        where, wins = ctx.saved_tensors
+        if plain(grad) and not torch.is_grad_enabled():
+            found = placing.take(grad, where, wins, ctx.axis)
+        else:
+            kept = where >= 0 if wins is None else wins
+            found = torch.where(kept, grad.gather(ctx.axis, where.clamp(min=0)), 0)
+        return found, None, None, None, None
 
 
-def _checked(where: Tensor, cells: int) -> int:
-    """The least index, if all are in range."""
+def _put(values: Tensor, where: Tensor, cells: int, axis: int, ranked: bool) -> tuple[Tensor, Tensor | None]:
+    try:
+        return placing.put(values.detach(), where, cells, axis, ranked)
+    except IndexError:
+        _checked(where, cells)
+        raise
+
+
+def _checked(where: Tensor, cells: int) -> None:
+    """See that all indices are in range."""
     if not where.numel():
-        return 0
+        return
     least, most = (int(bound) for bound in torch.aminmax(where))
     if least < -1 or most >= cells:
         wrong = most if most >= cells else least
         expected = f"-1 .. {cells - 1}, for size= has {cells} cells"
         raise ArgumentError("an index is out of range", expected=expected, got=str(wrong))
-    return least
 
 
 def _wins(where: Tensor, shape: tuple[int, ...], axis: int) -> Tensor:
     """Which outputs are the last to name their cell, found in an order-free way."""
-    order = torch.where(where < 0, -1, _order(where, axis, torch.int64))
+    ranks = [1] * where.dim()
+    ranks[axis] = where.shape[axis]
+    order = torch.arange(where.shape[axis], device=where.device).view(ranks)  # in row-major order
+    order = torch.where(where < 0, -1, order)
     at = where.clamp(min=0)
     latest = where.new_full(shape, -1).scatter_reduce(axis, at, order, "amax")
     return (where >= 0) & (latest.gather(axis, at) == order)

@@ -45,6 +45,7 @@ class Backward:
     rank: int
     readers: int  # most rows of outputs that read one row of inputs, unrolled when few
     widths: tuple[int, ...]
+    columns: int  # most columns of outputs that read one column of inputs, if they are worth unrolling
     segments: bool  # one lane, and windows that are no regular few: each output adds to the columns it reads
 
     def emit(self, name: str) -> str:
@@ -122,23 +123,27 @@ class _Writer:
     def number(self, slot: str, index: Any) -> Any:
         return self.e.raw_load(self.pointer(slot), index, self.e.compute, 1)
 
-    def by_reader_count(self, body: Callable[[list[_Row] | None], None]) -> None:
-        """`body(rows)` with the rows listed where they are few, so that it unrolls; else `body(None)`."""
-        e = self.e
-        (d_lo, _), (h_lo, h_hi) = self.ranges["d"], self.ranges["h"]
-        count = e.builder.sub(h_hi, h_lo)
+    def by_count(self, count: Any, most: int, body: Callable[[int | None], None]) -> None:
+        """`body(n)` for every count n up to `most`, so that it unrolls; `body(None)` for others."""
 
         def choose(n: int) -> None:
-            if n > self.spec.readers:
+            if n > most:
                 body(None)
                 return
+            self.e.either(self.e.equal(count, self.e.const(n)), lambda: body(n), lambda: choose(n + 1))
 
-            def listed() -> None:
-                body([self.row(d_lo, e.add(h_lo, e.const(k))) for k in range(n)])
+        choose(1)
 
-            e.either(e.equal(count, e.const(n)), listed, lambda: choose(n + 1))
+    def by_reader_count(self, body: Callable[[list[_Row] | None], None]) -> None:
+        """`body(rows)` with the rows listed where they are few; else `body(None)`."""
+        e = self.e
+        (d_lo, _), (h_lo, h_hi) = self.ranges["d"], self.ranges["h"]
 
-        choose(1) if self.spec.rank < 3 and self.spec.readers <= 3 else body(None)
+        def listed(n: int | None) -> None:
+            body(None if n is None else [self.row(d_lo, e.add(h_lo, e.const(k))) for k in range(n)])
+
+        most = self.spec.readers if self.spec.rank < 3 and self.spec.readers <= 3 else 0
+        self.by_count(e.builder.sub(h_hi, h_lo), most, listed)
 
     def each_row(self, rows: list[_Row] | None, body: Callable[[_Row], None]) -> None:
         if rows is not None:
@@ -273,29 +278,40 @@ class _Writer:
         """
         e, lanes = self.e, self.sizes["lanes"]
         with e.loop(start, stop) as i:
-            entries = self.readers_of("w", e.builder.sub(i, missing))
+            first, end = self.readers_of("w", e.builder.sub(i, missing))
 
-            def body(lane: Any, width: int) -> None:
-                column = e.add(e.mul(i, lanes), lane)
-                values = self.values(column, width)
-                own = self.brought(values)
-                cells = self.accumulators(len(self.inputs), width)
+            def swept(known: int | None) -> None:
+                """With so many readers, looked up once for all lanes; with any number if not known."""
+                places = [e.add(first, e.const(k)) for k in range(known or 0)]
+                readers = [(self.entry("w", "out", at), self.entry("w", "tap", at)) for at in places]
 
-                def gather(row: _Row | None) -> None:
-                    with e.loop(*entries) as at:
-                        out = self.entry("w", "out", at)
+                def body(lane: Any, width: int) -> None:
+                    column = e.add(e.mul(i, lanes), lane)
+                    values = self.values(column, width)
+                    own = self.brought(values)
+                    cells = self.accumulators(len(self.inputs), width)
+
+                    def visit(row: _Row | None, out: Any, tap: Any) -> None:
                         given = self.given(row, e.add(e.mul(out, lanes), lane), out, width)
-                        self.add(cells, row, own, given, self.entry("w", "tap", at), width)
+                        self.add(cells, row, own, given, tap, width)
 
-                if self.sums:
-                    gather(None)
-                else:
-                    self.each_row(rows, gather)
-                for cell, name in zip(cells, self.inputs, strict=True):
-                    self.put(name, self.total(cell), values, column, width)
+                    def gather(row: _Row | None) -> None:
+                        for out, tap in readers:
+                            visit(row, out, tap)
+                        if known is None:
+                            with e.loop(first, end) as at:
+                                visit(row, self.entry("w", "out", at), self.entry("w", "tap", at))
 
-            widths = (1,) if self.spec.across else self.spec.widths
-            e.sweep(lanes, widths, body)
+                    if self.sums:
+                        gather(None)
+                    else:
+                        self.each_row(rows, gather)
+                    for cell, name in zip(cells, self.inputs, strict=True):
+                        self.put(name, self.total(cell), values, column, width)
+
+                e.sweep(lanes, (1,) if self.spec.across else self.spec.widths, body)
+
+            self.by_count(e.builder.sub(end, first), self.spec.columns, swept)
 
     def segments(self, rows: list[_Row] | None) -> None:
         """Every output adds to the run of columns that it reads, in a row of sums."""

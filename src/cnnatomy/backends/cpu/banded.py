@@ -7,25 +7,14 @@ or, where there is but one, over as many rows as a vector holds, which are turne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.emit import Emitter
 from cnnatomy.backends.cpu.lanes import I32, Lanes, traced, vector
-
-SLOTS = (
-    *("lanes", "width", "out_width", "height", "out_height", "rows", "row", "side"),
-    *(f"{axis}_{what}" for axis in "hw" for what in ("start", "count", "weight", "most")),
-    *("blocks", "whole"),
-)
-"""The plan's integers. `rows` of all planes; bytes to where a scratch row and the turned rows begin; `whole`
-is a table: for every block of output columns, whether each of them has the most taps."""
-
-UNROLLED = 8
-"""The most taps that are written out one after another."""
+from cnnatomy.backends.cpu.lines import Lines, added
 
 
 @dataclass(frozen=True)
@@ -34,9 +23,12 @@ class Banded:
 
     dtype: str
     down: int
+    ones: bool
     along: int
     lanes: bool
     widths: tuple[int, ...]
+    ahead: int = 0
+    known: tuple[tuple[str, int], ...] = ()
 
     def emit(self, name: str) -> str:
         """The kernel's LLVM text."""
@@ -48,96 +40,27 @@ class Banded:
         return self.widths[0] if self.along and not self.lanes else 1
 
 
-class _Writer:
+class _Writer(Lines):
     def __init__(self, spec: Banded, name: str) -> None:
+        super().__init__(spec, name)
         self.spec, self.n = spec, spec.widths[0]
-        self.e = Emitter(name, ("x", "y", "scratch"), spec.dtype)
-        self.x, self.y = self.e.pointers["x"], self.e.pointers["y"]
 
     def write(self) -> str:
         e, spec = self.e, self.spec
-        self.sizes = {name: e.size(slot) for slot, name in enumerate(SLOTS)}
-        self.length = e.mul(self.sizes["width"], self.sizes["lanes"])
-        self.out_length = e.mul(self.sizes["out_width"], self.sizes["lanes"])
         with e.loop(e.lo, e.hi) as unit:
             if not spec.along:
-                self.line(unit, lambda value, i, width: e.store(value, self.y, self.place(unit, i), width))
+                self.combine(unit, lambda value, i, width: e.store(value, self.y, self.place(unit, i), width))
             elif spec.lanes:
-                self.line(unit, self.keep(e.pointers["scratch"]))
+                self.combine(unit, self.keep(e.pointers["scratch"]))
                 self.columns(unit)
             else:
                 self.turned(unit)
         return e.finish()
 
-    def place(self, row: Any, i: Any) -> Any:
-        """Where element i of an output row lies."""
-        return self.e.add(self.e.mul(row, self.out_length), i)
-
-    def keep(self, pointer: Any) -> Any:
-        """Store values in scratch memory."""
-
-        def store(value: Lanes, i: Any, width: int) -> None:
-            self.e.raw_store(traced(value), pointer, i, self.e.compute)
-
-        return store
-
-    def taps(self, axis: str, o: Any) -> tuple[Any, Any, Any]:
-        """Where output o's cells begin, how many there are, and where its weights begin."""
-        e, s = self.e, self.sizes
-        start, count = (e.item(e.table(s[f"{axis}_{what}"]), o) for what in ("start", "count"))
-        return start, count, e.mul(o, s[f"{axis}_most"])
-
-    def weight(self, axis: str, index: Any, width: int) -> Lanes:
-        """A weight in every lane."""
-        found = self.e.raw_load(self.e.table(self.sizes[f"{axis}_weight"]), index, self.e.compute, 1)
-        return self.e.spread(found, width)
-
-    # down the columns
-
-    def line(self, row: Any, store: Any) -> None:
+    def combine(self, row: Any, store: Callable[[Lanes, Any, int], None]) -> None:
         """Combine input rows into what an output row is made of."""
-        e, b, s, spec = self.e, self.e.builder, self.sizes, self.spec
-        plane, o = b.sdiv(row, s["out_height"]), b.srem(row, s["out_height"])
-        base = e.mul(plane, s["height"])
-        if not spec.down:
-            first = e.mul(e.add(base, o), self.length)
-            e.sweep(self.length, spec.widths, lambda i, w: store(e.load(self.x, e.add(first, i), w), i, w))
-            return
-        start, count, weights = self.taps("h", o)
-        first = e.mul(e.add(base, start), self.length)
-
-        def written_out(i: Any, width: int) -> None:
-            cells = [e.add(first, e.mul(e.const(k), self.length), i) for k in range(spec.down)]
-            terms = [
-                self.weight("h", e.add(weights, e.const(k)), width) * e.load(self.x, cell, width)
-                for k, cell in enumerate(cells)
-            ]
-            store(_sum(terms), i, width)
-
-        def walked(i: Any, width: int) -> None:
-            def term(k: Any) -> Lanes:
-                cell = e.add(first, e.mul(k, self.length), i)
-                return self.weight("h", e.add(weights, k), width) * e.load(self.x, cell, width)
-
-            store(self.total(count, width, term), i, width)
-
-        def sweep(body: Any) -> Any:
-            return lambda: e.sweep(self.length, spec.widths, body)
-
-        if spec.down < 0:
-            sweep(walked)()
-        else:
-            e.either(e.equal(count, e.const(spec.down)), sweep(written_out), sweep(walked))
-
-    def total(self, count: Any, width: int, term: Any) -> Lanes:
-        """The sum of `term(k)` for k below count."""
-        e, kind = self.e, vector(self.e.compute, width)
-        cell = e.cell(kind)
-        e.builder.store(traced(e.full(0.0, width, e.compute)), cell)
-        with e.loop(e.const(0), count) as k:
-            added = e.lanes(e.builder.load(cell, typ=kind)) + term(k)
-            e.builder.store(traced(added), cell)
-        return e.lanes(e.builder.load(cell, typ=kind))
+        b, height = self.e.builder, self.sizes["out_height"]
+        self.line(b.sdiv(row, height), b.srem(row, height), self.swept(store))
 
     # along the rows
 
@@ -154,7 +77,7 @@ class _Writer:
                 return self.weight("w", e.add(weights, k), width) * e.lanes(value)
 
             def written_out(i: Any, width: int, out: Any = out, term: Any = term) -> None:
-                total = _sum([term(e.const(k), i, width) for k in range(spec.along)])
+                total = added([term(e.const(k), i, width) for k in range(spec.along)])
                 e.store(total, self.y, e.add(out, i), width)
 
             def walked(i: Any, width: int, out: Any = out, term: Any = term, count: Any = count) -> None:
@@ -181,7 +104,7 @@ class _Writer:
         ]
         side = e.builder.gep(scratch, [s["side"]], source_etype=ir.IntType(8))
         for row, line in zip(rows, lines, strict=True):
-            self.line(row, self.keep(line))
+            self.combine(row, self.keep(line))
         with e.loop(e.const(0), s["width"], n) as i:
             block = [e.lanes(e.raw_load(line, i, e.compute, n)) for line in lines]
             for k, column in enumerate(self.turn(block)):
@@ -198,7 +121,7 @@ class _Writer:
             value = e.raw_load(side, e.mul(e.add(start, k), e.const(n)), e.compute, n)
             return self.weight("w", e.add(weights, k), n) * e.lanes(value)
 
-        return self.total(count, n, term) if taps < 0 else _sum([term(e.const(k)) for k in range(taps)])
+        return self.total(count, n, term) if taps < 0 else added([term(e.const(k)) for k in range(taps)])
 
     def blocks(self, side: Any, rows: Sequence[Any]) -> None:
         """Output columns, a block at a time; the last block steps back to end where they end."""
@@ -244,10 +167,3 @@ class _Writer:
                     )
             distance //= 2
         return [self.e.lanes(line) for line in found]
-
-
-def _sum(terms: Sequence[Lanes]) -> Lanes:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,16 +12,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnatomy.backends.cpu import build, threads
-from cnnatomy.backends.cpu.banded import SLOTS, UNROLLED, Banded
+from cnnatomy.backends.cpu import build, phases, pictures, threads
+from cnnatomy.backends.cpu.banded import Banded
 from cnnatomy.backends.cpu.launch import DTYPES as FLOATING
 from cnnatomy.backends.cpu.launch import GRAIN, MANY, scratch
+from cnnatomy.backends.cpu.lines import SLOTS, UNROLLED
 from cnnatomy.backends.cpu.pages import prefer_large
+from cnnatomy.backends.cpu.phases import Phases
 from cnnatomy.backends.cpu.plan import aligned, vector_widths
+from cnnatomy.backends.cpu.polyphase import Polyphase
 from cnnatomy.backends.layout import empty, is_last
 from cnnatomy.geometry.bands import Bands
 
 DTYPES = FLOATING | {torch.uint8: "uint8"}
+SHORT, MANY_ROWS = 8, 4096
+"""The most vectors of a row that is written out in a kernel for its own width; how many rows are worth it."""
+STREAM = 1 << 24
+"""Bytes of a tensor that the processor's caches do not hold till it is read again."""
 
 
 class _Same:
@@ -45,7 +52,7 @@ class _Plan:
 
     kernel: build.Kernel
     shape: tuple[int, ...]
-    """What it writes: (planes, height, width, lanes)."""
+    """What it writes: (planes, height, width, lanes), or the tensor's own if it is the last."""
     units: int
     """Parts that threads can share."""
     team: int
@@ -76,8 +83,7 @@ def apply(x: Tensor, bands: tuple[Bands, ...]) -> Tensor:
     for plan in how.passes:
         y = _run(plan, y)
     if how.lanes > 1:
-        return y.view(shape[0], *how.size, how.lanes).movedim(-1, 1)
-    y = y.view(shape[0], shape[1], *how.size)
+        return y.movedim(-1, 1)
     return empty(x, how.size, y.dtype, True).copy_(y) if last else y
 
 
@@ -97,7 +103,7 @@ def _program(same: _Same, shape: tuple[int, ...], last: bool, dtype: str) -> _Pr
     planes, size = shape[0] * (1 if lanes > 1 else shape[1]), list(shape[2:])
     maps = [None if _is_identity(one) else one for one in same.bands]
     passes = []
-    for first, count in _order(maps, dtype):
+    for first, count in _order(maps, same.bands, dtype):
         down, along = (maps[first], maps[first + 1]) if count == 2 else (maps[first], None)
         before = planes * math.prod(size[:first])
         if first + count < len(size):  # an axis with others after it
@@ -112,17 +118,17 @@ def _program(same: _Same, shape: tuple[int, ...], last: bool, dtype: str) -> _Pr
             n if one is None else one.outputs
             for n, one in zip(size[first:], maps[first:][:count], strict=False)
         ]
+    if passes:
+        out = (shape[0], *size, lanes) if lanes > 1 else (*shape[:2], *size)
+        passes[-1] = replace(passes[-1], shape=out)
     return _Program(tuple(passes), tuple(size), lanes)
 
 
-def _order(maps: Sequence[Bands | None], dtype: str) -> list[tuple[int, int]]:
-    """First axis and number of axes of every pass: two at once, and depth first where it shrinks.
-
-    Pictures of bytes go along the rows first, and are rounded in between, as Pillow does.
-    """
+def _order(maps: Sequence[Bands | None], bands: Sequence[Bands], dtype: str) -> list[tuple[int, int]]:
+    """First axis and number of axes of every pass: two at once, and depth first where it shrinks."""
     rank = len(maps)
     if dtype == "uint8":
-        return [(i, 1) for i in reversed(range(rank)) if maps[i]]
+        return [(axis, 1) for axis in pictures.order(bands) if maps[axis]]
     passes = []
     if any(maps[-2:]):
         passes.append((max(rank - 2, 0), min(rank, 2)))
@@ -142,50 +148,103 @@ def _plan(
     down: Bands | None, along: Bands | None, dtype: str, height: int, width: int, lanes: int, planes: int
 ) -> _Plan:
     """How to map (planes, height, width, lanes) down its columns, along its rows, or both."""
-    widths, real = vector_widths(dtype), np.float64 if dtype == "float64" else np.float32
-    kept: list[Any] = []
+    real = np.float64 if dtype in ("float64", "uint8") else np.float32
+    if dtype == "uint8":
+        down, along = (one and pictures.rounded(one) for one in (down, along))
     out = (down.outputs if down else height, along.outputs if along else width)
-    group = widths[0] if along and lanes == 1 else 1
     sizes = {"lanes": lanes, "width": width, "out_width": out[1], "height": height, "out_height": out[0]}
     sizes |= {"rows": planes * out[0]}
-    taps = [_tables(bands, letter, real, sizes, kept) for bands, letter in ((down, "h"), (along, "w"))]
-    item = real().itemsize
-    sizes["row"] = aligned((width + widths[0]) * lanes * item)  # blocks read a little further
-    sizes["side"] = sizes["row"] * group
-    turned = aligned((width + widths[0]) * widths[0] * item) if group > 1 else 0
-    sizes["blocks"] = -(-out[1] // widths[0])
-    sizes["whole"] = _address(_whole(along, widths[0], taps[1]), np.int64, kept)
-    spec = Banded(dtype, taps[0], taps[1], lanes > 1, widths)
-    where = _address([sizes[slot] for slot in SLOTS], np.int64, kept)
+    layout = _Layout(sizes, real, [], vector_widths(dtype))
+    found = phases.find(along) if along and lanes == 1 else None
+    spec: Banded | Polyphase
+    if along and found:
+        spec, group, scratch = _phased(layout, dtype, down, along, found, planes)
+    else:
+        spec, group, scratch = _turned(layout, dtype, down, along)
+    where = layout.address([sizes.get(slot, 0) for slot in SLOTS], np.int64)
     shape, most = (planes, *out, lanes), planes * lanes * max(height * width, math.prod(out))
     units = -(-planes * out[0] // group) if math.prod(shape) else 0
-    scratch = sizes["side"] + turned if along else 0
-    return _Plan(_kernel(spec), shape, units, min(max(1, most // GRAIN), max(units, 1)), scratch, where, kept)
+    team = min(max(1, most // GRAIN), max(units, 1))
+    return _Plan(_kernel(spec), shape, units, team, scratch, where, layout.kept)
+
+
+def _phased(
+    layout: _Layout, dtype: str, down: Bands | None, along: Bands, found: Phases, planes: int
+) -> tuple[Polyphase, int, int]:
+    """A kernel for outputs in phases: what it is specialised for, rows in a unit, bytes of scratch."""
+    s, widths = layout.sizes, layout.widths
+    taps, gaps = layout.axis(down, "h"), down is not None and not all(down.weights)
+    parts, step, shifts = len(found.taps), found.step, found.shifts
+    s["periods"] = along.outputs // parts
+    fused = shifts == range(1) and s["periods"] * step <= along.size
+    s["margin"] = -min(shifts.start, 0) * step
+    s["cells"] = s["margin"] + max(along.size, (s["periods"] + shifts.stop - 1) * step) + widths[0]
+    s["w_weight"] = layout.address(phases.weights(along, found), layout.real)
+    whole = s["periods"] >= widths[0] and not s["out_width"] % widths[0]
+    read, written = (
+        planes * s[f"{of}height"] * s[f"{of}width"] * layout.real().itemsize for of in ("", "out_")
+    )
+    stream = dtype in ("float32", "float64") and written >= STREAM and whole
+    if stream:
+        widths = widths[:1]  # aligned ones
+    ahead = max(s["height"] // s["out_height"], 1) if read >= STREAM else 0
+    short = max(s["width"], s["out_width"]) <= SHORT * widths[0] and planes * s["out_height"] >= MANY_ROWS
+    known = tuple((slot, s[slot]) for slot in ("width", "out_width", "periods")) if short else ()
+    spec = Polyphase(dtype, taps, _ones(down), gaps, found, fused, stream, ahead, known, widths)
+    return spec, 1, 0 if fused else aligned(s["cells"] * layout.real().itemsize)
+
+
+def _turned(layout: _Layout, dtype: str, down: Bands | None, along: Bands | None) -> tuple[Banded, int, int]:
+    """The same of a kernel for any outputs."""
+    s, widths, item = layout.sizes, layout.widths, layout.real().itemsize
+    lanes = s["lanes"]
+    group = widths[0] if along and lanes == 1 else 1
+    taps = [layout.axis(bands, letter) for bands, letter in ((down, "h"), (along, "w"))]
+    s["row"] = aligned((s["width"] + widths[0]) * lanes * item)  # blocks read a little further
+    s["side"] = s["row"] * group
+    turned = aligned((s["width"] + widths[0]) * widths[0] * item) if group > 1 else 0
+    s["blocks"] = -(-s["out_width"] // widths[0])
+    s["whole"] = layout.address(_whole(along, widths[0], taps[1]), np.int64)
+    spec = Banded(dtype, taps[0], _ones(down), taps[1], lanes > 1, widths)
+    return spec, group, s["side"] + turned if along else 0
+
+
+def _ones(bands: Bands | None) -> bool:
+    return bands is not None and all(set(row) <= {1.0} for row in bands.weights)
+
+
+@dataclass
+class _Layout:
+    """Collects the numbers of a plan, and keeps the arrays that they point to."""
+
+    sizes: dict[str, int]
+    real: Any
+    kept: list[Any]
+    widths: tuple[int, ...]
+
+    def address(self, numbers: Sequence[float], dtype: Any) -> int:
+        """Where numbers lie from now on."""
+        held = np.array(numbers, dtype=dtype)
+        self.kept.append(held)
+        return int(held.ctypes.data)
+
+    def axis(self, bands: Bands | None, letter: str) -> int:
+        """Lay out an axis; its taps if they are to be written out, 0 if it stays as it is, else -1."""
+        start, rows = (bands.start, bands.weights) if bands else ((), ())
+        most = max(map(len, rows), default=0)
+        padded = [weight for row in rows for weight in (*row, *(0.0,) * (most - len(row)))]
+        self.sizes |= {
+            f"{letter}_start": self.address(start, np.int64),
+            f"{letter}_count": self.address([len(row) for row in rows], np.int64),
+            f"{letter}_weight": self.address(padded, self.real),
+            f"{letter}_most": most,
+        }
+        return 0 if bands is None else most if 0 < most <= UNROLLED else -1
 
 
 @lru_cache(maxsize=256)
-def _kernel(spec: Banded) -> build.Kernel:
+def _kernel(spec: Banded | Polyphase) -> build.Kernel:
     return build.kernel("kernel", spec.emit("kernel"), 3)
-
-
-def _address(numbers: Sequence[float], dtype: Any, kept: list[Any]) -> int:
-    held = np.array(numbers, dtype=dtype)
-    kept.append(held)
-    return int(held.ctypes.data)
-
-
-def _tables(bands: Bands | None, letter: str, real: Any, sizes: dict[str, int], kept: list[Any]) -> int:
-    """Lay out an axis; its taps if they are to be written out, 0 if it stays as it is, else -1."""
-    start, rows = (bands.start, bands.weights) if bands else ((), ())
-    most = max(map(len, rows), default=0)
-    padded = [weight for row in rows for weight in (*row, *(0.0,) * (most - len(row)))]
-    sizes |= {
-        f"{letter}_start": _address(start, np.int64, kept),
-        f"{letter}_count": _address([len(row) for row in rows], np.int64, kept),
-        f"{letter}_weight": _address(padded, real, kept),
-        f"{letter}_most": most,
-    }
-    return 0 if bands is None else most if 0 < most <= UNROLLED else -1
 
 
 def _whole(bands: Bands | None, width: int, taps: int) -> list[int]:

@@ -11,12 +11,13 @@ from llvmlite import ir
 from cnnatomy.backends.cpu.lanes import I32, I64, PTR, Lanes, Truth, splat, traced, vector
 from cnnatomy.reducers.contract import Lane
 
+BYTE = ir.IntType(8)
 STORAGE: dict[str, tuple[ir.Type, ir.Type]] = {
     "float32": (ir.FloatType(), ir.FloatType()),
     "float64": (ir.DoubleType(), ir.DoubleType()),
     "float16": (ir.HalfType(), ir.FloatType()),
     "bfloat16": (ir.IntType(16), ir.FloatType()),
-    "uint8": (ir.IntType(8), ir.FloatType()),
+    "uint8": (ir.IntType(8), ir.DoubleType()),
 }
 """For each dtype: how an element lies in memory, and the type it is computed in."""
 
@@ -252,6 +253,15 @@ class Emitter:
         """Elements as they shall lie in memory."""
         align = 1 if isinstance(element, ir.IntType) and element.width == 8 else 2
         self.builder.store(value, self.at(pointer, index, element), align=align)
+
+    def prefetch(self, pointer: Any, index: Any, ahead: int, write: bool = False) -> None:
+        """Have what lies so many bytes behind pointer[index] brought near; no address is wrong."""
+        at = self.builder.gep(self.at(pointer, index, self.memory), [self.const(ahead)], source_etype=BYTE)
+        signature = ir.FunctionType(ir.VoidType(), [PTR, I32, I32, I32])
+        name = "llvm.prefetch.p0"
+        function = self.module.globals.get(name) or ir.Function(self.module, signature, name=name)
+        nearest, data = 3, 1
+        self.builder.call(function, [at, *(ir.Constant(I32, flag) for flag in (int(write), nearest, data))])
 
     def load(self, pointer: Any, index: Any, width: int) -> Lanes:
         """`width` values from a tensor, in the type they are computed in."""

@@ -25,6 +25,12 @@ BLOCK = 8
 _BLOCKS: Blocks = (64, 4096)
 """Windows of more taps across than this are merged in blocks of such sizes, one inside the other."""
 
+_CHAIN, _ABREAST = 4, 4
+"""Windows of more rows than this are folded so many vectors abreast: each row waits for the one before it."""
+
+_READ_AHEAD, _WRITE_AHEAD = 4096, 512
+"""How many bytes ahead memory is asked for: a processor's own guesses end with a page."""
+
 
 @dataclass(frozen=True)
 class Strided:
@@ -61,6 +67,7 @@ class _Writer(Rows):
     def __init__(self, spec: Forward, name: str) -> None:
         super().__init__(name, spec.reducer, spec.dtype, spec.taps, spec.track)
         self.spec, self.quick = spec, spec.reducer.quick
+        self.whole = False  # whether it is known here that no row or column of the window is missing
         self.use(self.quick or spec.reducer)
 
     def use(self, fold: Fold) -> None:
@@ -168,26 +175,28 @@ class _Writer(Rows):
         pitch = e.mul(height["step"], self.row)
         tap_row = e.add(e.mul(e.add(depth["skip"], td), s["kernel_height"]), height["skip"])
 
-        def value(th: Any) -> tuple[State, Lane | None]:
+        def value(th: Any, new: bool = False) -> tuple[State, Lane | None]:
             at = e.add(first, e.mul(th, pitch), offset)
+            for name in self.inputs if new else ():
+                e.prefetch(e.pointers[name], at, _READ_AHEAD)
             values = tuple(e.load(e.pointers[name], at, width) for name in self.inputs)
             if not self.tracks:
                 return values, None
             return values, e.taps(e.mul(e.add(tap_row, th), s["kernel_width"]), width)
 
-        def start() -> State:
-            here = self.fold_of.lift(*value(e.const(0)))
+        def start(new: bool = False) -> State:
             if before is None:
-                return here
-            return self.fold_of.step(before, *value(e.const(0)))
+                return self.fold_of.lift(*value(e.const(0), new))
+            return self.fold_of.step(before, *value(e.const(0), new))
 
         cells = self.cells(self.fields, width)
         whole = self.spec.height
+        seen = whole - self.spec.across.stride if self.spec.across and width > 1 else whole
 
         def unrolled() -> None:
-            state = start()
+            state = start(seen <= 0)
             for th in range(1, whole):
-                state = self.fold_of.step(state, *value(e.const(th)))
+                state = self.fold_of.step(state, *value(e.const(th), th >= seen))
             self.keep(cells, state)
 
         def rolled() -> None:
@@ -195,9 +204,10 @@ class _Writer(Rows):
             with e.loop(e.const(1), height["count"]) as th:
                 self.keep(cells, self.fold_of.step(self.recall(cells), *value(th)))
 
-        if whole <= 4:
-            is_whole = e.builder.icmp_signed("==", height["count"], e.const(whole))
-            e.either(is_whole, unrolled, rolled)
+        if self.whole:
+            unrolled()
+        elif whole <= _CHAIN:
+            e.either(e.equal(height["count"], e.const(whole)), unrolled, rolled)
         else:
             rolled()
         return self.recall(cells)
@@ -237,7 +247,10 @@ class _Writer(Rows):
         def body(column: Any, width: int) -> None:
             self.put(self.fold(column, width), self.e.add(column, self.sizes["pad"]))
 
-        self.e.sweep(self.row, self.spec.widths, body)
+        widths = self.spec.widths
+        if self.spec.height > _CHAIN and len(self.fields) == 1:
+            widths = (_ABREAST * widths[0], *widths)
+        self.e.sweep(self.row, widths, body)
 
     # across the columns
 
@@ -296,34 +309,52 @@ class _Writer(Rows):
             if empty is not None:
                 table["count"] = e.builder.select(empty, e.const(0), table["count"])
 
-            def body(lane: Any, width: int) -> None:
-                cells = self.cells(self.fields, width)
-                first, count = e.const(0), table["count"]
+            def swept() -> None:
+                e.sweep(
+                    s["lanes"], self.spec.widths, lambda lane, width: self.at_lanes(table, o, lane, width)
+                )
 
-                def listed() -> None:
-                    state = self.column(table, lane, first, width)
-                    for t in range(1, self.spec.width):
-                        state = self.fold_of.merge(state, self.column(table, lane, e.const(t), width))
-                    self.keep(cells, state)
+            def whole() -> None:
+                self.whole = True
+                swept()
+                self.whole = False
 
-                def looped() -> None:
-                    few = e.builder.icmp_signed("<=", count, e.const(_BLOCKS[0]))
-                    e.either(
-                        few,
-                        lambda: self.merged(cells, table, lane, first, count, width, ()),
-                        lambda: self.merged(cells, table, lane, first, count, width, _BLOCKS),
-                    )
+            if self.spec.direct and self.spec.width and self.spec.height <= _CHAIN:
+                columns = e.equal(table["count"], e.const(self.spec.width))
+                rows = e.equal(self.axes["h"]["count"], e.const(self.spec.height))
+                e.either(e.builder.and_(columns, rows), whole, swept)
+            else:
+                swept()
 
-                if self.spec.run and width == 1:
-                    self.along(cells, table)
-                elif self.spec.width:
-                    e.either(e.equal(count, e.const(self.spec.width)), listed, looped)
-                else:
-                    looped()
-                at = e.add(e.mul(o, s["lanes"]), lane)
-                self.result(self.recall(cells), o, at, width, one_column=True)
+    def at_lanes(self, table: dict[str, Any], o: Any, lane: Any, width: int) -> None:
+        """Output column o of some lanes."""
+        e, cells = self.e, self.cells(self.fields, width)
+        first, count = e.const(0), table["count"]
 
-            e.sweep(s["lanes"], self.spec.widths, body)
+        def listed() -> None:
+            state = self.column(table, lane, first, width)
+            for t in range(1, self.spec.width):
+                state = self.fold_of.merge(state, self.column(table, lane, e.const(t), width))
+            self.keep(cells, state)
+
+        def looped() -> None:
+            few = e.builder.icmp_signed("<=", count, e.const(_BLOCKS[0]))
+            e.either(
+                few,
+                lambda: self.merged(cells, table, lane, first, count, width, ()),
+                lambda: self.merged(cells, table, lane, first, count, width, _BLOCKS),
+            )
+
+        if self.spec.run and width == 1:
+            self.along(cells, table)
+        elif self.whole:
+            listed()
+        elif self.spec.width:
+            e.either(e.equal(count, e.const(self.spec.width)), listed, looped)
+        else:
+            looped()
+        at = e.add(e.mul(o, self.sizes["lanes"]), lane)
+        self.result(self.recall(cells), o, at, width, one_column=True)
 
     def along(self, cells: list[Any], table: dict[str, Any]) -> None:
         """Merge an output's columns in vectors, then what the lanes hold, then the columns left over."""
@@ -390,6 +421,8 @@ class _Writer(Rows):
         if self.fold_of is self.quick:
             self.question(self.quick.trusts(state), width)
         y = self.fold_of.finish(state, count)
+        if self.spec.across and width > 1:
+            self.e.prefetch(self.e.pointers["y"], index, _WRITE_AHEAD, write=True)
         self.e.store(y, self.e.pointers["y"], index, width)
         if self.track:
             self.save(self.fold_of.keep(state, y, count), index, width)

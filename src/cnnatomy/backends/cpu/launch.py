@@ -14,7 +14,7 @@ from torch import Tensor
 from cnnatomy.backends.cpu import threads
 from cnnatomy.backends.cpu.pages import LARGE, prefer_large
 from cnnatomy.backends.cpu.plan import Key, Plan, backward_plan, forward_plan
-from cnnatomy.backends.layout import empty, is_last, memory_format, saved_dtypes, tap_dtype
+from cnnatomy.backends.layout import is_last, memory_format, saved_dtypes, tap_dtype
 from cnnatomy.reducers.contract import Reducer
 from cnnatomy.regions import Region
 
@@ -24,6 +24,7 @@ DTYPES = {
     torch.float16: "float16",
     torch.bfloat16: "bfloat16",
 }
+_CPU = torch.device("cpu")
 _TAPS = {torch.uint8: "uint8", torch.int32: "int32"}
 MANY = 8
 """Channels that fill a vector well enough."""
@@ -42,8 +43,9 @@ class _Call:
     units: int
     team: int  # threads that are worth their while
     form: torch.memory_format
-    out: tuple[int, ...]
-    saved: tuple[torch.dtype, ...]
+    shape: tuple[int, ...]  # of every result
+    stride: tuple[int, ...]
+    results: tuple[torch.dtype, ...]
     large: bool  # whether results are worth large pages
     turns: bool  # whether it is worth laying the channels last, so that vectors run over them
 
@@ -56,7 +58,8 @@ def _forward_call(
     taps = _TAPS[tap_dtype(where, len(size))]
     lanes = shape[1] if last else 1
     plan = forward_plan(Key(where, what, DTYPES[dtype], size, lanes, taps, track))
-    return _call(plan, shape, last, saved_dtypes(where, what, len(size), dtype) if track else ())
+    saved = saved_dtypes(where, what, len(size), dtype) if track else ()
+    return _call(plan, shape, last, plan.out, (dtype, *saved))
 
 
 @lru_cache(maxsize=4096)
@@ -67,17 +70,27 @@ def _backward_call(
     taps = _TAPS[tap_dtype(where, len(size))]
     lanes = shape[1] if last else 1
     plan = backward_plan(Key(where, what, DTYPES[dtype], size, lanes, taps, True))
-    return _call(plan, (*shape[:2], *size), last, (dtype,) * (1 + len(what.companions)))
+    return _call(plan, (*shape[:2], *size), last, size, (dtype,) * (1 + len(what.companions)))
 
 
-def _call(plan: Plan, shape: tuple[int, ...], last: bool, saved: tuple[torch.dtype, ...]) -> _Call:
+def _call(
+    plan: Plan, shape: tuple[int, ...], last: bool, out: tuple[int, ...], results: tuple[torch.dtype, ...]
+) -> _Call:
+    """A call for an input of `shape`, to results of spatial sizes `out`."""
     planes = shape[0] * (shape[1] > 0 if last else shape[1])  # channels that are last are lanes
     units = plan.units * planes
     team = min(max(1, plan.elements * planes // GRAIN), units)
     form = memory_format(len(shape) - 2, last)
     turns = plan.path == "looped" and not last and len(shape) > 3 and shape[1] >= MANY
     large = 8 * shape[0] * shape[1] * max(math.prod(shape[2:]), math.prod(plan.out)) >= LARGE
-    return _Call(plan, plan.sizes.ctypes.data, units, team, form, plan.out, saved, large, turns)
+    model = torch.empty((*shape[:2], *out), device="meta", memory_format=form)
+    sizes, stride = tuple(model.shape), model.stride()
+    return _Call(plan, plan.sizes.ctypes.data, units, team, form, sizes, stride, results, large, turns)
+
+
+def empty(call: _Call, dtype: torch.dtype) -> Tensor:
+    """Memory for a result."""
+    return torch.empty_strided(call.shape, call.stride, dtype=dtype, device=_CPU)
 
 
 def forward(
@@ -85,18 +98,15 @@ def forward(
 ) -> tuple[Tensor, Saved]:
     """y, and what backward needs if `track`."""
     x = inputs[0]
-    last = is_last(x)
-    call = _forward_call(region.text, reducer.text, x.dtype, x.shape, last, track)
+    call = _forward_call(region.text, reducer.text, x.dtype, x.shape, is_last(x), track)
     if call.turns:
-        turned = [tensor.contiguous(memory_format=memory_format(len(call.out), True)) for tensor in inputs]
+        turned = [tensor.contiguous(memory_format=memory_format(x.dim() - 2, True)) for tensor in inputs]
         if is_last(turned[0]):
             y, saved = forward(turned, region, reducer, track, seed)
             return y.contiguous(), tuple(tensor.contiguous() for tensor in saved)
-    held = [tensor.contiguous(memory_format=call.form) for tensor in inputs]
-    y = empty(x, call.out, x.dtype, last)
-    saved = tuple([empty(x, call.out, kind, last) for kind in call.saved])
-    _run(call, (*held, y, *saved) if seed is None else (*held, y, *saved, seed), (y, *saved))
-    return y, saved
+    fresh = [empty(call, kind) for kind in call.results]
+    _run(call, inputs, fresh, seed)
+    return fresh[0], tuple(fresh[1:])
 
 
 def backward(
@@ -111,11 +121,9 @@ def backward(
 ) -> Saved:
     """The gradients (N, C, *size) of x and its companions, with channels last if x had them so."""
     call = _backward_call(region.text, reducer.text, grad.dtype, grad.shape, size, last)
-    results = () if y is None else (y,)
-    held = [tensor.contiguous(memory_format=call.form) for tensor in (grad, *inputs, *results, *saved)]
-    out = tuple([empty(grad, size, kind, last) for kind in call.saved])
-    _run(call, (*held, *out), out)
-    return out
+    fresh = [empty(call, kind) for kind in call.results]
+    _run(call, (grad, *inputs, *saved) if y is None else (grad, *inputs, y, *saved), fresh)
+    return tuple(fresh)
 
 
 class _Scratch(threading.local):
@@ -140,8 +148,8 @@ def scratch(size: int) -> int:
     return _scratch.of(size) if size else 0
 
 
-def _run(call: _Call, tensors: Sequence[Tensor], fresh: Sequence[Tensor]) -> None:
-    """Run the kernel on tensors, some of which have been made for its results."""
+def _run(call: _Call, given: Sequence[Tensor], fresh: list[Tensor], seed: Tensor | None = None) -> None:
+    """Run the kernel on what it is given and on memory for its results."""
     if call.units == 0:
         return
     if call.large:
@@ -150,7 +158,7 @@ def _run(call: _Call, tensors: Sequence[Tensor], fresh: Sequence[Tensor]) -> Non
     plan, team = call.plan, call.team
     if team > 1:
         team = min(team, torch.get_num_threads())
-    addresses = [call.address]
-    addresses += [tensor.data_ptr() for tensor in tensors]
-    addresses.append(scratch(plan.scratch * team))
+    held = [tensor.contiguous(memory_format=call.form) for tensor in given]  # alive until the kernel ends
+    tensors = held + fresh if seed is None else [*held, *fresh, seed]
+    addresses = [call.address, *[tensor.data_ptr() for tensor in tensors], scratch(plan.scratch * team)]
     threads.share(plan.kernel, addresses, plan.scratch, call.units, team)

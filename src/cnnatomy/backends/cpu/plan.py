@@ -21,6 +21,9 @@ _LONGEST = 8
 _FEW = 9
 """Windows of at most so many taps are read tap by tap where vectors run over channels."""
 
+_LISTED = 3
+"""The most readers of an input column that are written out, where no more is done than add them."""
+
 _UNUSED = AxisTable.whole(1)
 
 
@@ -231,12 +234,14 @@ def backward_plan(key: Key) -> Plan:
         first, out, tap = _readers(axis, cells)
         columns = {"first": first, "out": out, "tap": tap}
         sizes |= {f"{letter}_{what}": layout.array(numbers) for what, numbers in columns.items()}
-    most = max(len(layout.h.readers(i)) for i in range(layout.h.size))
+    most, beside = (max(len(axis.readers(i)) for i in range(axis.size)) for axis in (layout.h, width))
+    listed = beside if key.reducer.gradient == "sum" and key.lanes > 1 and beside <= _LISTED else 0
     runs = width.table if segments else _UNUSED
     for what, numbers in (("start", runs.start), ("count", runs.count), ("skip", runs.skip)):
         sizes[f"w_{what}"] = layout.array(numbers)
     spec = backward.Backward(
-        *(key.reducer, key.dtype, key.taps, across, pad, len(layout.axes), most, layout.widths, segments),
+        *(key.reducer, key.dtype, key.taps, across, pad, len(layout.axes), most, layout.widths),
+        *(listed, segments),
     )
     units = layout.d.size * layout.h.size
     scratch = aligned(width.outputs * key.lanes * layout.item) if key.reducer.gradient == "sum" else 0

@@ -84,6 +84,16 @@ class _Window:
         return self.writer.repeat(times, state, body)
 
 
+def _reads(across: Strided) -> dict[int, int]:
+    """For each stride that a window reaches over, the column its vector is read from.
+
+    A vector holds whole strides, of which a window may need the first columns only: it is then read from
+    further left, so that it ends with the last column needed, and no row's last outputs read beyond it.
+    """
+    last = {tap * across.dilation // across.stride: tap * across.dilation for tap in range(across.kernel)}
+    return {block: cell + 1 - across.stride if block else 0 for block, cell in last.items()}
+
+
 class _Writer(Rows):
     def __init__(self, spec: Scanned, name: str) -> None:
         super().__init__(name, spec.reducer, spec.dtype, spec.taps, spec.track)
@@ -136,11 +146,11 @@ class _Writer(Rows):
         whole_rows: Any = splat(ir.IntType(1), 1)
         for there, _ in self.window_rows:
             whole_rows = e.builder.and_(whole_rows, there)
-        blocks = (across.kernel - 1) * across.dilation // across.stride + 1
+        after = max(_reads(across).values())  # how far the last column read is from a whole vector's
 
         def body(o: Any, width: int) -> None:
             first = e.builder.sub(e.mul(o, e.const(across.stride)), e.const(self.spec.pad))
-            end = e.add(first, e.const((width - 1 + blocks) * across.stride))  # of what is read
+            end = e.add(first, e.const(width * across.stride + after))  # of what is read
             low = e.builder.icmp_signed(">=", first, e.const(0))
             high = e.builder.icmp_signed("<=", end, s["width"])
             whole = e.builder.and_(whole_rows, e.builder.and_(low, high))
@@ -156,17 +166,17 @@ class _Writer(Rows):
         e, taps = self.e, list[Tap]()
         height, reach = self.spec.kernel[1], width * across.stride
         columns = [self.column_inside(first, tw * across.dilation, width) for tw in range(across.kernel)]
-        wide: dict[tuple[int, int], Lanes] = {}
+        wide, reads = dict[tuple[int, int], Lanes](), _reads(across)
         for number, (td, th, tw) in enumerate(self.taps_of()):
-            row = td * height + th
+            row, cell = td * height + th, tw * across.dilation
             there, start = self.window_rows[row]
-            block, phase = divmod(tw * across.dilation, across.stride)
+            block = cell // across.stride
             if (row, block) not in wide:
-                column = e.add(first, e.const(block * across.stride))
+                column = e.add(first, e.const(reads[block]))
                 at, x = e.add(start, column), e.pointers["x"]
                 held = e.load_inside(x, at, reach, column, self.sizes["width"]) if masked else None
                 wide[row, block] = held or e.load(x, at, reach)
-            value = e.pick(wide[row, block], phase, across.stride, width)
+            value = e.pick(wide[row, block], cell - reads[block], across.stride, width)
             inside = columns[tw] & e.mask(there, width) if masked else None
             taps.append(Tap(value, e.full(number, width, e.tap), inside))
         self.finish(taps, o, o, width, self.counted(taps, width))

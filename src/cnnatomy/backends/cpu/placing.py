@@ -1,0 +1,211 @@
+"""Kernels that put values at cells named by index, the last of several staying, and take them back.
+
+Tensors are seen as (planes, outputs, lanes) and (planes, cells, lanes), with C lanes for channels_last. One
+unit of work is one plane, so threads never write to the same place. Values are moved, not computed with: only
+their size matters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from llvmlite import ir
+from torch import Tensor
+
+from cnnatomy.backends.cpu import build, threads
+from cnnatomy.backends.cpu.emit import Emitter
+from cnnatomy.backends.cpu.lanes import I32, splat, vector
+from cnnatomy.backends.cpu.launch import GRAIN, scratch
+from cnnatomy.backends.cpu.pages import prefer_large
+from cnnatomy.backends.cpu.plan import aligned, vector_widths
+
+I8 = ir.IntType(8)
+SLOTS = ("outputs", "cells", "lanes")
+"""The plan's integers."""
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Writes one kernel.
+
+    Args:
+        size: bytes of a value.
+        take: take values from cells, instead of putting them there.
+        lanes: whether there are several.
+        ranked: of the outputs that name one cell tell the last, which alone puts or takes a value, from the
+            others: marked while putting, known while taking.
+    """
+
+    size: int
+    take: bool
+    lanes: bool
+    ranked: bool
+
+    def emit(self, name: str) -> str:
+        """The kernel's LLVM text."""
+        return _Writer(self, name).write()
+
+
+class _Writer:
+    def __init__(self, spec: Placing, name: str) -> None:
+        self.spec, self.kind = spec, ir.IntType(8 * spec.size)
+        self.e = Emitter(name, ("values", "where", "cells", "wins", "wrong", "scratch"), "float32")
+        self.sizes = {slot: self.e.size(i) for i, slot in enumerate(SLOTS)}
+
+    def write(self) -> str:
+        e, spec = self.e, self.spec
+        row, room = (self.scaled(self.sizes[slot]) for slot in ("outputs", "cells"))
+        with e.loop(e.lo, e.hi) as plane:
+            first, here = e.mul(plane, row), e.at(e.pointers["cells"], e.mul(plane, room), self.kind)
+            if spec.take:
+                self.each(first, lambda o, at, cell: self.taken(at, here, cell), self.absent)
+            else:
+                self.clear(here, room)
+                self.each(first, lambda o, at, cell: self.put(o, at, here, cell), self.unnamed)
+            if spec.ranked and not spec.take:
+                self.each(first, self.won, self.lost)
+        return e.finish()
+
+    def scaled(self, number: Any) -> Any:
+        """So many outputs or cells, in values."""
+        return self.e.mul(number, self.sizes["lanes"]) if self.spec.lanes else number
+
+    def clear(self, pointer: Any, length: Any) -> None:
+        """Zeros at all cells."""
+        widths = vector_widths("float32")
+        self.e.sweep(
+            length,
+            widths,
+            lambda i, width: self.e.raw_store(splat(vector(self.kind, width), 0), pointer, i, self.kind),
+        )
+
+    def each(
+        self, first: Any, named: Callable[[Any, Any, Any], None], unnamed: Callable[[Any, Any], None]
+    ) -> None:
+        """For every output of a plane, in row-major order: `named(o, at, cell)` or `unnamed(at, index)`."""
+        e, s = self.e, self.sizes
+
+        def one(o: Any, lane: Any) -> None:
+            at = e.add(first, self.scaled(o), lane)
+            index = e.item(e.pointers["where"], at)
+            e.either(
+                e.builder.icmp_unsigned("<", index, s["cells"]),
+                lambda: named(e.builder.trunc(o, I32), at, e.add(self.scaled(index), lane)),
+                lambda: unnamed(at, index),
+            )
+
+        with e.loop(e.const(0), s["outputs"]) as o:
+            if self.spec.lanes:
+                with e.loop(e.const(0), s["lanes"]) as lane:
+                    one(o, lane)
+            else:
+                one(o, e.const(0))
+
+    def put(self, o: Any, at: Any, here: Any, cell: Any) -> None:
+        """A value to its cell, over what is there already; and its number."""
+        e = self.e
+        e.raw_store(e.raw_load(e.pointers["values"], at, self.kind, 1), here, cell, self.kind)
+        if self.spec.ranked:
+            e.raw_store(o, e.pointers["scratch"], cell, I32)
+
+    def unnamed(self, at: Any, index: Any) -> None:
+        """No cell: -1, or a wrong index."""
+        e = self.e
+        wrong = e.builder.icmp_signed("!=", index, e.const(-1))
+        e.when(wrong, lambda: e.raw_store(ir.Constant(I8, 1), e.pointers["wrong"], e.const(0), I8))
+
+    def won(self, o: Any, at: Any, cell: Any) -> None:
+        """Whether a cell's last number is this output's."""
+        e = self.e
+        last = e.raw_load(e.pointers["scratch"], cell, I32, 1)
+        e.raw_store(e.builder.zext(e.equal(last, o), I8), e.pointers["wins"], at, I8)
+
+    def lost(self, at: Any, index: Any) -> None:
+        """An output without a cell has won none."""
+        self.e.raw_store(ir.Constant(I8, 0), self.e.pointers["wins"], at, I8)
+
+    def taken(self, at: Any, here: Any, cell: Any) -> None:
+        """A cell's value to its output: masked, for a branch on who has won would often be guessed wrong."""
+        e, b = self.e, self.e.builder
+        value = e.raw_load(here, cell, self.kind, 1)
+        if self.spec.ranked:
+            wins = e.raw_load(e.pointers["wins"], at, I8, 1)
+            wide = wins if self.kind == I8 else b.zext(wins, self.kind)
+            value = b.and_(value, b.neg(wide))
+        e.raw_store(value, e.pointers["values"], at, self.kind)
+
+    def absent(self, at: Any, index: Any) -> None:
+        """Nothing to take."""
+        self.e.raw_store(ir.Constant(self.kind, 0), self.e.pointers["values"], at, self.kind)
+
+
+@lru_cache(maxsize=64)
+def _kernel(spec: Placing) -> build.Kernel:
+    return build.kernel("kernel", spec.emit("kernel"), 6)
+
+
+def put(values: Tensor, where: Tensor, cells: int, axis: int, ranked: bool) -> tuple[Tensor, Tensor | None]:
+    """x (.., cells, ..) with values (.., outputs, ..) at the cells that `where` names, and 0 elsewhere.
+
+    Also, if `ranked`, which outputs are the last to name their cell. Index -1 names none.
+
+    Raises:
+        IndexError: another index is out of range.
+    """
+    values, where = values.contiguous(), where.contiguous()
+    x = values.new_empty((*values.shape[:axis], cells, *values.shape[axis + 1 :]))
+    prefer_large(x)
+    wins = torch.empty(values.shape, dtype=torch.bool) if ranked else None
+    wrong = torch.zeros(1, dtype=torch.uint8)
+    _run(
+        Placing(values.element_size(), False, _lanes(values, axis) > 1, ranked),
+        values,
+        where,
+        x,
+        wins,
+        wrong,
+        axis,
+    )
+    if wrong.item():
+        raise IndexError("an index is out of range")
+    return x, wins
+
+
+def take(x: Tensor, where: Tensor, wins: Tensor | None, axis: int) -> Tensor:
+    """What `put` put from the outputs that won their cell; 0 for those that did not, or have none."""
+    x, where = x.contiguous(), where.contiguous()
+    values = x.new_empty(where.shape)
+    _run(
+        Placing(x.element_size(), True, _lanes(x, axis) > 1, wins is not None),
+        values,
+        where,
+        x,
+        wins,
+        values,
+        axis,
+    )
+    return values
+
+
+def _run(
+    spec: Placing, values: Tensor, where: Tensor, x: Tensor, wins: Tensor | None, wrong: Tensor, axis: int
+) -> None:
+    shape, cells = where.shape, x.shape[axis]
+    planes, lanes = math.prod(shape[:axis]), _lanes(where, axis)
+    if not planes * lanes:
+        return
+    plan = torch.tensor([shape[axis], cells, lanes])
+    own = aligned(4 * cells * lanes) if spec.ranked and not spec.take else 0
+    team = min(max(1, max(x.numel(), where.numel()) // GRAIN), planes, torch.get_num_threads())
+    tensors = (plan, values, where, x, where if wins is None else wins, wrong)
+    addresses = [*(tensor.data_ptr() for tensor in tensors), scratch(own * team)]
+    threads.share(_kernel(spec), addresses, own, planes, team)
+
+
+def _lanes(tensor: Tensor, axis: int) -> int:
+    return math.prod(tensor.shape[axis + 1 :])
