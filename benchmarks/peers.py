@@ -27,16 +27,19 @@ class Peer:
     Args:
         reducer: ours.
         run: theirs: a region, x, and what else the reducer takes, to the result.
-        positive: compare on values above 0, where the plain formulation holds.
         comparable: False if both draw, each from numbers of its own.
         few: measure only over regions of few outputs, since each is a large vector.
     """
 
     reducer: r.Reducer
     run: Callable[..., Tensor]
-    positive: bool = False
     comparable: bool = True
     few: bool = False
+
+    @property
+    def positive(self) -> bool:
+        """True if it is measured on values above 0, which it is meant for."""
+        return self.reducer.positive
 
 
 def least(over: Over, x: Tensor) -> Tensor:
@@ -175,14 +178,14 @@ PEERS = {
     "logsumexp": Peer(r.LogSumExp(), logsumexp),
     "soft": Peer(r.Soft(), soft),
     "importance": Peer(r.Importance(), importance),
-    "expected": Peer(r.Expected(), expected, positive=True),
+    "expected": Peer(r.Expected(), expected),
     "mixed": Peer(r.Mixed(0.5), partial(mixed, share=0.5)),
     "median": Peer(r.Median(), median),
     "quantile": Peer(r.Quantile(0.75), partial(quantile, q=0.75)),
     "kth": Peer(r.Kth(2), partial(kth, k=2)),
     "kmax": Peer(KMax(2), partial(kmax, k=2)),
     "trimmed": Peer(r.Trimmed(0.25), partial(trimmed, share=0.25)),
-    "stochastic": Peer(r.Stochastic(), stochastic, positive=True, comparable=False),
+    "stochastic": Peer(r.Stochastic(), stochastic, comparable=False),
     "covariance": Peer(
         r.Covariance("newton-schulz", iterations=5), partial(covariance, iterations=5), few=True
     ),

@@ -60,15 +60,14 @@ _TELLING: list[Reducer] = [
 ]
 """Parameters with which a pooling takes another way through its code. A pooling needs no entry here."""
 
-_POSITIVE = {GeM(clamp=None)}
-"""Poolings of positive values alone: NaN elsewhere, which would test little."""
-
-
 REGIONS: list[Region] = [
     *(Sliding(2), Sliding(3, 2, 1), Sliding(2, 1, 2, 2), Adaptive(3), Whole(), Fractional(0.6)),
     *(Pyramid((1, 2)), Boxes([(0, 0, 0, 2, 3), (1, 1, 1, 3, 3), (1, 1, 1, 3, 3), (0, 3, 1, 9, 9)], 2)),
 ]
 """Regions of every kind, for two images or more with two axes; some windows lie in padding alone."""
+
+ORDINARY: list[Region] = [Sliding(3, 2, 1), Adaptive(5), Whole()]
+"""What every pooling is tried over in both layouts: windows that overlap and are padded, bins, whole maps."""
 
 
 def examples() -> list[Reducer]:
@@ -112,14 +111,16 @@ def inputs_for(
     seed: int = 0,
     ties: bool = False,
 ) -> tuple[Tensor, ...]:
-    """x, and what the pooling `takes` beside it: companions, and learned parameters near their starts."""
+    """x, above 0 if that is meant, and what the pooling `takes` beside it: companions, and learned parameters
+    near their starts.
+    """
     x = random(shape, dtype, seed, ties)
     beside = [random(shape, dtype, seed + 1 + i) for i in range(len(what.companions))]
     learned = [
         torch.tensor(start, dtype=dtype) + torch.linspace(0, 0.25, len(start), dtype=dtype)
         for start in what.learns.values()
     ]
-    return (x.abs() if what in _POSITIVE else x, *beside, *learned)
+    return (x.abs() + ties if what.positive else x, *beside, *learned)
 
 
 def pooling(what: Reducer, region: Region) -> Callable[..., Any]:

@@ -7,12 +7,25 @@ from typing import Any, cast
 
 import pytest
 import torch
-from support import REGIONS, TOLERANCE, examples, inputs_for, label, pairs, pooling, random
+from support import (
+    ORDINARY,
+    REGIONS,
+    TOLERANCE,
+    close,
+    examples,
+    inputs_for,
+    label,
+    last,
+    pairs,
+    pooling,
+    random,
+)
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import cnnatomy
 from cnnatomy import Sliding
+from cnnatomy.backends import reference
 from cnnatomy.errors import ArgumentError
 from cnnatomy.ops.library import curved
 from cnnatomy.reducers import GeM, Reducer, reducer
@@ -48,7 +61,7 @@ def test_indices_point_at_the_values(what: Reducer, region: Region) -> None:
     assert meta_indices.dtype == torch.int64
 
 
-@pytest.mark.parametrize(("what", "region"), pairs(REGIONS, 6, 24))
+@pytest.mark.parametrize(("what", "region"), pairs(REGIONS, 16, 48))
 @pytest.mark.parametrize(
     "dtype",
     [
@@ -64,6 +77,29 @@ def test_dtypes_come_out_as_they_go_in(what: Reducer, region: Region, dtype: tor
     truth = pooling(what, region)(*(tensor.double() for tensor in inputs))
     allowed = {name: 4 * value for name, value in TOLERANCE[dtype].items()}
     torch.testing.assert_close(y.double(), truth, equal_nan=True, **allowed)
+
+
+BLENDS = [
+    what for what in examples() if what.blended and not what.draws and (what.learns or what == type(what)())
+]
+"""As they come, or with something learned; their other parameters have tests of their own."""
+
+
+@pytest.mark.parametrize("what", BLENDS, ids=label)
+@pytest.mark.parametrize("lanes", [False, True], ids=["NCHW", "NHWC"])
+def test_blends_are_their_definition(what: Reducer, lanes: bool) -> None:
+    """With what is learned at its start, as in the definition. Kernels are held to theirs in test_cpu."""
+    given = inputs_for(what, (2, 3, 9, 27))[: 1 + len(what.companions)]
+    starts = [torch.tensor(start) for start in what.learns.values()]
+    for region in ORDINARY:
+        leaves = [(last(tensor) if lanes else tensor).detach().requires_grad_() for tensor in given]
+        wide = [tensor.double().requires_grad_() for tensor in given]
+        y, (truth, _) = pooling(what, region)(*leaves, *starts), reference.forward(wide, region, what)
+        close(y, truth, sums=4)
+        grad = random(tuple(y.shape), seed=7)
+        found = torch.autograd.grad(y, leaves, grad)
+        for one, other in zip(found, torch.autograd.grad(truth, wide, grad.double()), strict=True):
+            close(one, other, sums=4)
 
 
 @pytest.mark.parametrize("what", SELECTING, ids=label)
@@ -163,3 +199,18 @@ def test_watched_tensors_go_through_the_library() -> None:
 def test_errors_say_what_is_wrong(call: Callable[[], Tensor], match: str) -> None:
     with pytest.raises(ArgumentError, match=match):
         call()
+
+
+def test_a_tensor_that_outlives_a_transform_pools_as_before() -> None:
+    kept: list[Tensor] = []
+    weight = random((1, 2, 4, 4)).requires_grad_()
+
+    def leak(x: Tensor) -> Tensor:
+        kept.append(x * weight)
+        return x.sum()
+
+    x = random((1, 2, 4, 4))
+    torch.func.grad(leak)(x)
+    cnnatomy.pool(kept[0], Sliding(2), "mean").sum().backward()
+    assert weight.grad is not None
+    torch.testing.assert_close(weight.grad, x / 4)

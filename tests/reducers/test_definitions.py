@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from support import close, random
+from support import close, inputs_for, random
 from torch import Tensor
 
 from cnnatomy.backends import reference
@@ -91,17 +91,14 @@ def test_declared_linearity_is_true(name: str) -> None:
     if what.draws or what.mixes:
         assert not what.linear
         return
-    a, b = (inputs_for(what, (1, 1, 6, 6), seed) for seed in (1, 2))
+    count = 1 + len(what.companions)
+    a, b = (inputs_for(what, (1, 1, 6, 6), torch.float64, seed)[:count] for seed in (1, 7))
     sums = [one + 2 * two for one, two in zip(a, b, strict=True)]
     both, apart = (
         reference.forward(sums, Sliding(3), what)[0],
         reference.forward(a, Sliding(3), what)[0] + 2 * reference.forward(b, Sliding(3), what)[0],
     )
     assert torch.allclose(both, apart) == what.linear
-
-
-def inputs_for(what: Reducer, shape: tuple[int, ...], seed: int) -> list[Tensor]:
-    return [random(shape, torch.float64, seed + 10 * i) for i in range(1 + len(what.companions))]
 
 
 def test_names_are_taken_once() -> None:

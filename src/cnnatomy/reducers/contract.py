@@ -217,6 +217,8 @@ class Reducer(ABC):
     linear: ClassVar[bool] = False
     counts: ClassVar[bool] = False  # whether anything looks at the count
     mixes: ClassVar[bool] = False  # whether channels meet: then `across` is what computes
+    positive: ClassVar[bool] = False  # whether it is meant for values above 0; tests and peers get such
+    squares: ClassVar[bool] = False  # whether it sums squares as they are, which overflow where y does not
 
     def __init_subclass__(cls) -> None:
         if "name" not in cls.__dict__:
@@ -275,6 +277,15 @@ class Reducer(ABC):
     def settled(self) -> Reducer:
         """The pooling that stands for this one outside of training: without chance, if this draws."""
         return self
+
+    @property
+    def whole_map(self) -> bool:
+        """True if torch has an operator for just this over whole axes, `at_once`."""
+        return False
+
+    def at_once(self, x: Tensor, axes: Sequence[int]) -> Tensor:
+        """x pooled over whole axes, which stay with size 1, where `whole_map` is true."""
+        raise TypeError(f"torch has no operator for {self} over whole axes")
 
     def across(self, x: Tensor, region: Region) -> Tensor:
         """The pooling of x (N, C, *spatial) to (N, D, *out), where `mixes` is true."""

@@ -39,6 +39,8 @@ class Expected(Fold):
     saves: ClassVar[tuple[Field, ...]] = ("value",)
     reads: ClassVar[tuple[Literal["x", "y"], ...]] = ("x", "y")
     counts: ClassVar[bool] = True
+    positive: ClassVar[bool] = True
+    squares: ClassVar[bool] = True
     identity = (0.0, 0.0, 0.0)
 
     def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:

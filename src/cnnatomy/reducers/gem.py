@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import checks
@@ -51,6 +51,7 @@ class GeM(Power):
     formula = "((1/n) sum_i max(x_i, c)^p)^(1/p)"
     source = "Radenovic, Tolias & Chum 2019"
     work = "s + max(x, e) ** p"
+    positive: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checks.real(self, "p", "a number from 1 to 1000", lambda p: 1 <= p <= 1000)

@@ -47,6 +47,7 @@ class L2(Fold):
     gradient: ClassVar[Literal["sum"]] = "sum"
     reads: ClassVar[tuple[Literal["x", "y"], ...]] = ("x", "y")
     counts: ClassVar[bool] = True
+    squares: ClassVar[bool] = True
     identity = (0.0,)
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,10 @@ class Max(Extreme):
     def better(self, one: Lane, other: Lane) -> Lane:
         """maximum"""
         return one.maximum(other)
+
+    def at_once(self, x: Tensor, axes: Sequence[int]) -> Tensor:
+        """torch's amax"""
+        return x.amax(list(axes), keepdim=True)
 
     def best(self, values: Tensor) -> Tensor:
         """torch's amax"""

@@ -69,6 +69,15 @@ class Mean(Fold):
         count = windows.divisor.to(torch.int64).clamp(min=1)
         return torch.div(total, count, rounding_mode="trunc"), None
 
+    @property
+    def whole_map(self) -> bool:
+        """True if the taps are what is divided by."""
+        return self.divisor is None
+
+    def at_once(self, x: Tensor, axes: Sequence[int]) -> Tensor:
+        """torch's mean"""
+        return x.mean(list(axes), keepdim=True)
+
     def divisors(self, axes: Sequence[Axis]) -> tuple[tuple[float, ...], ...]:
         """The taps inside the input, or the input and its padding; or the divisor itself."""
         if self.divisor is not None:

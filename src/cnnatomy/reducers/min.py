@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,10 @@ class Min(Extreme):
     def better(self, one: Lane, other: Lane) -> Lane:
         """minimum"""
         return one.minimum(other)
+
+    def at_once(self, x: Tensor, axes: Sequence[int]) -> Tensor:
+        """torch's amin"""
+        return x.amin(list(axes), keepdim=True)
 
     def best(self, values: Tensor) -> Tensor:
         """torch's amin"""

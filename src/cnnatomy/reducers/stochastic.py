@@ -56,6 +56,7 @@ class Stochastic(Scan):
     gradient: ClassVar[Literal["winner"]] = "winner"
     saves: ClassVar[tuple[Field, ...]] = ("tap",)
     draws: ClassVar[bool] = True
+    positive: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checks.word(self, "weights", ("value", "exp"))

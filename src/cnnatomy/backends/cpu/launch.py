@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cnnatomy.backends.cpu import threads
 from cnnatomy.backends.cpu.pages import LARGE, prefer_large
-from cnnatomy.backends.cpu.plan import Key, Plan, backward_plan, forward_plan
+from cnnatomy.backends.cpu.plan import Key, Plan, backward_plan, forward_plan, whole_map
 from cnnatomy.backends.layout import is_last, memory_format, saved_dtypes, tap_dtype
 from cnnatomy.reducers.contract import Reducer
 from cnnatomy.regions import Region
@@ -25,6 +25,7 @@ DTYPES = {
     torch.bfloat16: "bfloat16",
 }
 _CPU = torch.device("cpu")
+_SWIFT = (torch.float32, torch.float64)
 _TAPS = {torch.uint8: "uint8", torch.int32: "int32"}
 MANY = 8
 """Channels that fill a vector well enough."""
@@ -53,12 +54,16 @@ class _Call:
 @lru_cache(maxsize=4096)
 def _forward_call(
     region: str, reducer: str, dtype: torch.dtype, shape: tuple[int, ...], last: bool, track: bool
-) -> _Call:
+) -> _Call | None:
+    """The call; None if torch does better: over whole maps in the dtypes that it reduces by vectors."""
     where, what, size = Region.parse(region), Reducer.parse(reducer), tuple(shape[2:])
+    saved = saved_dtypes(where, what, len(size), dtype) if track else ()
+    alone = shape[0] * shape[1] < 2  # torch shares one sum among threads, whose number it then depends on
+    if dtype in _SWIFT and not saved and not alone and what.whole_map and whole_map(where.axes(size)):
+        return None
     taps = _TAPS[tap_dtype(where, len(size))]
     lanes = shape[1] if last else 1
     plan = forward_plan(Key(where, what, DTYPES[dtype], size, lanes, taps, track))
-    saved = saved_dtypes(where, what, len(size), dtype) if track else ()
     return _call(plan, shape, last, plan.out, (dtype, *saved))
 
 
@@ -99,6 +104,8 @@ def forward(
     """y, and what backward needs if `track`."""
     x = inputs[0]
     call = _forward_call(region.text, reducer.text, x.dtype, x.shape, is_last(x), track)
+    if call is None:
+        return reducer.at_once(x, range(2, x.dim())), ()
     if call.turns:
         turned = [tensor.contiguous(memory_format=memory_format(x.dim() - 2, True)) for tensor in inputs]
         if is_last(turned[0]):

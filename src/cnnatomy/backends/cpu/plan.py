@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnatomy.backends.cpu import backward, build, forward, rows, scan, scatter
+from cnnatomy.backends.cpu import backward, build, forward, rows, scan, scatter, whole
 from cnnatomy.geometry import AxisTable
 from cnnatomy.reducers.contract import Fold, Reducer, Scan
 from cnnatomy.regions import Axis, Region
@@ -57,7 +57,7 @@ class Plan:
     kept: list[Any]  # the arrays that sizes point to
 
 
-Spec = forward.Forward | scan.Scanned | backward.Backward | scatter.Scatter
+Spec = forward.Forward | scan.Scanned | backward.Backward | scatter.Scatter | whole.WholeMap
 
 
 @lru_cache(maxsize=1024)
@@ -70,6 +70,11 @@ def _three(axes: Sequence[Axis]) -> tuple[Axis, Axis, Axis]:
     one = Axis.of(AxisTable.whole(1))
     d, h, w = (one,) * (3 - len(axes)) + tuple(axes)
     return d, h, w
+
+
+def whole_map(axes: Sequence[Axis]) -> bool:
+    """Whether there is one region, the whole map."""
+    return all(one.outputs == 1 and one.taps == one.size and one.origin(0) == 0 for one in axes)
 
 
 def vector_widths(dtype: str) -> tuple[int, ...]:
@@ -210,6 +215,12 @@ def _forward_tables(layout: _Layout, across: forward.Strided | None) -> int:
 def backward_plan(key: Key) -> Plan:
     """How to run the backward pass."""
     layout = _Layout(key)
+    if (
+        whole_map(layout.axes)
+        and not key.reducer.companions
+        and (key.reducer.selects or key.reducer.gradient == "sum")
+    ):
+        return _whole_plan(key, layout)
     width, across, sizes = layout.w, layout.across, layout.sizes
     segments = across is None and key.lanes == 1 and width.step == 1
     narrow = across is None or width.outputs < layout.widths[0]  # gathering would not fill its vectors
@@ -250,6 +261,15 @@ def backward_plan(key: Key) -> Plan:
     path = "strided" if across else "segments" if segments else "tabled"
     pointers = len(backward.pointers(key.reducer))
     return layout.plan(spec, backward.SLOTS, path, units, scratch, pointers)
+
+
+def _whole_plan(key: Key, layout: _Layout) -> Plan:
+    """How to run the backward pass where every cell has the same one reader."""
+    last, area = key.lanes > 1, layout.d.size * layout.h.size
+    layout.sizes |= {"rows": area if last else 1, "cells": layout.w.size * (1 if last else area)}
+    spec = whole.WholeMap(key.reducer, key.dtype, key.taps, last, layout.widths)
+    scratch, pointers = aligned(key.lanes * layout.item), len(backward.pointers(key.reducer))
+    return layout.plan(spec, whole.SLOTS, "whole", layout.sizes["rows"], scratch, pointers)
 
 
 def _scatter_plan(key: Key, layout: _Layout) -> Plan:
