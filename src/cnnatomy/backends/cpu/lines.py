@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from llvmlite import ir
 
 from cnnatomy.backends.cpu.emit import Emitter
-from cnnatomy.backends.cpu.lanes import I32, PTR, Lanes, traced, vector
+from cnnatomy.backends.cpu.lanes import Lanes, traced, vector
 
 SLOTS = (
     *("lanes", "width", "out_width", "height", "out_height", "rows", "row", "side"),
@@ -119,7 +119,7 @@ class Lines:
 
         def written_out(i: Any, width: int) -> Lanes:
             for k in range(max(down - ahead, 0), down):
-                self.prefetch(e.add(first, e.mul(e.const(k + ahead), self.length), i))
+                e.prefetch(self.x, e.add(first, e.mul(e.const(k + ahead), self.length), i), 0)
             return added([term(e.const(k), i, width) for k in range(down)])
 
         def walked(i: Any, width: int) -> Lanes:
@@ -130,13 +130,6 @@ class Lines:
         else:
             full = e.equal(count, e.const(down))
             e.either(full, lambda: body(written_out), lambda: body(walked))
-
-    def prefetch(self, cell: Any) -> None:
-        """Have a cell of the input fetched from memory, where there is one; nothing waits for it."""
-        module, numbers = self.e.module, [ir.Constant(I32, number) for number in (0, 3, 1)]
-        name, kind = "llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), [PTR, I32, I32, I32])
-        function = module.globals.get(name) or ir.Function(module, kind, name=name)
-        self.e.builder.call(function, [self.e.at(self.x, cell, self.e.memory), *numbers])
 
     def swept(
         self, store: Callable[[Lanes, Any, int], None]
