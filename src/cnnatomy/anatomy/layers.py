@@ -59,6 +59,7 @@ class _Folding:
         self.written = _Sums([cost.written for cost in costs])
         self.makers = _makers(graph)
         self.counted: set[int] = set()
+        self.depths: list[int] = []
 
     def layer(self, index: int) -> Layer:
         """The layer of a visit. Ask in order: a parameter is counted where it comes first."""
@@ -69,7 +70,7 @@ class _Folding:
         return Layer(
             path=f"{visit.path}#{visit.nth}" if self.times[visit.path] > 1 else visit.path,
             type=visit.type,
-            depth=self._depth(visit),
+            depth=self._depth(index),
             parent=parent,
             called=True,
             input_shapes=tuple(value.shape for value in visit.inputs),
@@ -138,6 +139,8 @@ class _Folding:
 
     def _absent(self, index: int) -> int:
         found = 0
+        if not self.connections:
+            return found
         for call in (
             self.graph.calls[i] for i in self.own[index] if self.graph.calls[i].name in CONVOLUTIONS
         ):
@@ -147,11 +150,11 @@ class _Folding:
                 found += weight.numel - self.connections[weight.storage] * taps
         return found
 
-    def _depth(self, visit: Visit) -> int:
-        depth = 0
-        while visit.parent is not None:
-            visit, depth = self.graph.visits[visit.parent], depth + 1
-        return depth
+    def _depth(self, index: int) -> int:
+        """Calls around a call: those that called it come before it, and are known."""
+        parent = self.graph.visits[index].parent
+        self.depths.append(0 if parent is None else self.depths[parent] + 1)
+        return self.depths[index]
 
     def _stop(self, visit: Visit) -> int:
         return visit.stop if visit.stop >= 0 else len(self.graph.calls)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType, ModuleType, NoneType
 from typing import Any
 
@@ -102,6 +103,19 @@ def set_mode(shell: nn.Module, train: bool) -> None:
     except NotImplementedError:
         for module in shell.modules():
             module.training = train
+
+
+def listen(module: nn.Module, entering: Callable[..., None], leaving: Callable[..., None]) -> None:
+    """Call `entering` before all other hooks of a shell's module, and `leaving` after them, come what may.
+
+    What `register_forward_pre_hook` and its like do, without handles that nobody keeps.
+    """
+    key = -1  # torch counts from 0
+    module._forward_pre_hooks[key] = entering
+    module._forward_pre_hooks_with_kwargs[key] = True
+    module._forward_pre_hooks.move_to_end(key, last=False)  # type: ignore[attr-defined]
+    module._forward_hooks[key] = leaving
+    module._forward_hooks_always_called[key] = True
 
 
 class _Passing(nn.Module):

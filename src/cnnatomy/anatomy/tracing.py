@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_map_only
 from cnnatomy.anatomy.graph import Call, Graph, Value, Visit, Weight, signature
 from cnnatomy.anatomy.quick import answer
 from cnnatomy.anatomy.reason import reason_of
-from cnnatomy.anatomy.shell import Unrunnable, class_name, set_mode, shell_of, unwrapped
+from cnnatomy.anatomy.shell import Unrunnable, class_name, listen, set_mode, shell_of, unwrapped
 from cnnatomy.anatomy.uncollected import uncollected
 from cnnatomy.errors import ArgumentError
 
@@ -127,8 +127,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Follow the modules of a shell, and know its weights by name."""
         own: dict[bool, dict[Tensor, str]] = {True: {}, False: {}}
         for path, module in shell.named_modules():
-            module.register_forward_pre_hook(self._entering(path), prepend=True, with_kwargs=True)
-            module.register_forward_hook(self._leaving, always_call=True)
+            listen(module, self._entering(path), self._leaving)
             for parameter, held in ((True, module._parameters), (False, module._buffers)):
                 for name, tensor in held.items():
                     if tensor is not None:  # one that several modules hold has its first name

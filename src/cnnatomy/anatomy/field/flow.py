@@ -158,7 +158,8 @@ class Run:
             seen.update(map(id, found))
             _kept(step, found, self.store)
             self.calls.append(tuple(found))
-            self._leave()
+            if at + 1 in self.plan.leaving:
+                self._leave()
 
     def flow(self) -> Flow:
         """What was found."""
