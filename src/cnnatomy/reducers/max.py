@@ -45,9 +45,11 @@ class Max(Extreme):
         """maximum"""
         return one.maximum(other)
 
-    def at_once(self, x: Tensor, axes: Sequence[int]) -> Tensor:
+    def at_once(self, x: Tensor, axes: Sequence[int], out: Tensor) -> None:
         """torch's amax"""
-        return x.amax(list(axes), keepdim=True)
+        import torch
+
+        torch.amax(x, list(axes), keepdim=True, out=out)
 
     def best(self, values: Tensor) -> Tensor:
         """torch's amax"""

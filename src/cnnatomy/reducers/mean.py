@@ -74,9 +74,11 @@ class Mean(Fold):
         """True if the taps are what is divided by."""
         return self.divisor is None
 
-    def at_once(self, x: Tensor, axes: Sequence[int]) -> Tensor:
+    def at_once(self, x: Tensor, axes: Sequence[int], out: Tensor) -> None:
         """torch's mean"""
-        return x.mean(list(axes), keepdim=True)
+        import torch
+
+        torch.mean(x, list(axes), keepdim=True, out=out)
 
     def divisors(self, axes: Sequence[Axis]) -> tuple[tuple[float, ...], ...]:
         """The taps inside the input, or the input and its padding; or the divisor itself."""

@@ -45,9 +45,11 @@ class Min(Extreme):
         """minimum"""
         return one.minimum(other)
 
-    def at_once(self, x: Tensor, axes: Sequence[int]) -> Tensor:
+    def at_once(self, x: Tensor, axes: Sequence[int], out: Tensor) -> None:
         """torch's amin"""
-        return x.amin(list(axes), keepdim=True)
+        import torch
+
+        torch.amin(x, list(axes), keepdim=True, out=out)
 
     def best(self, values: Tensor) -> Tensor:
         """torch's amin"""

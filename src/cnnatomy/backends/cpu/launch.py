@@ -11,6 +11,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from cnnatomy.backends import layout
 from cnnatomy.backends.cpu import threads
 from cnnatomy.backends.cpu.pages import LARGE, prefer_large
 from cnnatomy.backends.cpu.plan import Key, Plan, backward_plan, forward_plan, whole_map
@@ -103,9 +104,13 @@ def forward(
 ) -> tuple[Tensor, Saved]:
     """y, and what backward needs if `track`."""
     x = inputs[0]
-    call = _forward_call(region.text, reducer.text, x.dtype, x.shape, is_last(x), track)
+    last = is_last(x)
+    call = _forward_call(region.text, reducer.text, x.dtype, x.shape, last, track)
     if call is None:
-        return reducer.at_once(x, range(2, x.dim())), ()
+        y = layout.empty(x, (1,) * (x.dim() - 2), x.dtype, last)
+        with torch.no_grad():
+            reducer.at_once(x, range(2, x.dim()), y)
+        return y, ()
     if call.turns:
         turned = [tensor.contiguous(memory_format=memory_format(x.dim() - 2, True)) for tensor in inputs]
         if is_last(turned[0]):
