@@ -393,3 +393,14 @@ def test_several_inputs_keep_their_fields_apart() -> None:
     assert [(f.input, f.axis, f.interval((0, 0, 1, 1))) for f in fields] == [
         ("0", 2, range(2, 4)), ("0", 3, range(2, 4)), ("1", 2, range(1, 2)), ("1", 3, range(1, 2)),
     ]  # fmt: skip
+
+
+def test_what_is_empty_depends_on_nothing_and_disturbs_nothing() -> None:
+    class Empty(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            nothing = F.relu(x[:, :, 5:5, :3])
+            return torch.cat([nothing, F.max_pool2d(x, 3), nothing], 2)
+
+    graph = trace(Empty(), [torch.zeros(1, 2, 9, 9)])
+    rows, _ = Fields(graph).of(len(graph.calls) - 1)
+    assert [rows.interval((0, 0, y, 0)) for y in range(3)] == [range(0, 3), range(3, 6), range(6, 9)]

@@ -28,6 +28,8 @@ class Step:
     """What it returns, and whether that is an argument that it has written."""
     full: bool
     """Whether every tensor that it returns has elements."""
+    some: bool
+    """Whether any has; rules are not asked of what is empty."""
     written: list[Value]
     """What it writes and does not return."""
 
@@ -183,6 +185,7 @@ def _step(call: Call) -> Step:
         call.read,
         [(value, bool(written) and (value.storage, view_of(value)) in written) for value in outputs],
         all(value.numel for value in outputs),
+        any(value.numel for value in outputs),
         [value for value in writes if (value.storage, view_of(value)) not in returned],
     )
 
@@ -190,7 +193,7 @@ def _step(call: Call) -> Step:
 def _found(step: Step, store: Store) -> list[Table]:
     """The outputs' tables; nothing is asked of a rule where no input depends on anything."""
     known = store.known
-    for value in step.sources:
+    for value in step.sources if step.some else ():
         if value.storage in known and store.read(value).terms:
             break
     else:
