@@ -398,8 +398,9 @@ def test_several_inputs_keep_their_fields_apart() -> None:
 def test_what_is_empty_depends_on_nothing_and_disturbs_nothing() -> None:
     class Empty(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            nothing = F.relu(x[:, :, 5:5, :3])
-            return torch.cat([nothing, F.max_pool2d(x, 3), nothing], 2)
+            both = torch.cat([x, F.avg_pool2d(x, 3, 1, 1)], 1)
+            nothing = F.relu(both[:, 4:4, :3, :3])
+            return torch.cat([nothing, F.max_pool2d(x, 3), nothing], 1)
 
     graph = trace(Empty(), [torch.zeros(1, 2, 9, 9)])
     rows, _ = Fields(graph).of(len(graph.calls) - 1)
