@@ -15,7 +15,8 @@ from cnnatomy.reducers import REGISTRY
 
 ROOT = Path(cnnatomy.__file__).parent
 LAYERS = [
-    *("errors", "files", "spec", "geometry", "filters", "regions", "reducers", "backends", "ops", "nn"),
+    *("errors", "checks", "files", "spec", "geometry", "filters", "regions", "reducers", "backends"),
+    *("ops", "nn"),
     *("notation", "models", "adapt", "anatomy", "data", "train", "export", "report", "cli"),
 ]
 SOURCES = sorted(ROOT.rglob("*.py"))

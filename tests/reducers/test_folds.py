@@ -218,15 +218,19 @@ def test_gradients_beside_nan_and_infinities(fold: Fold, odd: float) -> None:
         close(found[finite], truth[finite], sums=10)
 
 
-@pytest.mark.parametrize("fold", FOLDS, ids=str)
+STEEP = 0.1
+"""Soft poolings below this temperature are too steep for finite differences."""
+
+
+@pytest.mark.parametrize(
+    "fold", [f for f in FOLDS if not isinstance(f, Soft) or f.temperature >= STEEP], ids=str
+)
 def test_definitions_differentiate_twice(fold: Fold) -> None:
     inputs = [i.requires_grad_() for i in stack(window(2, 4, 1.0, 3), fold)]
 
     def run(*leaves: Tensor) -> Tensor:
         return defined(fold, list(leaves), padding=2)
 
-    if isinstance(fold, Soft) and fold.temperature < 0.1:
-        pytest.skip("too steep for finite differences")
     assert torch.autograd.gradcheck(run, inputs)
     assert torch.autograd.gradgradcheck(run, inputs)
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 import cnnatomy.nn as ours
+from cnnatomy import checks
 from cnnatomy.adapt.calls import called, function_of, rewritten
 from cnnatomy.adapt.folding import fold, foldable
 from cnnatomy.adapt.race import difference, race
 from cnnatomy.adapt.windows import ADAPTIVE, CONVOLUTIONS, SLIDING, replacement
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models import checks
 
 MARGIN = 0.95
 """A change is kept if it takes no more than this part of the time."""

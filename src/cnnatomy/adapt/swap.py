@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from cnnatomy import checks
 from cnnatomy.adapt.calls import called, function_of, known, rewritten
 from cnnatomy.adapt.windows import Target, replacement
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models import checks
 
 Key = str | type[nn.Module]
 

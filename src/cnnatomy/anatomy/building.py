@@ -33,7 +33,7 @@ def build(builder: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
             with _parameters_on_meta(), _Unfilled():  # type: ignore[no-untyped-call]
                 return builder(*args, **kwargs)
-        except (RuntimeError, NotImplementedError, AttributeError):
+        except (RuntimeError, AttributeError):
             return builder(*args, **kwargs)  # says what is wrong, if the missing data was not
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cnnatomy import checks
 from cnnatomy.export.onnx_writer import OPSET, onnx
 from cnnatomy.export.program import program
 from cnnatomy.export.written import Written
-from cnnatomy.models import checks
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.train.run import Run
 

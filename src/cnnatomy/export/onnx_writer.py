@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cnnatomy import checks
+from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
 from cnnatomy.export.written import (
     Written,
@@ -25,8 +27,6 @@ from cnnatomy.export.written import (
     open_batch,
     tensors,
 )
-from cnnatomy.geometry._checks import whole_number
-from cnnatomy.models import checks
 from cnnatomy.ops.lowering import lowered
 
 OPSET = 18

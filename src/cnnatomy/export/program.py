@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import OutputKind
 
+from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
 from cnnatomy.export.written import (
     Written,
@@ -24,7 +25,6 @@ from cnnatomy.export.written import (
     open_batch,
     tensors,
 )
-from cnnatomy.models import checks
 from cnnatomy.ops.lowering import lowered
 
 

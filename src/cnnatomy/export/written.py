@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 import cnnatomy
+from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models import checks
 
 TOLERANCE = 1e-4
 """How far a runtime's results may lie from torch's, relative to each and to the largest of all."""

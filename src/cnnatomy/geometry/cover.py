@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from cnnatomy.checks import index
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry._checks import index
 
 if TYPE_CHECKING:
     from cnnatomy.geometry.table import AxisTable

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry._checks import whole_number
 from cnnatomy.geometry.padding import split
 
 if TYPE_CHECKING:

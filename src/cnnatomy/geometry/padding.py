@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Literal, TypeAlias, get_args
 
+from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry._checks import whole_number
 
 RuleName: TypeAlias = Literal["valid", "same", "keep", "full"]
 Rule: TypeAlias = RuleName | int | tuple[int, int]

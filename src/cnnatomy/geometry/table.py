@@ -9,8 +9,8 @@ from itertools import repeat
 from operator import add, mul
 from typing import TYPE_CHECKING
 
+from cnnatomy.checks import index, whole_number
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry._checks import index, whole_number
 from cnnatomy.geometry.cover import Cover, invert
 
 if TYPE_CHECKING:

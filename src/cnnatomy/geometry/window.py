@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
 
+from cnnatomy.checks import index, whole_number
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import fit
-from cnnatomy.geometry._checks import index, whole_number
 from cnnatomy.geometry.fit import Mend
 from cnnatomy.geometry.padding import extent
 from cnnatomy.geometry.reach import Reach

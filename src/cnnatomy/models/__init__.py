@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models import checks
 from cnnatomy.models.catalog import ENTRIES, NAMES, Entry, find
 
 if TYPE_CHECKING:

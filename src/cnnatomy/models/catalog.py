@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cnnatomy.checks import of_kind
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models.checks import of_kind
 from cnnatomy.models.classics import CLASSICS
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
+from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models import checks
 from cnnatomy.notation.build import build
 from cnnatomy.notation.errors import NotationError
 from cnnatomy.notation.spec import Spec

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cnnatomy import checks
+from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry._checks import whole_number
-from cnnatomy.models import checks
 from cnnatomy.models.classifier import Classifier, Goal
 from cnnatomy.models.codes import class_codes
 from cnnatomy.models.misfit import misfit, no_floats

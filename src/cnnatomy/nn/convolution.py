@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry._checks import whole_number
 from cnnatomy.geometry.padding import Rule, paddings, per_axis
 from cnnatomy.nn.wiring import Table, Wired, checked_table
 from cnnatomy.ops.convolution import Sizes, run, settled

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry._checks import whole_number
 from cnnatomy.geometry.padding import Rule, per_axis
 from cnnatomy.nn.convolution import Conv1d, Conv2d, Conv3d, Convolution
 from cnnatomy.ops.convolution import Sizes

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry._checks import whole_number
 from cnnatomy.geometry.padding import Rule, paddings, per_axis, resolve
 from cnnatomy.geometry.window import Window
 from cnnatomy.ops.padding import Mode, checked_mode, pad

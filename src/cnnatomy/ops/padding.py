@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cnnatomy.backends.layout import is_last, memory_format
+from cnnatomy.checks import index
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry._checks import index
 from cnnatomy.geometry.borders import Pair, cropped, pairs, settled
 from cnnatomy.ops import border, filler
 from cnnatomy.ops.routing import plain, transformed

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, get_args, get_type_hints
 
+from cnnatomy.checks import of_kind, shown
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.catalog import find
-from cnnatomy.models.checks import of_kind, shown
 
 SMALL = 10_000
 """Fewer training pictures than this are a small set: small batches, distortions, `SMALL_STEPS` at least."""

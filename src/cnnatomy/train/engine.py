@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 import cnnatomy
+from cnnatomy import checks
 from cnnatomy.data import Dataset, load
 from cnnatomy.data.augment import recipe
 from cnnatomy.data.catalog import one_of
 from cnnatomy.data.fit import POLICIES
 from cnnatomy.errors import ArgumentError, CheckpointError
-from cnnatomy.models import checks
 from cnnatomy.models.weights import load_into
 from cnnatomy.train.config import FitConfig
 from cnnatomy.train.evaluation import Evaluation

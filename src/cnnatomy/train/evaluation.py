@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cnnatomy import checks
 from cnnatomy.data import Pictures
-from cnnatomy.models import checks
 from cnnatomy.models.classifier import Classifier
 
 BATCH = 256

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from cnnatomy import checks
+from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry._checks import whole_number
-from cnnatomy.models import checks
 from cnnatomy.models.notated import Network
 from cnnatomy.models.weights.head import find_head
 from cnnatomy.nn import Conv1d, Conv2d, Conv3d

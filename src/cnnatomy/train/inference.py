@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from cnnatomy import checks
 from cnnatomy.data import SOURCES, Dataset, Pictures, read_pictures
 from cnnatomy.errors import ArgumentError, DataError
-from cnnatomy.models import checks
 from cnnatomy.train.engine import load_data, told
 from cnnatomy.train.evaluation import Evaluation, scores_of
 from cnnatomy.train.reconstruction import judged, redrawn

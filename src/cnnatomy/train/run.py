@@ -27,8 +27,9 @@ from typing import Any
 from torch import Tensor
 
 import cnnatomy
+from cnnatomy import checks
 from cnnatomy.errors import ArgumentError, CheckpointError
-from cnnatomy.models import build, checks, find
+from cnnatomy.models import build, find
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.train.config import FitConfig
 from cnnatomy.train.files import read_tensors, write_json, write_tensors, write_whole

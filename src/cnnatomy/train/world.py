@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from cnnatomy.models import checks
+from cnnatomy import checks
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from cnnatomy.anatomy.advice import fields, flow, weights, windows
 from cnnatomy.anatomy.advice.facts import Facts
 from cnnatomy.anatomy.advice.remark import Advice
 from cnnatomy.anatomy.result import Anatomy
+from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry._checks import whole_number
 
 RULES: tuple[Callable[[Facts], Iterator[Advice]], ...] = (
     flow.stopped,

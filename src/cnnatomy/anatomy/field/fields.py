@@ -114,7 +114,7 @@ class Fields:
         if (input, axis) not in self.axes:
             raise ArgumentError("no such axis", expected=f"one of {self.axes}", got=repr((input, axis)))
         n = self.graph.inputs[input].shape[axis]
-        table = self._plan.sets(input, 2 if self._plan.symmetric else axis)
+        table = self._plan.sets(input, axis)
         if table is None:
             return (range(n),)
         seen = table.cells(np.zeros((1,), np.int8)).reshape(-1)

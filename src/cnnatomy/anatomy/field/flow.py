@@ -84,6 +84,11 @@ class Plan:
         """Whether the tables of rows tell those of columns."""
         return symmetric(self.graph)
 
+    def _twin(self, axis: int) -> int:
+        """The axis whose tables tell this one's: itself, or rows for columns."""
+        rows, columns = 2, 3
+        return rows if axis == columns and self.symmetric else axis
+
     def alive(self, call: int) -> set[int]:
         """The storages that something may still read from a call on."""
         freed = self.graph.freed
@@ -94,12 +99,11 @@ class Plan:
 
         They are the same up to where something is first seen whole.
         """
-        if axis == 3 and self.symmetric:
-            exact, local = self.flows(name, 2)
-            return replace(exact, turned=True), replace(local, turned=True)
-        if (name, axis) not in self._flows:
-            self._flows[name, axis] = self._carry(name, axis)
-        return self._flows[name, axis]
+        own = self._twin(axis)
+        if (name, own) not in self._flows:
+            self._flows[name, own] = self._carry(name, own)
+        exact, local = self._flows[name, own]
+        return replace(exact, turned=own != axis), replace(local, turned=own != axis)
 
     def _carry(self, name: str, axis: int) -> tuple[Flow, Flow]:
         with uncollected():
@@ -115,7 +119,7 @@ class Plan:
 
     def sets(self, name: str, axis: int) -> Table | None:
         """The cells that all outputs of the model together see, as a set; None if they see none."""
-        run = Run(self, self.start(name, axis, True))
+        run = Run(self, self.start(name, self._twin(axis), True))
         run.go(len(self.steps))
         wholes = [table.reduce(range(len(table.shape))).view(()) for table in run.flow().outputs]
         terms = [term for table in wholes for term in table.terms]

@@ -14,8 +14,8 @@ from cnnatomy.anatomy.resizing import Resizing
 from cnnatomy.anatomy.shell import shell_of
 from cnnatomy.anatomy.tracing import trace
 from cnnatomy.anatomy.windows import lost, slid, spatial, transposes
+from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry._checks import whole_number
 
 MOST = 4096
 """Sizes looked at in one go."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from cnnatomy.anatomy.solving import depth, size
 from cnnatomy.anatomy.solving.solution import Solution
+from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import Window
-from cnnatomy.geometry._checks import whole_number
 from cnnatomy.geometry.padding import Rule, resolve
 
 

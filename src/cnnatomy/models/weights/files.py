@@ -14,8 +14,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models import checks
 from cnnatomy.models.weights.errors import WeightsError
 from cnnatomy.models.weights.preprocessing import Preprocessing, from_timm, from_transformers
 

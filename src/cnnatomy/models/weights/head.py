@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from torch import nn
 
+from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models import checks
 
 LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
+from cnnatomy import checks
 from cnnatomy.errors import DataError
 from cnnatomy.files.download import OfflineError, describe, fetch
 from cnnatomy.files.places import cache_dir
 from cnnatomy.files.progress import silent
-from cnnatomy.models import checks
 from cnnatomy.models.weights.errors import WeightsError
 from cnnatomy.models.weights.files import Weights, read
 from cnnatomy.models.weights.preprocessing import Preprocessing

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models import checks
 from cnnatomy.models.weights.errors import WeightsError
 from cnnatomy.models.weights.files import Weights, of_dict
 from cnnatomy.models.weights.head import find_head

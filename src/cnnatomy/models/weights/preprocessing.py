@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models import checks
 from cnnatomy.ops import resample
 
 METHODS = {"nearest": "nearest", "bilinear": "bilinear", "bicubic": "bicubic", "lanczos": "lanczos3"}
