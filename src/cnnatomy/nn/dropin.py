@@ -20,8 +20,18 @@ from cnnatomy.reducers import Max, Mean, Reducer
 from cnnatomy.regions import Adaptive, Region, Sliding
 
 
+_MAX, _MEAN = Max(), Mean()
+
+
+@lru_cache(maxsize=64, typed=True)
+def _mean(count_include_pad: bool, divisor: int | None) -> Mean:
+    return Mean(count_include_pad, divisor)
+
+
 def _expand(value: Any, rank: int) -> tuple[int, ...] | None:
     """One int per axis as torch expands it; None if it would not."""
+    if type(value) is int:
+        return (value,) * rank
     entries = tuple(value) if isinstance(value, tuple | list) else (value,)
     if len(entries) == 1:
         entries *= rank
@@ -33,12 +43,12 @@ def _takes(x: Any, rank: int) -> bool:
     return (
         isinstance(x, Tensor)
         and not tracing()
-        and x.device.type in ("cpu", "meta")
+        and (x.is_cpu or x.is_meta)
         and x.dtype in FLOATING
         and not (rank == 3 and torch.is_autocast_enabled("cpu"))  # where torch computes in float32
         and x.layout is torch.strided
         and x.dim() in (rank + 1, rank + 2)
-        and all(n > 0 for n in x.shape[x.dim() - rank - 1 :])
+        and 0 not in x.shape[x.dim() - rank - 1 :]
     )
 
 
@@ -48,7 +58,7 @@ def sliding(x: Any, module: Any, rank: int) -> Sliding | None:
         return None
     stride = module.kernel_size if module.stride is None else module.stride
     wanted = (module.kernel_size, stride, getattr(module, "padding", 0), getattr(module, "dilation", 1))
-    axes = tuple(_expand(value, rank) for value in wanted)
+    axes = tuple([_expand(value, rank) for value in wanted])
     find = _region.__wrapped__ if torch.compiler.is_compiling() else _region
     found: Sliding | None = find(axes, module.ceil_mode, tuple(x.shape[-rank:]))
     return found
@@ -84,7 +94,7 @@ class DropIn(nn.Module):
 
     def what(self) -> Reducer:
         """The reducer of this module's arguments."""
-        return Max()
+        return _MAX
 
     def forward(self, x: Tensor) -> Any:
         """(N, C, *spatial) or (C, *spatial) -> the same with the output's sizes."""
@@ -110,7 +120,9 @@ class _Mean(DropIn):
         return region
 
     def what(self) -> Reducer:
-        return Mean(self.count_include_pad, self.divisor_override)
+        make = _mean.__wrapped__ if torch.compiler.is_compiling() else _mean
+        found: Mean = make(self.count_include_pad, self.divisor_override)
+        return found
 
 
 class _GridMax(DropIn):
@@ -120,7 +132,7 @@ class _GridMax(DropIn):
 
 class _GridMean(_GridMax):
     def what(self) -> Reducer:
-        return Mean()
+        return _MEAN
 
 
 class MaxPool1d(DropIn, nn.MaxPool1d):

@@ -178,18 +178,18 @@ class Run:
 
 
 def _step(call: Call) -> Step:
-    renamed = call.signature.views  # another view of itself: nothing is written
-    writes = [] if renamed else call.written()
-    written = {(value.storage, view_of(value)) for value in writes}
     outputs = call.outputs
-    returned = {(value.storage, view_of(value)) for value in outputs}
+    writes = call.written() if call.writes else []
+    written = {(value.storage, view_of(value)) for value in writes}
+    returned = {(value.storage, view_of(value)) for value in outputs} if writes else set()
+    elements = [value.numel for value in outputs]
     return Step(
         call,
         rule_of(call) or everything,
         call.read,
         [(value, bool(written) and (value.storage, view_of(value)) in written) for value in outputs],
-        all(value.numel for value in outputs),
-        any(value.numel for value in outputs),
+        all(elements),
+        any(elements),
         [value for value in writes if (value.storage, view_of(value)) not in returned],
     )
 

@@ -56,13 +56,17 @@ class Store:
     def read(self, value: Value) -> Table:
         """The table of a value."""
         tables = self.known.get(value.storage)
-        view = self.view(value)
-        if not tables or not value.numel:
+        if not tables:
             return self.nothing.empty(value.shape)
-        if view not in tables:
-            base = max(tables, key=lambda known: prod(known[0]))
-            tables[view] = _derived(tables[base], base, view, self._cells(value))
-        return tables[view]
+        view = self.view(value)
+        found = tables.get(view)
+        if found is not None:
+            return found
+        if not value.numel:
+            return self.nothing.empty(value.shape)
+        base = max(tables, key=lambda known: prod(known[0]))
+        found = tables[view] = _derived(tables[base], base, view, self._cells(value))
+        return found
 
     def put(self, value: Value, table: Table) -> None:
         """A new storage's table, or that of one more view."""

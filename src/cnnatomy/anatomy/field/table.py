@@ -79,6 +79,8 @@ class Table:
 
     def tap(self, dim: int, taps: Taps) -> Table:
         """Read an axis by taps."""
+        if taps.same:
+            return self
         shape = (*self.shape[:dim], taps.outputs, *self.shape[dim + 1 :])
         return self.with_terms(shape, (term.tapped(dim, taps) for term in self.terms))
 

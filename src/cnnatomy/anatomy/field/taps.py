@@ -63,12 +63,14 @@ class Taps:
             None where nothing repeats.
         cells: cells of the input from one period to the next.
         why: why nothing repeats.
+        same: whether every output reads the cell at its own place, and no cell is left.
     """
 
     rows: Rows
     period: Rows | None
     cells: int = 1
     why: str = ""
+    same: bool = False
 
     @property
     def outputs(self) -> int:
@@ -83,7 +85,8 @@ def sliding(window: Window, n: int) -> Taps:
     first = window.padding[0] + 1  # an output that no border clips
     long = first * window.stride + window.extent + window.padding[0]
     period = Rows.of([window.taps(first, long)], first * window.stride)
-    return Taps(_rows(table), period, window.stride)
+    same = window.kernel == window.stride == 1 and window.padding == (0, 0)
+    return Taps(_rows(table), period, window.stride, same=same)
 
 
 @lru_cache(maxsize=1024)
