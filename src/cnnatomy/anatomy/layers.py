@@ -73,8 +73,8 @@ class _Folding:
             depth=self._depth(index),
             parent=parent,
             called=True,
-            input_shapes=tuple(value.shape for value in visit.inputs),
-            output_shapes=tuple(value.shape for value in visit.outputs),
+            input_shapes=tuple([value.shape for value in visit.inputs]),
+            output_shapes=tuple([value.shape for value in visit.outputs]),
             trainable=trainable,
             frozen=frozen,
             shared=shared,
@@ -83,7 +83,7 @@ class _Folding:
             flops=self.flops.between(*inside),
             read=self.read.between(*inside) or 0,
             written=self.written.between(*inside) or 0,
-            activations=sum(value.bytes for value in visit.outputs),
+            activations=sum([value.bytes for value in visit.outputs]),
             saved=None,
             operations=tuple(self.own[index]),
             children=tuple(self.children[index]),
@@ -130,8 +130,9 @@ class _Folding:
     def _parameters(self, path: str) -> tuple[int, int, int]:
         counts = [0, 0, 0]
         module = self.modules.get(path)
-        own = module._parameters.values() if module is not None else ()
-        for parameter in (one for one in own if one is not None):
+        for parameter in module._parameters.values() if module is not None else ():
+            if parameter is None:
+                continue
             kind = 2 if id(parameter) in self.counted else 0 if parameter.requires_grad else 1
             counts[kind] += math.prod(parameter.shape)
             self.counted.add(id(parameter))

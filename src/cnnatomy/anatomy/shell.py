@@ -163,16 +163,15 @@ class _Copying:
         wraps = _WRAPPERS.get(type(module).__name__) in module._modules
         kind = type(type(module).__name__, (_Passing,), {}) if wraps else type(module)
         twin: nn.Module = self._kept(module, object.__new__(kind))
-        state = twin.__dict__
-        for name, value in module.__dict__.items():
-            if wraps and name not in _STANDARD:
-                continue
-            if type(value) in _KEPT:
-                state[name] = value
-            elif name not in _STANDARD or value:
-                state[name] = self._attribute(name, value)
-            else:  # most of what a module holds is empty
-                state[name] = type(value)()
+        held, state = module.__dict__, twin.__dict__
+        if wraps:
+            held = {name: value for name, value in held.items() if name in _STANDARD}
+        state.update(held)
+        for name, value in held.items():
+            kind = type(value)
+            if kind not in _KEPT:
+                filled = name not in _STANDARD or value  # most of what a module holds is empty
+                state[name] = self._attribute(name, value) if filled else kind()
         if "_compiled_call_impl" in state:
             state["_compiled_call_impl"] = None
         return twin

@@ -19,7 +19,6 @@ from cnnatomy.ops.routing import tracing
 from cnnatomy.reducers import Max, Mean, Reducer
 from cnnatomy.regions import Adaptive, Region, Sliding
 
-
 _MAX, _MEAN = Max(), Mean()
 
 

@@ -98,16 +98,19 @@ def _key(term: Term, axis: int) -> tuple[object, ...]:
 
 def _stacked(arrays: list[Array], axis: int, terms: list[Term]) -> Array:
     first = arrays[0]
-    if all(a is first or (a.shape == first.shape and bool((a == first).all())) for a in arrays) and (
-        first.shape[axis] == 1
+    if first.shape[axis] == 1 and all(
+        a is first or (a.shape == first.shape and bool((a == first).all())) for a in arrays
     ):
         return first
     sizes = [max(sizes) for sizes in zip(*(array.shape for array in arrays), strict=True)]
-    wide = []
+    sizes[axis] = sum(term.factors[axis] for term in terms)
+    found, at = np.empty(sizes, first.dtype), 0
+    before = (slice(None),) * axis
     for array, term in zip(arrays, terms, strict=True):
-        sizes[axis] = term.factors[axis]
-        wide.append(np.broadcast_to(array, sizes))
-    return np.concatenate(wide, axis)
+        n = term.factors[axis]
+        found[(*before, slice(at, at + n))] = array
+        at += n
+    return found
 
 
 def _punched(term: Term, boxes: Sequence[range], partial: Sequence[int]) -> Term:

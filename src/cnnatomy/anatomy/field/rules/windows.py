@@ -74,6 +74,8 @@ def grouped(table: Table, groups: int, channels: int, dim: int = 1) -> Table:
     before, after = shape[:dim], shape[dim + 1 :]
     if table.alike(dim):
         return table.resized(dim, groups * channels)
+    if groups == 1:
+        return table.reduce([dim]).expand((*before, channels, *after))
     table = table.view((*before, groups, shape[dim] // groups, *after)).reduce([dim + 1])
     return table.expand((*before, groups, channels, *after)).view((*before, groups * channels, *after))
 
