@@ -164,6 +164,8 @@ CHECKPOINTS: list[tuple[str, str, Callable[[Path], None]]] = [
     ("evaluate run", "last.safetensors is damaged", spoil("last.safetensors", lambda _: b"")),
     ("evaluate run", "config.json cannot be read", spoil("config.json", half)),
     ("evaluate run", "config.json cannot be read", other_config(surprise=1)),
+    ("evaluate run", "config.json cannot be read: got epochs: expected", other_config(epochs="x")),
+    ("train --resume --run run", "config.json cannot be read: got size: expected", other_config(size=3)),
     ("train --resume --run run", "checkpoint.safetensors is damaged", spoil("checkpoint.safetensors", half)),
     ("train --resume --run run", "checkpoint.safetensors is damaged", spoil("checkpoint.safetensors", flip)),
     ("train --resume --run run", "was trained with lr", other_config(lr=0.25)),

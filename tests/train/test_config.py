@@ -6,6 +6,7 @@ import itertools
 import subprocess
 import sys
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -71,13 +72,20 @@ def test_differences_name_what_changes_the_result_and_nothing_else() -> None:
     config = FitConfig()
     assert config.differences(replace(config, lr=0.1)) == ["lr None, now 0.1"]
     for name in RUNTIME:
-        other = FitConfig.from_json(config.to_json() | {name: "other"})
-        assert config.differences(other) == []
+        other: dict[str, Any] = {name: "other"}
+        assert config.differences(replace(config, **other)) == []
 
 
 def test_json_there_and_back() -> None:
     config = FitConfig(lr=0.1 + 0.2, output="rbf", data_dir="/data")
     assert FitConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize("odd", [{"size": 3}, {"epochs": "x"}, {"validation": "x"}, {"skip_bad": 1}])
+def test_what_is_read_back_is_held_to_what_it_can_mean(odd: dict[str, Any]) -> None:
+    (name,) = odd
+    with pytest.raises(ArgumentError, match=f"{name}: expected"):
+        FitConfig.from_json(FitConfig().to_json() | odd)
 
 
 @given(st.integers(20, 5_000), st.floats(1e-6, 1))

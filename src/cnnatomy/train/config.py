@@ -182,7 +182,7 @@ class FitConfig:
         """Read back what `to_json` gave.
 
         Raises:
-            ArgumentError: a field is missing or unknown.
+            ArgumentError: a field is missing or unknown, or its value can mean nothing.
         """
         of_kind("a configuration", values, Mapping, "a mapping from fields to values")
         names = {field.name for field in fields(cls)}
@@ -191,7 +191,9 @@ class FitConfig:
             raise ArgumentError(
                 "the fields of a configuration", expected="this version's", got=f"differing {odd}"
             )
-        return cls(**values)
+        read = cls(**values)
+        read.check()
+        return read
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(

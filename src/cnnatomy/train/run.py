@@ -65,7 +65,7 @@ class Run:
         """Read the configuration.
 
         Raises:
-            CheckpointError: this is no run's folder.
+            CheckpointError: this is no run's folder, or its configuration is damaged.
         """
         try:
             values = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
@@ -86,12 +86,19 @@ class Run:
         write_whole(self.path / "log.csv", text.getvalue().encode())
 
     def log(self) -> list[Epoch]:
-        """Read log.csv; no rows before the first epoch has ended."""
+        """Read log.csv; no rows before the first epoch has ended.
+
+        Raises:
+            CheckpointError: it is damaged.
+        """
         path = self.path / "log.csv"
         if not path.exists():
             return []
-        with path.open(encoding="utf-8", newline="") as file:
-            return [_epoch(row) for row in csv.DictReader(file)]
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                return [_epoch(row) for row in csv.DictReader(file)]
+        except (ValueError, TypeError, KeyError, csv.Error) as error:
+            raise CheckpointError(f"{path} cannot be read", got=f"{type(error).__name__}: {error}") from error
 
     def weights(self, which: str) -> Path:
         """Where the `"best"` or the `"last"` epoch's weights lie."""
