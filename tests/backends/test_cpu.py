@@ -288,6 +288,22 @@ def test_whole_maps_are_torchs_where_it_is_swift(
     check([random(shape, dtype)], region, what)
 
 
+@pytest.mark.parametrize(
+    ("n", "region"),
+    [
+        (2, Sliding(2, 2, "same", 2)),
+        (2, Sliding(2, 2, 0, 2, True)),
+        (4, Sliding(4, 1, ((0, 3),), 2)),
+        (3, Sliding(3, 9, ((4, 0),), 2, True)),
+    ],
+    ids=str,
+)
+def test_one_window_with_as_many_taps_as_cells_need_not_read_them_all(n: int, region: Sliding) -> None:
+    assert region.output_size((n,)) == (1,)
+    for name in ("max", "mean", "l2"):
+        check([random((2, 3, n))], region, reducer(name))
+
+
 CUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "step": lambda x: x[:, ::2],
     "transpose": lambda x: x.transpose(2, 3),
@@ -295,6 +311,7 @@ CUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "expand": lambda x: x[:1].expand(3, *x.shape[1:]),
     "flip": lambda x: x.flip(0),
     "one channel": lambda x: last(x)[:, :1],
+    "turned sign": lambda x: torch._neg_view(-x),
 }
 
 

@@ -153,6 +153,15 @@ def test_dtype_and_memory_format_stay(format: str, dtype: torch.dtype) -> None:
         )
 
 
+def test_signs_and_conjugates_that_torch_has_put_off() -> None:
+    y, w = torch.randn(1, 2, 3, dtype=torch.complex64), torch.tensor([[0, 3, 1], [2, 1, 0]])[None]
+    real, pull = y.real.contiguous(), torch.randn(1, 2, 4, dtype=torch.complex64)
+    assert torch.equal(unpool(y.conj(), w, 4), unpool(y, w, 4).conj())
+    assert torch.equal(unpool(torch._neg_view(real), w, 4), -unpool(real, w, 4))
+    (ours,) = torch.autograd.grad(unpool(y.requires_grad_(), w, 4), y, pull.conj())
+    assert torch.equal(ours, pull.conj().gather(-1, w))
+
+
 def test_integers_and_unbatched_maps() -> None:
     y, indices = torch.tensor([[5, 4]]), torch.tensor([[1, 3]])
     assert unpool(y, indices, 5, rank=1).tolist() == [[0, 5, 0, 4, 0]]

@@ -79,7 +79,7 @@ def apply(x: Tensor, bands: tuple[Bands, ...]) -> Tensor:
     how = _program(_Same(bands), tuple(shape), last, DTYPES[x.dtype])
     if not how.passes:
         return x.clone(memory_format=torch.preserve_format)
-    y = (x.movedim(1, -1) if how.lanes > 1 else x).contiguous()
+    y = (x.movedim(1, -1) if how.lanes > 1 else x).resolve_neg().contiguous()
     for plan in how.passes:
         y = _run(plan, y)
     if how.lanes > 1:

@@ -170,7 +170,8 @@ def _run(call: _Call, given: Sequence[Tensor], fresh: list[Tensor], seed: Tensor
     plan, team = call.plan, call.team
     if team > 1:
         team = min(team, torch.get_num_threads())
-    held = [tensor.contiguous(memory_format=call.form) for tensor in given]  # alive until the kernel ends
+    # alive until the kernel ends
+    held = [tensor.resolve_neg().contiguous(memory_format=call.form) for tensor in given]
     tensors = held + fresh if seed is None else [*held, *fresh, seed]
     addresses = [call.address, *[tensor.data_ptr() for tensor in tensors], scratch(plan.scratch * team)]
     threads.share(plan.kernel, addresses, plan.scratch, call.units, team)

@@ -157,7 +157,7 @@ def put(values: Tensor, where: Tensor, cells: int, axis: int, ranked: bool) -> t
     Raises:
         IndexError: another index is out of range.
     """
-    values, where = values.contiguous(), where.contiguous()
+    values, where = values.resolve_conj().resolve_neg().contiguous(), where.contiguous()
     x = values.new_empty((*values.shape[:axis], cells, *values.shape[axis + 1 :]))
     prefer_large(x)
     wins = torch.empty(values.shape, dtype=torch.bool) if ranked else None
@@ -178,7 +178,7 @@ def put(values: Tensor, where: Tensor, cells: int, axis: int, ranked: bool) -> t
 
 def take(x: Tensor, where: Tensor, wins: Tensor | None, axis: int) -> Tensor:
     """What `put` put from the outputs that won their cell; 0 for those that did not, or have none."""
-    x, where = x.contiguous(), where.contiguous()
+    x, where = x.resolve_conj().resolve_neg().contiguous(), where.contiguous()
     values = x.new_empty(where.shape)
     _run(
         Placing(x.element_size(), True, _lanes(x, axis) > 1, wins is not None),

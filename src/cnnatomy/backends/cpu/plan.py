@@ -74,7 +74,7 @@ def _three(axes: Sequence[Axis]) -> tuple[Axis, Axis, Axis]:
 
 def whole_map(axes: Sequence[Axis]) -> bool:
     """Whether there is one region, the whole map."""
-    return all(one.outputs == 1 and one.taps == one.size and one.origin(0) == 0 for one in axes)
+    return all(one.outputs == one.step == 1 and one.taps == one.size and one.origin(0) == 0 for one in axes)
 
 
 def vector_widths(dtype: str) -> tuple[int, ...]:
