@@ -193,7 +193,12 @@ THREE, HALF, NONE, LIST, CLASS = ODD[2], ODD[4], ODD[0], ODD[8], ODD[-1]  # of t
     (lambda: adapt.convert(net(), THREE), "swaps: expected what becomes what"),
     (lambda: adapt.convert(net(), {}), "swaps: expected what becomes what.*got none"),
     (lambda: export.program(net(), "a.pt2"), "an example of the input is missing"),
-    (lambda: export.program(net(), "a.pt2", X, output_names=["a", "b"]), "expected 1 names, got 2"),
+    (lambda: export.program(net(), "a.pt2", X, output_names=["a", "b"]), "expected 1 name, got 2"),
+    (lambda: export.program(net(), "a.pt2", X, output_names="a"), "output_names: .* strings, got 'a' .str."),
+    (lambda: export.onnx(net(), "a.onnx", X, input_names="a"), "input_names: .* strings, got 'a' .str."),
+    (lambda: export.onnx(net(), "a.onnx", X, classes="cat"), "classes: .* strings, got 'cat' .str."),
+    (lambda: models.network(TEXT, classes="cat"), "classes.*: expected a list of strings, got 'cat' .str."),
+    (lambda: Network(notation.parse(TEXT), classes="cat"), "classes: expected a list of strings, got 'cat'"),
     (lambda: train.predict(Path("run"), "seven.png"), "what to predict: expected a list of paths"),
 ])  # fmt: skip
 def test_what_is_said(attempt: Callable[[], Any], said: str) -> None:

@@ -140,14 +140,14 @@ def index(name: str, value: object, size: int) -> int:
 
 
 def words(values: object, what: str) -> tuple[str, ...]:
-    """Return several names.
+    """Return several names; a single one is not several, one for each letter.
 
     Raises:
         ArgumentError: they are none.
     """
-    if not isinstance(values, Sequence) or not all(isinstance(value, str) for value in values):
-        raise ArgumentError(what, expected="a sequence of strings", got=shown(values))
-    return tuple(values)
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise ArgumentError(what, expected="a list of strings", got=shown(values))
+    return tuple(of_kind(what, value, str, "a list of strings") for value in values)
 
 
 def device(asked: Any) -> torch.device:

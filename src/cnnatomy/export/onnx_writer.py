@@ -19,6 +19,7 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.export.written import (
     Written,
     beside,
+    check_names,
     compared,
     doubled,
     evaluating,
@@ -78,12 +79,15 @@ def onnx(
     target, fixed, given = checks.path(path, "the file"), dynamic_shapes == (), examples(inputs)
     given = given if fixed or dynamic_shapes is not None else doubled(given)
     told = metadata_of(preprocessing, classes)
+    names = {"input_names": input_names, "output_names": output_names}
+    asked = {what: checks.words(some, what) for what, some in names.items() if some is not None}
     shapes = (
         None if fixed else _shapes(model, open_batch(given)) if dynamic_shapes is None else dynamic_shapes
     )
     with evaluating(model), torch.no_grad(), beside(target) as place:
-        made = _translated(model, given, shapes, input_names, output_names, opset)
+        made = _translated(model, given, shapes, opset)
         _unfused(made.model.graph)
+        _call_ends(made.model.graph, asked)
         made.model.metadata_props.update(told)
         made.save(str(place))
         truths = [(given, tensors(model(*given)))]
@@ -92,9 +96,9 @@ def onnx(
             truths.append((one, tensors(model(*one))))
         error = _checked(place, truths)
     graph = made.model.graph
-    names = [tuple(value.name or "" for value in ends) for ends in (graph.inputs, graph.outputs)]
+    ends = [tuple(value.name or "" for value in values) for values in (graph.inputs, graph.outputs)]
     said = dict(made.model.metadata_props)
-    return Written(target, target.stat().st_size, opset, names[0], names[1], said, error)
+    return Written(target, target.stat().st_size, opset, ends[0], ends[1], said, error)
 
 
 _POOLS = {"MaxPool", "AveragePool", "LpPool"}
@@ -114,14 +118,7 @@ def _shapes(model: nn.Module, each: tuple[Any, ...]) -> Any:
     return (each,) if inspect.Parameter.VAR_POSITIONAL in kinds[:1] else each
 
 
-def _translated(
-    model: nn.Module,
-    inputs: Sequence[Tensor],
-    shapes: Any,
-    input_names: Sequence[str] | None,
-    output_names: Sequence[str] | None,
-    opset: int,
-) -> Any:
+def _translated(model: nn.Module, inputs: Sequence[Tensor], shapes: Any, opset: int) -> Any:
     from cnnatomy.export.translations import table
 
     with _quietly():
@@ -133,14 +130,27 @@ def _translated(
                 dynamo=True,
                 verbose=False,
                 opset_version=opset,
-                input_names=input_names,
-                output_names=output_names,
                 custom_translation_table=table(),
             )
         except (ArgumentError, MemoryError):
             raise
         except Exception as error:  # whatever torch's exporters raise
             raise ArgumentError(f"{type(model).__name__} cannot be exported", got=_reason(error)) from error
+
+
+def _call_ends(graph: Any, asked: Mapping[str, Sequence[str]]) -> None:
+    """Give the inputs and outputs of a graph the names that are asked for."""
+    ends = {"input_names": graph.inputs, "output_names": graph.outputs}
+    renamed = {id(value) for what in asked for value in ends[what]}
+    made = (value for node in graph.all_nodes() for value in node.outputs)
+    values = [*graph.inputs, *graph.initializers.values(), *made]
+    taken = {value.name for value in values if id(value) not in renamed}
+    for what, names in asked.items():
+        check_names(what, names, len(ends[what]), taken)
+        taken.update(names)
+    for what, names in asked.items():
+        for value, name in zip(ends[what], names, strict=True):
+            value.name = name
 
 
 def _unfused(graph: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.export.written import (
     Written,
     beside,
+    check_names,
     compared,
     doubled,
     evaluating,
@@ -40,7 +42,7 @@ def program(
     """Write a network as a file of `torch.export`, in torch's own operators, to be run without this package.
 
     Arguments are those of `cnnatomy.export.onnx`. What is loaded gives its outputs in their order, and the
-    graph's signature has their names. The metadata are extra files of the archive:
+    graph's signature has their names, which are identifiers. The metadata are extra files of the archive:
     `torch.export.load(path, extra_files={"classes": ""})`.
 
     Raises:
@@ -58,6 +60,7 @@ def program(
     given = given if fixed or dynamic_shapes is not None else doubled(given)
     shapes = None if fixed else open_batch(given) if dynamic_shapes is None else dynamic_shapes
     told = metadata_of(preprocessing, classes)
+    output_names = None if output_names is None else checks.words(output_names, "output_names")
     with evaluating(model), torch.no_grad(), beside(target) as place:
         try:
             made = lowered(model, given, dynamic_shapes=shapes)
@@ -67,7 +70,7 @@ def program(
             reason = f"{type(error).__name__}: {str(error).splitlines()[0][:300]}"
             raise ArgumentError(f"{type(model).__name__} cannot be exported", got=reason) from error
         if output_names is not None:
-            _call_outputs(made, checks.words(output_names, "output_names"))
+            _call_outputs(made, output_names)
         with place.open("wb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of weights that are views; what is read back is compared
             torch.export.save(made, file, extra_files=told)
@@ -82,10 +85,15 @@ def program(
 def _call_outputs(made: ExportedProgram, names: Sequence[str]) -> None:
     """Give the outputs of a program these names, in its graph and in its signature."""
     specs = [one for one in made.graph_signature.output_specs if one.kind is OutputKind.USER_OUTPUT]
-    if len(specs) != len(names):
-        raise ArgumentError("output_names", expected=f"{len(specs)} names", got=str(len(names)))
     nodes = {node.name: node for node in made.graph.nodes}
+    check_names("output_names", names, len(specs), nodes.keys() - {spec.arg.name for spec in specs})
     for spec, name in zip(specs, names, strict=True):
-        node = nodes[spec.arg.name]
+        node = nodes.pop(spec.arg.name, None)
+        if node is None or node.op == "placeholder":
+            expected = "outputs that the network computes, each for itself"
+            raise ArgumentError("output_names", expected=expected, got=f"{name!r} for another")
         node._rename(name)
-        spec.arg.name = node.name
+        if node.name != name or iskeyword(name):  # torch makes a variable of it
+            expected = "identifiers that are free in the code of the graph"
+            raise ArgumentError("output_names", expected=expected, got=repr(name))
+        spec.arg.name = name

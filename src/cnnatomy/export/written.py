@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,6 +69,21 @@ def metadata_of(preprocessing: Mapping[str, Any] | None, classes: Sequence[str] 
     if classes is not None:
         found["classes"] = json.dumps(checks.words(classes, "classes"), ensure_ascii=False)
     return found
+
+
+def check_names(what: str, names: Sequence[str], count: int, taken: Collection[str]) -> None:
+    """Hold the names of a graph's inputs or outputs to what a graph can have.
+
+    Raises:
+        ArgumentError: they are more or fewer than there are; one is empty, given twice, or taken by something
+            else in the graph.
+    """
+    if len(names) != count:
+        raise ArgumentError(what, expected=f"{count} name{'s' * (count != 1)}", got=str(len(names)))
+    for name in names:
+        if not name or name in taken or names.count(name) > 1:
+            expected = "names, all different, that nothing else in the graph has"
+            raise ArgumentError(what, expected=expected, got=repr(name))
 
 
 @contextmanager
