@@ -34,6 +34,17 @@ class Steps(nn.Module):
         return x
 
 
+class Held(nn.Module):
+    """A function of maps and of a parameter, which is of any shape."""
+
+    def __init__(self, step: Callable[[Tensor, Tensor], Tensor], *shape: int) -> None:
+        super().__init__()
+        self.step, self.held = step, nn.Parameter(torch.zeros(shape), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.step(x, self.held)
+
+
 def of_rows(x: Tensor) -> Tensor:
     return x + x.flatten(2).mean(2)[:, :, None, None] * x.mean(3)[:, :, None]
 
@@ -62,6 +73,15 @@ ALIKE: dict[str, Step] = {
     "border": nn.ReplicationPad2d((1, 2, 1, 2)),
     "zeros": nn.ZeroPad2d((2, 0, 2, 0)),
     "shuffle": lambda x: x.view(1, 2, 2, *x.shape[2:]).transpose(1, 2).flatten(1, 2),
+    "own mean": Held(lambda x, mean: x - mean[None, :, None, None], 4),
+    "own scale": Held(lambda x, scale: x * scale.view(1, -1, 1, 1), 4),
+    "own places": Held(lambda x, places: x + places.unsqueeze(0)[..., :1, :], 4, 9, 1),
+    "own kernel": Held(lambda x, w: F.conv2d(x, w / w.mean((1, 2, 3), keepdim=True)), 4, 4, 3, 3),
+    "turned kernel": Held(lambda x, w: F.conv2d(x, w.transpose(0, 1).softmax(1).transpose(2, 3)), 4, 4, 3, 3),
+    "half a kernel": Held(
+        lambda x, w: F.conv2d(x, torch.cat([F.glu(w, 1), w.chunk(2, 1)[0]], 1)), 4, 4, 3, 3
+    ),
+    "own box": Held(lambda x, box: x * box[:, :, 1:9].sum(), 1, 4, 10, 10),
 }
 """The same to rows and columns of a square map."""
 
@@ -90,6 +110,12 @@ UNLIKE: dict[str, Step] = {
     "along columns": lambda x: x.softmax(3),
     "a row": lambda x: F.layer_norm(x, x.shape[3:]),
     "of rows": of_rows,
+    "factors": lambda x: torch.linalg.qr(x)[0],
+    "six axes": lambda x: x[..., :4, :4].reshape(1, 4, 2, 2, 2, 2).flip(2).mean((4, 5)),
+    "written": Held(
+        lambda x, state: state[..., 2 : 2 + x.shape[2], : x.shape[3]].copy_(x) + state[..., : x.shape[2], :1],
+        *(1, 4, 64, 64),
+    ),
 }
 """Not the same, though the map most often stays square."""
 
@@ -141,6 +167,13 @@ def test_what_is_the_same_to_both_is_known(name: str) -> None:
 def test_what_is_not_the_same_is_found_by_itself(name: str) -> None:
     graph = trace(Steps(ALIKE["residual"], UNLIKE[name]), [torch.zeros(1, 4, 13, 13)])
     assert not mirror.symmetric(graph)
+
+
+def test_what_is_written_into_a_parameter_depends_on_the_input() -> None:
+    net = Held(lambda x, state: state.copy_(x).mean(3), 1, 4, 13, 13)
+    graph = trace(net, [torch.zeros(1, 4, 13, 13)])
+    assert not mirror.symmetric(graph)
+    assert [field.interval((0, 0, 5)) for field in Fields(graph).of(1)] == [range(5, 6), range(13)]
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 13, 12), (2, 13, 13), (1, 2, 13, 13, 13)])

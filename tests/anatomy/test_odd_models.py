@@ -405,6 +405,17 @@ def test_a_compiled_model_is_read_as_the_model_that_was_compiled() -> None:
 def test_a_lazy_model_must_have_seen_an_input() -> None:
     with pytest.raises(ArgumentError, match=r"parameter '0.weight' has no size yet.*run the model once"):
         trace(nn.Sequential(nn.LazyLinear(3)), [X])
+    hidden = L()
+    hidden.aside = [nn.UninitializedParameter()]  # type: ignore[assignment]
+    with pytest.raises(ArgumentError, match="a parameter has no size yet"):
+        trace(hidden, [X])
+
+
+def test_one_parameter_under_two_names_is_counted_once_and_shared_with_nothing() -> None:
+    twice = nn.Linear(3, 3, bias=False)
+    twice.again = twice.weight
+    (layer,) = anatomy(twice, (3,)).layers
+    assert (layer.trainable, layer.shared) == (9, 0)
 
 
 def test_inputs_may_be_a_dict_or_come_by_name() -> None:

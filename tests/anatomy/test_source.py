@@ -159,6 +159,12 @@ def peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         del sys.modules[name]
 
 
+def test_a_builder_that_wants_arguments_is_told_so() -> None:
+    with pytest.raises(ArgumentError, match=r"Conv2d builds nothing by itself.*in_channels.*lambda: Conv2d"):
+        load(nn.Conv2d)
+    assert isinstance(load(nn.ReLU), nn.ReLU)
+
+
 @pytest.mark.usefixtures("peers")
 def test_other_libraries_models_are_built_without_weights_or_downloads() -> None:
     found = [

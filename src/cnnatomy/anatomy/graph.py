@@ -64,6 +64,8 @@ class Signature:
     """Whether it makes its argument another view of its memory and writes nothing, as `squeeze_` does."""
     pointwise: bool
     """Whether torch tags it so: every element of the result comes from those at its place."""
+    own: bool
+    """Whether it is one of this package's."""
 
 
 @lru_cache(maxsize=4096)
@@ -85,6 +87,7 @@ def signature(operator: Any) -> Signature:
         written=tuple(one.name for one in known if one.is_write),
         views=torch.Tag.inplace_view in operator.tags,
         pointwise=torch.Tag.pointwise in operator.tags,
+        own=operator.namespace == "cnnatomy",
     )
 
 
@@ -228,7 +231,7 @@ class Graph:
     """What a reader must know."""
 
     @property
-    def constants(self) -> set[int]:
+    def held(self) -> set[int]:
         """Storages of parameters and buffers."""
         return {weight.storage for weight in self.weights if weight.storage is not None}
 

@@ -59,7 +59,7 @@ class _Folding:
         self.written = _Sums([cost.written for cost in costs])
         self.makers = _makers(graph)
         self.counted: set[int] = set()
-        self.depths: list[int] = []
+        self.depths = _depths(graph.visits)
 
     def layer(self, index: int) -> Layer:
         """The layer of a visit. Ask in order: a parameter is counted where it comes first."""
@@ -70,7 +70,7 @@ class _Folding:
         return Layer(
             path=f"{visit.path}#{visit.nth}" if self.times[visit.path] > 1 else visit.path,
             type=visit.type,
-            depth=self._depth(index),
+            depth=self.depths[index],
             parent=parent,
             called=True,
             input_shapes=tuple([value.shape for value in visit.inputs]),
@@ -130,7 +130,7 @@ class _Folding:
     def _parameters(self, path: str) -> tuple[int, int, int]:
         counts = [0, 0, 0]
         module = self.modules.get(path)
-        for parameter in module._parameters.values() if module is not None else ():
+        for parameter in dict.fromkeys(module._parameters.values() if module is not None else ()):
             if parameter is None:
                 continue
             kind = 2 if id(parameter) in self.counted else 0 if parameter.requires_grad else 1
@@ -151,14 +151,16 @@ class _Folding:
                 found += weight.numel - self.connections[weight.storage] * taps
         return found
 
-    def _depth(self, index: int) -> int:
-        """Calls around a call: those that called it come before it, and are known."""
-        parent = self.graph.visits[index].parent
-        self.depths.append(0 if parent is None else self.depths[parent] + 1)
-        return self.depths[index]
-
     def _stop(self, visit: Visit) -> int:
         return visit.stop if visit.stop >= 0 else len(self.graph.calls)
+
+
+def _depths(visits: Sequence[Visit]) -> list[int]:
+    """Calls around every call: those that called it come before it."""
+    found: list[int] = []
+    for visit in visits:
+        found.append(0 if visit.parent is None else found[visit.parent] + 1)
+    return found
 
 
 class _Sums:

@@ -42,10 +42,10 @@ def peak(graph: Graph) -> int:
     Inputs are alive all along, results from the call that makes them, together with its arguments.
     """
     calls = [*graph.calls, *graph.backward]
-    inputs = {value.storage for value in graph.inputs.values()} - graph.constants
+    inputs = {value.storage for value in graph.inputs.values()} - graph.held
     always, alive = sum(graph.sizes[storage] for storage in inputs), 0
     most, leaving = 0, Counter[int]()
-    born = _born(calls, inputs | graph.constants)
+    born = _born(calls, inputs | graph.held)
     arriving = Counter[int]()
     for storage, call in born.items():
         arriving[call] += graph.sizes[storage]
@@ -87,7 +87,7 @@ def saved_by_call(graph: Graph) -> dict[int, int]:
     """
     found: Counter[int] = Counter()
     for storage, call in graph.saved.items():
-        if storage not in graph.constants:
+        if storage not in graph.held:
             found[min(call, len(graph.calls) - 1)] += graph.sizes[storage]
     return dict(found)
 

@@ -78,10 +78,8 @@ def shell_of(model: nn.Module) -> tuple[nn.Module, int]:
         shell = copying.module(model)
     except _Lazy:
         held = (*model.named_parameters(), *model.named_buffers())
-        name = next(name for name, tensor in held if is_lazy(tensor))
-        raise ArgumentError(
-            f"parameter {name!r} has no size yet", hint="run the model once on an input"
-        ) from None
+        name = next((f"parameter {name!r}" for name, tensor in held if is_lazy(tensor)), "a parameter")
+        raise ArgumentError(f"{name} has no size yet", hint="run the model once on an input") from None
     return shell, copying.silenced
 
 

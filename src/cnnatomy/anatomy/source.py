@@ -23,6 +23,7 @@ from cnnatomy.anatomy.shell import unwrapped
 from cnnatomy.errors import ArgumentError
 
 Source = nn.Module | Callable[[], nn.Module] | str
+_ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _FORMS = "a model of the catalog, package.module:name, path/to/file.py:name, timm:name or torchvision:name"
 
 
@@ -50,8 +51,24 @@ def load(source: Source) -> nn.Module:
     if isinstance(source, str):
         return _module(_from_text(source.strip()), source)
     if callable(source):
-        return _module(build(source), getattr(source, "__name__", "the callable"))
+        name = getattr(source, "__name__", "the callable")
+        if wanted := _wanted(source):
+            hint = f"lambda: {name}(...)"
+            raise ArgumentError(
+                f"{name} builds nothing by itself", expected="no arguments", got=wanted, hint=hint
+            )
+        return _module(build(source), name)
     raise ArgumentError("not a model", expected=f"a module, a callable or {_FORMS}", got=repr(source)[:80])
+
+
+def _wanted(builder: Callable[..., Any]) -> str:
+    """The arguments that a builder cannot do without, in words."""
+    try:
+        given = inspect.signature(builder).parameters.values()
+    except ValueError:  # some of C's tell none
+        return ""
+    names = [one.name for one in given if one.default is one.empty and one.kind not in _ANY]
+    return f"one that wants {', '.join(names)}" if names else ""
 
 
 def _module(built: Any, what: str) -> nn.Module:

@@ -112,9 +112,7 @@ def _cuts(facts: Facts) -> Iterator[int]:
 
 def _maps(facts: Facts, index: int) -> Sequence[Value]:
     """The inputs of a call that are no weights."""
-    values = [
-        value for value in facts.graph.calls[index].inputs if value.storage not in facts.graph.constants
-    ]
+    values = [value for value in facts.graph.calls[index].inputs if value.storage not in facts.graph.held]
     return values or facts.graph.calls[index].inputs[:1]
 
 

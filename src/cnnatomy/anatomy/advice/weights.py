@@ -109,7 +109,7 @@ def wasted_bias(facts: Facts) -> Iterator[Advice]:
         bias = call.argument("self" if call.name == "aten.addmm" else "bias")
         out = call.outputs[0]
         after = facts.readers.get(out.storage, [])
-        if bias is None or bias.storage not in facts.graph.constants or not after:
+        if bias is None or bias.storage not in facts.graph.held or not after:
             continue
         channel = out.strides[-1 if call.name != "aten.convolution" else 1]
         if all(_centres(facts.graph.calls[reader], bias.numel, channel) for reader in after):

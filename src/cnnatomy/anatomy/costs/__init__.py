@@ -59,7 +59,7 @@ def work(call: Call, connections: Mapping[int, int] = _NOTHING) -> Work:
         weight = call.argument("weight")
         known = connections.get(weight.storage) if isinstance(weight, Value) else None
         return (convolution if name in CONVOLUTIONS else convolution_backward)(call, known)
-    if name.startswith("cnnatomy."):
+    if call.signature.own:
         import cnnatomy.anatomy.costs.own  # noqa: F401 (it enters its rules; other networks need no reducers)
     rule = RULES.get(plain)
     if rule is None and (is_view(call) or not call.outputs):

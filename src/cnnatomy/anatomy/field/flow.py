@@ -99,11 +99,14 @@ class Plan:
 
         They are the same up to where something is first seen whole.
         """
-        own = self._twin(axis)
-        if (name, own) not in self._flows:
-            self._flows[name, own] = self._carry(name, own)
-        exact, local = self._flows[name, own]
-        return replace(exact, turned=own != axis), replace(local, turned=own != axis)
+        if (name, axis) not in self._flows:
+            own = self._twin(axis)
+            if own == axis:
+                self._flows[name, axis] = self._carry(name, axis)
+            else:
+                exact, local = self.flows(name, own)
+                self._flows[name, axis] = replace(exact, turned=True), replace(local, turned=True)
+        return self._flows[name, axis]
 
     def _carry(self, name: str, axis: int) -> tuple[Flow, Flow]:
         with uncollected():

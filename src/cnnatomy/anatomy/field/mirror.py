@@ -1,8 +1,9 @@
 """Passes that treat rows and columns alike: then the one axis's tables are the other's, turned.
 
 Square pictures under square windows are the rule, and half of the work is saved. A pass counts as such only
-if every one of its calls is known to: rows and columns are the last two of four axes or more, equally many,
-and the operator does the same to both. Tensors of fewer axes have none left, so that both see the same.
+if every one of its calls is known to: of what depends on the input, tensors of four axes or more have rows
+and columns as their last two, equally many, those of fewer axes have none, so that both see the same, and
+every operator keeps it so.
 """
 
 from __future__ import annotations
@@ -28,19 +29,36 @@ def symmetric(graph: Graph) -> bool:
         >>> [symmetric(trace(torch.nn.Conv2d(3, 2, kernel), [x])) for kernel in (3, (1, 3))]
         [True, False]
     """
-    constants = graph.constants
     pictures = all(len(value.shape) == _LEAST and _square(value.shape) for value in graph.inputs.values())
-    return pictures and all(_alike(call, constants) for call in graph.calls)
+    if not pictures:
+        return False
+    reached = _reached(graph)
+    return all(_alike(call, reached) for call in graph.calls)
 
 
 def turned(table: Table) -> Table:
     """The table of the other axis."""
-    *rest, y, x = range(len(table.shape)) if len(table.shape) >= _LEAST else (0, 0)
-    return table.permute((*rest, x, y)) if rest else table
+    rank = len(table.shape)
+    if rank < _LEAST or not table.terms:
+        return table
+    return table.permute((*range(rank - 2), rank - 1, rank - 2))
 
 
-def _alike(call: Call, constants: Collection[int]) -> bool:
-    given = [value for value in call.inputs if value.storage not in constants]
+def _reached(graph: Graph) -> set[int]:
+    """Storages that hold what depends on an input, at some time of the pass."""
+    found = {value.storage for value in graph.inputs.values()}
+    for call in graph.calls:
+        if any(value.storage in found for value in call.inputs):
+            found.update(value.storage for value in call.outputs)
+            if call.writes:
+                found.update(value.storage for value in call.written())
+    return found
+
+
+def _alike(call: Call, reached: Collection[int]) -> bool:
+    given = [value for value in call.inputs if value.storage in reached]
+    if not given:
+        return True
     shapes = [value.shape for value in (*given, *call.outputs) if value.numel]
     if all(len(shape) < _LEAST for shape in shapes):
         return True
@@ -53,8 +71,14 @@ def _stay(call: Call) -> bool:
     return all(len(value.shape) >= _LEAST for value in call.outputs)
 
 
+def _ends(shape: Shape) -> Shape:
+    """How many rows and columns a tensor has; one each where it has none."""
+    return shape[-2:] if len(shape) >= _LEAST else (1, 1)
+
+
 def _square(shape: Shape) -> bool:
-    return len(shape) < _LEAST or shape[-1] == shape[-2]
+    rows, columns = _ends(shape)
+    return rows == columns
 
 
 def _never(*_: Any) -> list[Table]:
@@ -78,29 +102,28 @@ def _scaled(call: Call, _: list[Value]) -> bool:
 
 
 def _reduced(call: Call, given: list[Value]) -> bool:
-    """Rows and columns both, or neither."""
+    """Rows and columns both, of which at most one cell each is left, or neither."""
     rank = len(given[0].shape)
     both = {dim % rank for dim in reductions.axes(call, rank)} & {rank - 2, rank - 1}
-    return len(given) == 1 and (len(both) == 2 or (not both and _stay(call)))
+    gone = len(both) == 2 and all(_ends(value.shape) == (1, 1) for value in call.outputs)
+    return len(given) == 1 and (gone or (not both and _stay(call)))
 
 
-def _one_axis(call: Call, given: list[Value]) -> bool:
-    """Along an axis before both."""
-    dim: int = call.argument("dim") % len(given[0].shape)
-    return dim < len(given[0].shape) - 2 and _stay(call)
+def _before(call: Call, given: list[Value]) -> bool:
+    """Along axes before both."""
+    rank = len(given[0].shape)
+    return all(dim < rank - 2 for dim in reductions.axes(call, rank)) and _stay(call)
 
 
 def _kept(call: Call, given: list[Value]) -> bool:
     """Rows and columns stay the last two axes; with one cell of each, they may come and go."""
-    shapes = [value.shape for value in (given[0], call.outputs[0])]
-    ends = {shape[-2:] if len(shape) >= _LEAST else (1, 1) for shape in shapes}
-    return len(ends) == 1
+    return _ends(given[0].shape) == _ends(call.outputs[0].shape)
 
 
 def _transposed(call: Call, given: list[Value]) -> bool:
     """Axes before both exchanged."""
-    rank = len(given[0].shape)
-    return all(dim % rank < rank - 2 for dim in call.arguments[1:3])
+    rank, exchanged = len(given[0].shape), call.arguments[1:3]
+    return bool(exchanged) and all(dim % rank < rank - 2 for dim in exchanged)
 
 
 def _bordered(call: Call, _: list[Value]) -> bool:
@@ -130,13 +153,13 @@ _HOLDS: dict[Rule, Callable[[Call, list[Value]], bool]] = {
     windows.adaptive_pool: _windows,
     resampling.interpolate: _scaled,
     reductions.reduction: _reduced,
-    reductions.along: _one_axis,
+    reductions.along: _before,
     reductions.batch_norm: _first,
     reductions.group_norm: _first,
-    views.concatenate: _one_axis,
-    views.split: _one_axis,
-    views.part: _one_axis,
-    views.gated: _one_axis,
+    views.concatenate: _before,
+    views.split: _before,
+    views.part: _before,
+    views.gated: _before,
     views.view: _kept,
     views.transpose: _transposed,
     views.pad: _bordered,

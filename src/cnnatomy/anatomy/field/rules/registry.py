@@ -36,7 +36,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 def rule_of(call: Call) -> Rule | None:
     """The rule of a call's operator; None if there is none."""
-    if call.name.startswith("cnnatomy."):
+    if call.signature.own:
         import cnnatomy.anatomy.field.rules.own  # noqa: F401 (it enters its rules; other networks need no regions)
     found = RULES.get(call.name) or RULES.get(call.name.removesuffix("_"))
     if found is None and (call.signature.pointwise or _elementwise(call.name)):

@@ -28,19 +28,24 @@ def _first(call: Call, see: See) -> Table:
     "view_copy",
     "alias",
 )
-@rule(
-    "detach", "view_as_real", "view_as_complex", "lift_fresh", "lift", "resolve_conj", "resolve_neg", "_conj"
-)
+@rule("detach", "lift_fresh", "lift", "resolve_conj", "resolve_neg", "_conj")
 @rule("real", "imag", "unflatten", "_reshape_copy", "pixel_unshuffle_copy")
 def view(call: Call, see: See) -> Table:
-    """The same units in another shape; the two parts of a complex number are one unit each."""
-    table, out = _first(call, see), call.outputs[0].shape
-    name = call.operator._opname
-    if name == "view_as_complex":
-        return table.reduce([-1], keep=False)
-    if name == "view_as_real":
-        return table.view((*table.shape, 1)).expand(out)
-    return table.view(out)
+    """The same units in another shape."""
+    return _first(call, see).view(call.outputs[0].shape)
+
+
+@rule("view_as_complex")
+def joined(call: Call, see: See) -> Table:
+    """The two parts of a complex number are one unit of it."""
+    return _first(call, see).reduce([-1], keep=False)
+
+
+@rule("view_as_real")
+def parted(call: Call, see: See) -> Table:
+    """And one unit each."""
+    table = _first(call, see)
+    return table.view((*table.shape, 1)).expand(call.outputs[0].shape)
 
 
 @rule("as_strided")
