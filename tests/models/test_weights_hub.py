@@ -182,6 +182,7 @@ def test_offline_the_file_and_its_place_are_named(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("source", "said"),
     [
+        ("", "where weights come from: expected a file, .*got ''"),
         ("torchvision:vgg61", "try torchvision:vgg1"),
         ("torchvision", "needs the network's name"),
         ("timm:resnet50", "timm:resnet50.a1_in1k"),

@@ -12,7 +12,7 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.models import network
 from cnnatomy.notation import Layer, NotationError, Spec, parse
 from cnnatomy.notation.expand import explicit
-from cnnatomy.notation.parse import DEEPEST, LONGEST
+from cnnatomy.notation.parse import DEEPEST, LONGEST, parse_pooling
 
 PUBLISHED = {
     "VGG's table 1": "conv3-64\tconv3-64\nmaxpool\nconv3-128\nmaxpool\nFC-4096\nFC-1000\nsoft-max",
@@ -195,3 +195,19 @@ def test_damaged_texts_give_a_network_or_a_clear_error() -> None:
 @pytest.mark.slow
 def test_ten_thousand_damaged_texts_give_a_network_or_a_clear_error() -> None:
     assert sum(fuzz(10_000, first=1_000).values()) == 10_000
+
+
+@pytest.mark.parametrize(("pool", "said"), [
+    ("", "this is no pooling: expected a reducer, its name or its notation, got '' .str."),
+    (" ", "this is no pooling"),
+    ("(3)", "this is no pooling"),
+    ("*3", "this is no pooling"),
+    ("sotf", "no pooling is called 'sotf': .*; try soft"),
+    ("globalsoft", "no pooling is called 'globalsoft': .*; try globalsoft in the model's text"),
+    ("Global-Avg", "try global-avg in the model's text"),
+    ("globalgem(p=3)", r"try globalgem\(p=3\) in the model's text"),
+    ("globalsotf", "no pooling is called 'globalsotf'"),
+])  # fmt: skip
+def test_what_is_no_pooling_is_told(pool: str, said: str) -> None:
+    with pytest.raises(NotationError, match=said):
+        parse_pooling(pool)

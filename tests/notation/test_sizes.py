@@ -155,7 +155,8 @@ def test_a_search_ends() -> None:
 
 @pytest.mark.parametrize("text", ["conv3-8 globalavg FC-2", "allconv", "FC-2", "res(conv3-3) globalmax FC-2"])
 def test_a_pooling_for_nothing_is_refused(text: str) -> None:
-    with pytest.raises(ArgumentError, match=r"no pooling to replace: .*global ones stay; try globalgem\(p=2"):
+    said = r"no pooling to replace: .*global ones stay; try globalgem\(p=2.*\) in the model's text"
+    with pytest.raises(ArgumentError, match=said):
         network(text, input=(3, 32, 32), pool="gem(p=2)", device="meta")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from cnnatomy.notation.errors import NotationError
 from cnnatomy.notation.implied import activated
+from cnnatomy.notation.reducers import instead
 from cnnatomy.notation.spec import Block, Chain, Concatenation, Layer, Node, Pooling, Residual, Spec
 from cnnatomy.notation.words import KINDS
 
@@ -50,7 +51,7 @@ def explicit(spec: Spec, *, classes: int | None = None, pool: Pooling | None = N
     if pool is not None:
         if not any(map(_gives_way, layers(body))):
             expected = "a pooling of windows or to a grid; global ones stay"
-            hint = str(Layer("global", pooling=pool))
+            hint = instead(str(Layer("global", pooling=pool)))
             raise NotationError("there is no pooling to replace", expected=expected, hint=hint)
         body = tuple(_pooled(node, pool) for node in body)
     return Spec(activated(body), (), spec.source)

@@ -12,10 +12,11 @@ from typing import Any
 from lark import Lark
 from lark.exceptions import UnexpectedInput
 
+from cnnatomy.checks import shown
 from cnnatomy.notation.complain import unexpected
 from cnnatomy.notation.errors import NotationError
 from cnnatomy.notation.reading import Reading
-from cnnatomy.notation.reducers import ALIASES, named, names, registered
+from cnnatomy.notation.reducers import ALIASES, instead, named, names, registered
 from cnnatomy.notation.spec import Layer, Pooling, Spec
 from cnnatomy.notation.words import METHODS, MODES, SPOKEN
 from cnnatomy.reducers import REGISTRY, Reducer
@@ -81,22 +82,24 @@ def parse_pooling(pool: Reducer | str) -> Pooling:
     """
     if isinstance(pool, Reducer):
         return named(pool.name, [(one.name, getattr(pool, one.name)) for one in fields(pool)])  # type: ignore[arg-type]
-    if not isinstance(pool, str):
-        raise NotationError(
-            "this is no pooling",
-            expected="a reducer, its name or its notation",
-            got=f"{pool!r} ({type(pool).__name__})",
-        )
+    if not isinstance(pool, str) or not re.match(r"\s*[A-Za-z]", pool):
+        expected = "a reducer, its name or its notation"
+        raise NotationError("this is no pooling", expected=expected, got=shown(pool))
     word = re.sub(r"[-_]?pool(ing)?$", "", pool.strip().casefold())
-    if re.match(r"[a-z]\w*", word) and registered(re.split(r"\(", word)[0].strip()) not in REGISTRY:
-        raise NotationError(
-            f"no pooling is called {pool!r}", expected=", ".join(sorted(REGISTRY)), hint=_near(word)
-        )
+    if word and registered(word.partition("(")[0].strip()) not in REGISTRY:
+        expected, hint = ", ".join(sorted(REGISTRY)), instead(word) if _is_global(word) else _near(word)
+        raise NotationError(f"no pooling is called {pool!r}", expected=expected, hint=hint)
     body = parse(f"global{word}").body
     (found,) = [one.pooling for one in body if isinstance(one, Layer)] if len(body) == 1 else [None]
     if found is None:
         raise NotationError(f"no pooling is called {pool!r}", expected="such as soft or gem(p=3)")
     return found
+
+
+def _is_global(word: str) -> bool:
+    """Whether this is a global pooling, which takes no other's place."""
+    name = word.partition("(")[0].strip()
+    return registered(name.removeprefix("global").lstrip("-_")) in REGISTRY
 
 
 def _near(word: str) -> str | None:

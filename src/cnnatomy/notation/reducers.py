@@ -37,6 +37,16 @@ def registered(said: str) -> str:
     return ALIASES.get(low, low)
 
 
+def instead(pooling: str) -> str:
+    """Where a global pooling is said: nothing takes its place from outside.
+
+    Example:
+        >>> instead("globalsoft")
+        "globalsoft in the model's text, in place of its global pooling"
+    """
+    return f"{pooling} in the model's text, in place of its global pooling"
+
+
 def named(which: str, args: list[tuple[str, Scalar]]) -> Pooling:
     """A pooling with its arguments named, the nameless ones in the order of the reducer's fields.
 

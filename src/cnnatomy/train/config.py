@@ -43,7 +43,7 @@ class FitConfig:
     None: the model's own, or 32x32 where it leaves that open, with the channels of the pictures."""
     pool: str | None = None
     """A pooling in place of every one that has windows or a grid, which stay, as soft or gem(p=3).
-    Global poolings are left alone: write globalsoft for those. None: the model's own."""
+    Global poolings are left alone: for those write globalsoft in the model's text. None: the model's own."""
     weights: str | None = None
     """Weights to begin with: a file, torchvision:NAME, timm:NAME or hf:OWNER/NAME. None: random ones.
     The last layer begins anew where the weights are for other classes."""

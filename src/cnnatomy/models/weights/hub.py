@@ -77,6 +77,8 @@ def find(source: str | Path, name: str | None = None) -> Weights:
     """
     expected = "a file, a dictionary of tensors, or torchvision:NAME, timm:NAME or hf:OWNER/NAME"
     text = str(checks.of_kind("where weights come from", source, (str, Path), expected))
+    if not text.strip():
+        raise WeightsError("where weights come from", expected=expected, got=repr(source))
     if name is not None:
         checks.of_kind("the name of a network", name, str, "a string")
     if text in ("torchvision", "timm"):
