@@ -247,7 +247,11 @@ def test_a_rewritten_network_trains_and_is_copied() -> None:
         ({"MaxPool2d": "sotf"}, "no such pooling.*soft"),
         ({"BatchNorm2d": "soft"}, "means nothing for BatchNorm2d"),
         ({"MaxPool2d": lambda old: 3}, "gives no module"),
-        ({"MaxPool2d": 3}, "means nothing for MaxPool2d"),
+        ({"MaxPool2d": 3}, "what becomes of MaxPool2d: expected a reducer.*got 3"),
+        ({"MaxPool2d": None}, "what becomes of MaxPool2d: .*got None"),
+        ({nn.MaxPool2d: nn.AvgPool2d}, r"the class AvgPool2d; try lambda old: AvgPool2d\(...\)"),
+        ({"MaxPool2d": nn.AvgPool2d(2)}, r"got AvgPool2d.*try lambda old: AvgPool2d\(...\)"),
+        ({"MaxPool2d": Median}, r"got the class Median; try Median\(\)"),
         ({3: "soft"}, "names no operator"),
     ],
 )

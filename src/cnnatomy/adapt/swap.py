@@ -13,6 +13,7 @@ from cnnatomy import checks
 from cnnatomy.adapt.calls import called, function_of, known, rewritten
 from cnnatomy.adapt.windows import Target, replacement
 from cnnatomy.errors import ArgumentError
+from cnnatomy.reducers import Reducer
 
 Key = str | type[nn.Module]
 
@@ -77,11 +78,12 @@ def convert(model: nn.Module, swaps: Mapping[Key, Target], *, inplace: bool = Fa
     expected = 'what becomes what, such as {"MaxPool2d": "soft"}'
     if not checks.of_kind("swaps", swaps, Mapping, expected):
         raise ArgumentError("swaps", expected=expected, got="none")
-    for key in swaps:
+    for key, target in swaps.items():
         if not isinstance(key, str) and not (isinstance(key, type) and issubclass(key, nn.Module)):
             raise ArgumentError(
                 "this names no operator", expected="a class of module or its name", got=repr(key)
             )
+        _check_target(_named(key), target)
     model = model if inplace else copy.deepcopy(model)
     done: list[Swap] = []
     model = _modules(model, swaps, done)
@@ -93,6 +95,19 @@ def convert(model: nn.Module, swaps: Mapping[Key, Target], *, inplace: bool = Fa
     for path in left:
         warnings.warn(f"left as it is, for torch.fx cannot follow it: {path}", UserWarning, stacklevel=2)
     return Conversion(model, tuple(done), tuple(left))
+
+
+def _check_target(key: str, target: object) -> None:
+    """Hold what comes for a key to what can: a class would take the old module for its first argument."""
+    kind, hint = target if isinstance(target, type) else type(target), None
+    if issubclass(kind, nn.Module):
+        hint = f"lambda old: {kind.__name__}(...)"
+    elif kind is target and issubclass(kind, Reducer):
+        hint = f"{kind.__name__}()"
+    if hint or not (isinstance(target, str | Reducer) or callable(target)):
+        expected = "a reducer, a name, or a function of the old module"
+        got = f"the class {kind.__name__}" if kind is target else checks.shown(target)
+        raise ArgumentError(f"what becomes of {key}", expected=expected, got=got, hint=hint)
 
 
 def _wanted(module: nn.Module, swaps: Mapping[Key, Target]) -> Target | None:
