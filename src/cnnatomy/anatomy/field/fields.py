@@ -152,7 +152,7 @@ class Fields:
         """The flows of every axis, found once."""
         if reading not in ("exact", "local"):
             raise ArgumentError("no such reading", expected="'exact' or 'local'", got=repr(reading))
-        return [self._plan.flows(*at)[reading == "local"] for at in self.axes]
+        return [self._plan.flow(*at, reading) for at in self.axes]
 
     def _check(self, call: int, output: int = 0) -> None:
         calls = self.graph.calls

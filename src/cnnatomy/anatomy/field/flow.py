@@ -13,6 +13,7 @@ from cnnatomy.anatomy.field.rules.registry import Rule
 from cnnatomy.anatomy.field.store import Store, View, view_of
 from cnnatomy.anatomy.field.table import Table
 from cnnatomy.anatomy.graph import Call, Graph, Value
+from cnnatomy.anatomy.readings import Reading
 from cnnatomy.anatomy.uncollected import uncollected
 
 
@@ -69,7 +70,8 @@ class Plan:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.views: dict[int, View] = {}
-        self._flows: dict[tuple[str, int], tuple[Flow, Flow]] = {}
+        self._flows: dict[tuple[str, int, Reading], Flow] = {}
+        self._forks: dict[tuple[str, int], tuple[int, Store] | None] = {}
         self.leaving: dict[int, list[int]] = {}
         for number, visit in enumerate(graph.visits):
             self.leaving.setdefault(visit.stop, []).append(number)
@@ -94,31 +96,36 @@ class Plan:
         freed = self.graph.freed
         return {storage for storage in self.graph.sizes if freed.get(storage, call) >= call}
 
-    def flows(self, name: str, axis: int) -> tuple[Flow, Flow]:
-        """Carry one axis of one input through the pass, in the exact and in the local reading.
-
-        They are the same up to where something is first seen whole.
-        """
-        if (name, axis) not in self._flows:
+    def flow(self, name: str, axis: int, reading: Reading) -> Flow:
+        """Carry one axis of one input through the pass, once."""
+        at = name, axis, reading
+        if at not in self._flows:
             own = self._twin(axis)
-            if own == axis:
-                self._flows[name, axis] = self._carry(name, axis)
+            if own != axis:
+                self._flows[at] = replace(self.flow(name, own, reading), turned=True)
             else:
-                exact, local = self.flows(name, own)
-                self._flows[name, axis] = replace(exact, turned=True), replace(local, turned=True)
-        return self._flows[name, axis]
+                with uncollected():
+                    self._flows[at] = (
+                        self._local(name, axis) if reading == "local" else self._exact(name, axis)
+                    )
+        return self._flows[at]
 
-    def _carry(self, name: str, axis: int) -> tuple[Flow, Flow]:
-        with uncollected():
-            exact = Run(self, self.start(name, axis, False))
-            exact.go(len(self.steps), watched=True)
-            if exact.fork is None:
-                flow = exact.flow()
-                return flow, flow
-            at, store = exact.fork
-            local = Run(self, store, exact.calls[:at], exact.visits)
-            local.go(len(self.steps))
-            return exact.flow(), local.flow()
+    def _exact(self, name: str, axis: int) -> Flow:
+        run = Run(self, self.start(name, axis, False))
+        run.go(len(self.steps), watched=True)
+        self._forks[name, axis] = run.fork
+        return run.flow()
+
+    def _local(self, name: str, axis: int) -> Flow:
+        """The same as the exact one up to where something is first seen whole."""
+        exact = self.flow(name, axis, "exact")
+        fork = self._forks.pop((name, axis))
+        if fork is None:
+            return exact
+        at, store = fork
+        run = Run(self, store, exact.calls[:at], exact.visits)
+        run.go(len(self.steps))
+        return run.flow()
 
     def sets(self, name: str, axis: int) -> Table | None:
         """The cells that all outputs of the model together see, as a set; None if they see none."""
