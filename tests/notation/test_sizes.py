@@ -128,6 +128,8 @@ def test_sizes_far_away_smaller_or_of_another_ratio_are_named() -> None:
         ("C1:6@28x28 k5 FC-2", (1, 40, 30), "an input that fits is 1x32x32"),
         ("conv5-4 valid", (3, 3), "the smallest larger input that fits is 3x5"),
         ("INPUT 28x28 conv3-4", (1, 40, 40), "the largest smaller input that fits is 1x28x28"),
+        ("conv3-4 maxpool*9 FC-10", (3, 16, 16), "an input that fits is 3x512x512"),
+        ("[conv3-4 maxpool]*5 FC-2", (3, 2, 2), "the smallest larger input that fits is 3x32x32"),
     ):
         with pytest.raises(NotationError, match=said):
             network(text, input=shape, device="meta")
@@ -149,8 +151,11 @@ def test_a_search_ends() -> None:
         tried.append(size)
         return f"not {size}", 100
 
-    assert nearest(never, (8, 8), "not (8, 8)") is None
+    assert nearest(never, (8, 8), ("not (8, 8)", 100)) is None
     assert len(tried) <= MOST / 100 + 2
+    tried.clear()
+    assert nearest(lambda size: (never(size)[0], MOST + 1), (8, 8), ("not (8, 8)", 3)) is None
+    assert len(tried) == 1, "a walk that costs too much is not repeated"
 
 
 @pytest.mark.parametrize("text", ["conv3-8 globalavg FC-2", "allconv", "FC-2", "res(conv3-3) globalmax FC-2"])

@@ -141,7 +141,7 @@ def _other_size(builder: _Builder, size: Sequence[int], said: str) -> str:
         return "", len(trial.trail)
 
     vector = builder.trail and "x" not in builder.trail[-1]  # which it stays, whatever comes in
-    found = None if vector else nearest(refusal, tuple(size), said)
+    found = None if vector else nearest(refusal, tuple(size), (said, len(builder.trail)))
     if found is None:
         return ""
     which, sizes = found

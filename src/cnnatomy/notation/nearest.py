@@ -56,7 +56,7 @@ class Trials:
         return high
 
 
-def nearest(refusal: Refusal, size: Sequence[int], said: str) -> tuple[str, Size] | None:
+def nearest(refusal: Refusal, size: Sequence[int], refused: tuple[str, int]) -> tuple[str, Size] | None:
     """The smallest larger size that fits, else the largest smaller one, after what it is; None for none.
 
     Axes are searched one after the other, on inputs as long as wide; what is found is tried as a whole.
@@ -66,15 +66,17 @@ def nearest(refusal: Refusal, size: Sequence[int], said: str) -> tuple[str, Size
     Args:
         refusal: as `Trials` takes it.
         size: what does not fit, such as (height, width).
-        said: why it does not. If a far larger size is refused for just the same reason, none is searched.
+        refused: what `refusal` says of it. If it says the same of a far larger size, none is searched: the
+            same reason after as many layers, for one that is repeated can be to blame again.
 
     Example:
         >>> def even_from_6(size):
         ...     return "" if all(n >= 6 and n % 2 == 0 for n in size) else f"not {size}", 1
-        >>> nearest(even_from_6, (3, 9), "not (3, 9)")
+        >>> nearest(even_from_6, (3, 9), ("not (3, 9)", 1))
         ('the smallest larger', (6, 10))
     """
-    if not size or refusal(tuple(2 * n + 64 for n in size))[0] == said:
+    far = refusal(tuple(2 * n + 64 for n in size))
+    if not size or far == refused or far[1] > MOST:
         return None
     trials, square = Trials(refusal, len(size)), len(set(size)) == 1
     alike = {n: n if not square and trials(n) else trials.along(n) for n in set(size)}
