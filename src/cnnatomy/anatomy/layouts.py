@@ -15,10 +15,7 @@ _LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 def new(shape: Shape, like: Tensor, last: bool = False, dtype: torch.dtype | None = None) -> Tensor:
     """A meta tensor of that layout, with the dtype of another."""
-    made: Tensor = torch.ops.aten.empty_strided.default(
-        shape, strides_of(shape, last), dtype=dtype or like.dtype, device=META
-    )
-    return made
+    return torch.empty_strided(shape, strides_of(shape, last), dtype=dtype or like.dtype, device=META)
 
 
 @lru_cache(maxsize=1024)
