@@ -10,6 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models import build as build_model
 from cnnatomy.models import network
 from cnnatomy.notation import NotationError, parse
 from cnnatomy.notation.build import build
@@ -75,6 +76,28 @@ def test_pictures_of_another_size_are_told_what_would_fit(
         made(torch.rand(2, *shape))
     assert re.search(said, str(caught.value), re.DOTALL), str(caught.value)
     assert "smallest" not in str(caught.value), "what fits the text need not fit what was built from it"
+
+
+@pytest.mark.parametrize("name", ["conv3-4 globalavg FC-2", "lenet5"])
+def test_pictures_of_another_dtype_or_shape_are_told_as_they_were_given(name: str) -> None:
+    made = build_model(name, classes=10, input=(1, 32, 32))
+    for dtype in (torch.float64, torch.float16, torch.bfloat16, torch.complex64):
+        kind = str(dtype).removeprefix("torch.")
+        with pytest.raises(ArgumentError, match=rf"expected float32, got {kind}; try x\.to\(torch\.float32"):
+            made(torch.rand(2, 1, 40, 32).to(dtype))
+    assert made.double()(torch.rand(1, 32, 32).double()).dtype == torch.float64
+    with pytest.raises(ArgumentError, match=r"expected a picture \(1, 32, 32\), got shape \(3, 32, 32\)"):
+        made(torch.rand(3, 32, 32).double())
+    with pytest.raises(ArgumentError, match=r"batch \(N, 1, 32, 32\), got shape \(1, 3, 32, 32\)"):
+        made(torch.rand(1, 3, 32, 32).double())
+
+
+def test_dtypes_are_autocasts_business_where_it_is_on() -> None:
+    made = network("conv3-4 maxpool FC-2", input=(3, 8, 8))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert made(torch.rand(1, 3, 8, 8).bfloat16()).dtype == torch.bfloat16
+        with pytest.raises(ArgumentError, match="built for 3x8x8"):
+            made(torch.rand(1, 3, 4, 4).bfloat16())
 
 
 def test_a_network_with_a_new_head_says_the_same() -> None:

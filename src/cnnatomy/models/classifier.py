@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models.misfit import unlike
 
 Goal = Literal["classify", "reconstruct", "map"]
 
@@ -18,7 +19,7 @@ Goal = Literal["classify", "reconstruct", "map"]
 class Classifier(nn.Module):
     """A network from pictures to scores, which knows its input, its loss and what its scores mean.
 
-    Subclasses set `input_shape`, `classes` and `output` and define `forward`: float (N, C, H, W) -> scores
+    Subclasses set `input_shape`, `classes` and `output` and define `_scores`: float (N, C, H, W) -> scores
     (N, K), higher is more likely.
     """
 
@@ -32,6 +33,30 @@ class Classifier(nn.Module):
     def goal(self) -> Goal:
         """What the output is: scores of classes, a picture of the input's shape, or other maps."""
         return "classify"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Score pictures: (N, *input_shape) -> (N, classes), or maps; without N in and out for a single one.
+
+        Raises:
+            ArgumentError: the pictures are of a size or kind that does not fit.
+        """
+        # What stands for a tensor while torch.fx traces has no shape.
+        alone = isinstance(x, Tensor) and x.dim() == len(self.input_shape)
+        try:
+            return self._scores(x[None])[0] if alone else self._scores(x)
+        except Exception as error:  # whatever an operator raises at sizes that it does not take
+            said = self._misfit(x)
+            if said is None:
+                raise
+            raise said from error
+
+    @abstractmethod
+    def _scores(self, x: Tensor) -> Tensor:
+        """Score a batch."""
+
+    def _misfit(self, x: Tensor) -> ArgumentError | None:
+        """What to say of pictures, or of a single one, that could not be scored; None if they fit."""
+        return unlike(x, self, self.input_shape)
 
     @abstractmethod
     def preprocess(self, images: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.models.codes import LENGTH, class_codes
-from cnnatomy.models.misfit import unlike
 from cnnatomy.nn.connections import ConnectedConv2d
 from cnnatomy.nn.rbf import RBF, map_loss
 from cnnatomy.nn.subsample import Subsample2d
@@ -85,22 +84,6 @@ class LeNet5(Classifier):
                 if layer.bias is not None:
                     nn.init.uniform_(layer.bias, -bound, bound)
         self.c3.uniform_(2.4 / self.c3.fan_in())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Score pictures: (N, 1, 32, 32) -> (N, classes); without N in and out for a single one.
-
-        Raises:
-            ArgumentError: the pictures are of another size or kind.
-        """
-        if isinstance(x, Tensor) and x.dim() == 3:
-            return self.forward(x[None])[0]
-        try:
-            return self._scores(x)
-        except Exception as error:  # whatever an operator raises at sizes that it does not take
-            said = unlike(x, self.input_shape)
-            if said is None:
-                raise
-            raise said from error
 
     def _scores(self, x: Tensor) -> Tensor:
         for layer in (self.c1, self.s2, self.c3, self.s4, self.c5):

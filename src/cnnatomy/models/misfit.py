@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
-from cnnatomy.notation.build import build
+from cnnatomy.notation.build import Codes, build
 from cnnatomy.notation.errors import NotationError
 from cnnatomy.notation.spec import Spec
 
-Codes = Callable[[int], Sequence[Sequence[int]]]
 Shape = tuple[int, ...]
 
 
 def misfit(x: Tensor, model: nn.Module, made: Shape, spec: Spec, codes: Codes) -> ArgumentError | None:
-    """What stands against a batch; None if it is not its kind or its size.
+    """What stands against pictures; None if it is not their kind or their size.
 
     Args:
-        x: the batch.
+        x: a batch of them, or a single one.
         model: the network that could not run on it.
         made: channels and sizes of the pictures that it was built for.
         spec: its explicit form.
         codes: as `cnnatomy.notation.build.build` takes them.
     """
-    said, given = unlike(x, made), tuple(x.shape[1:])
-    if said is None or not _is_float(x) or len(given) != len(made) or given[0] != made[0]:
+    said, given = unlike(x, model, made), _picture(x, made)
+    if said is None or of_other_kind(x, model) or len(given) != len(made) or given[0] != made[0]:
         return said
     what = _built_for(made)
     try:
@@ -38,27 +38,43 @@ def misfit(x: Tensor, model: nn.Module, made: Shape, spec: Spec, codes: Codes) -
     return _of_other_size(what, model, other, made, given)
 
 
-def unlike(x: Tensor, made: Shape) -> ArgumentError | None:
-    """What to say of a batch of no floats, or of pictures of another shape; None if it is as it should be.
+def unlike(x: Tensor, model: nn.Module, made: Shape) -> ArgumentError | None:
+    """What to say of pictures of another kind or shape than a network's; None if they are as they should be.
 
     Raises:
-        ArgumentError: it is no tensor.
+        ArgumentError: they are no tensor.
     """
-    checks.of_kind("pictures", x, Tensor, "a batch (N, C, H, W)")
+    said, given = of_other_kind(x, model), _picture(x, made)
     if x.is_meta:  # whoever measures a network without data names the layer that an error came out of
         return None
-    if not _is_float(x):
-        return no_floats(x)
-    if tuple(x.shape[1:]) == made:
-        return None
-    expected = f"a batch (N, {', '.join(map(str, made))})"
+    if said is not None or given == made:
+        return said
+    sizes = ", ".join(map(str, made))
+    expected = f"a picture ({sizes})" if x.dim() == len(made) else f"a batch (N, {sizes})"
     return ArgumentError(_built_for(made), expected=expected, got=f"shape {tuple(x.shape)}")
 
 
-def no_floats(x: Tensor) -> ArgumentError:
-    """What is said of pictures that were not preprocessed."""
+def of_other_kind(x: Tensor, model: nn.Module) -> ArgumentError | None:
+    """What to say of pictures that were not preprocessed, or not brought to the network's dtype.
+
+    Raises:
+        ArgumentError: they are no tensor.
+    """
+    checks.of_kind("pictures", x, Tensor, "a batch (N, C, H, W)")
     got = str(x.dtype).removeprefix("torch.")
-    return ArgumentError("forward takes floats", got=got, hint="network.preprocess(x), or x.float() / 255")
+    if not (x.is_floating_point() or x.is_complex()):
+        hint = "network.preprocess(x), or x.float() / 255"
+        return ArgumentError("forward takes floats", got=got, hint=hint)
+    own = next((parameter.dtype for parameter in model.parameters()), x.dtype)
+    if own == x.dtype or torch.is_autocast_enabled(x.device.type):
+        return None
+    expected, hint = str(own).removeprefix("torch."), f"x.to({own}), or network.to({x.dtype})"
+    return ArgumentError("forward takes the dtype of the weights", expected=expected, got=got, hint=hint)
+
+
+def _picture(x: Tensor, made: Shape) -> Shape:
+    """Channels and sizes of each of a batch, or of a single picture."""
+    return tuple(x.shape if x.dim() == len(made) else x.shape[1:])
 
 
 def _of_other_size(
@@ -78,10 +94,6 @@ def _of_other_size(
         hint += ", or globalavg or adaptiveavg before FC"
         return ArgumentError(what, expected=expected, got=f"{wanted[1]:,} of {_shape(given)}", hint=hint)
     return None
-
-
-def _is_float(x: Tensor) -> bool:
-    return x.is_floating_point() or x.is_complex()
 
 
 def _built_for(made: Shape) -> str:

@@ -15,7 +15,7 @@ from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.classifier import Classifier, Goal
 from cnnatomy.models.codes import class_codes
-from cnnatomy.models.misfit import misfit, no_floats
+from cnnatomy.models.misfit import misfit, of_other_kind
 from cnnatomy.nn.rbf import map_loss
 from cnnatomy.nn.separable import StridedConvPool
 from cnnatomy.nn.subpixel import SubpixelConv
@@ -123,25 +123,22 @@ class Network(Classifier):
         """
         if not self.built:
             self._meet(x)
-        # What stands for a tensor while torch.fx traces has no shape.
-        if isinstance(x, Tensor) and x.dim() == len(self.input_shape):
-            return self.forward(x[None])[0]
-        try:
-            known: dict[str, Any] = {}
-            y: Tensor = self.features(x, known)
-            return self.classifier(y.flatten(1), known) if len(self.classifier) else y
-        except Exception as error:  # whatever an operator raises at sizes that it does not take
-            said = misfit(x, self, self.input_shape, self.explicit, self._codes)
-            if said is None:
-                raise
-            raise said from error
+        return super().forward(x)
+
+    def _scores(self, x: Tensor) -> Tensor:
+        known: dict[str, Any] = {}
+        y: Tensor = self.features(x, known)
+        return self.classifier(y.flatten(1), known) if len(self.classifier) else y
+
+    def _misfit(self, x: Tensor) -> ArgumentError | None:
+        return misfit(x, self, self.input_shape, self.explicit, self._codes)
 
     def _meet(self, x: Tensor) -> None:
         """Build the modules for pictures like these, the first ones."""
         told = self.spec.input is not None and bool(self.spec.input.sizes)  # that it reads pictures
         expected = "a batch (N, C, H, W)"
-        if not checks.of_kind("pictures", x, Tensor, expected).is_floating_point() and not x.is_complex():
-            raise no_floats(x)
+        if said := of_other_kind(x, self):
+            raise said
         if told and x.dim() == 3:
             x = x[None]
         elif x.dim() == 3:
