@@ -98,8 +98,8 @@ def real(what: str, value: object, expected: str, holds: Callable[[float], bool]
     return value
 
 
-def whole_number(name: str, value: object, least: int) -> int:
-    """Return `value` if it is an int of at least `least`; a bool, a float or a smaller int is an error.
+def whole_number(name: str, value: object, least: int, most: int | None = None) -> int:
+    """Return `value` if it is an int from `least` to `most`; a bool, a float or another int is an error.
 
     A size that torch traces (`torch.SymInt`) stands for an int, and is not compared: that could fix it.
 
@@ -120,6 +120,8 @@ def whole_number(name: str, value: object, least: int) -> int:
         )
     if value < least:
         raise ArgumentError(f"{name} is out of range", expected=f"an int >= {least}", got=str(value))
+    if most is not None and value > most:
+        raise ArgumentError(f"{name} is out of range", expected=f"an int <= {most:,}", got=f"{value:,}")
     return value
 
 

@@ -12,6 +12,7 @@ from cnnatomy.models import build
 from cnnatomy.models.bitmaps import BITMAPS, HEIGHT, WIDTH
 from cnnatomy.models.catalog import ENTRIES, Entry, are_digits, find
 from cnnatomy.models.codes import class_codes
+from cnnatomy.train.finetune import replace_head
 
 
 def distance(a: list[int], b: list[int]) -> int:
@@ -51,10 +52,24 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
         build("lenet5", classes=10, output="sofmax")
 
 
-@pytest.mark.parametrize("classes", [1, 0, -1, ("a",), ("a", "a")])
-def test_classes_must_differ(classes: int | tuple[str, ...]) -> None:
+@pytest.mark.parametrize("classes", [("a",), ("a", "a")])
+def test_classes_must_differ(classes: tuple[str, ...]) -> None:
     with pytest.raises(ArgumentError, match="at least two, all different"):
         build("lenet5", classes=classes)
+
+
+@pytest.mark.parametrize(("classes", "said"), [
+    (1, "an int >= 2, got 1"),
+    (-1, "an int >= 2, got -1"),
+    (10**9, "an int <= 1,000,000, got 1,000,000,000"),
+])  # fmt: skip
+def test_so_many_classes_there_cannot_be(classes: int, said: str) -> None:
+    for name in ("lenet5", "conv3-4 globalavg FC"):
+        with pytest.raises(ArgumentError, match=said):
+            build(name, classes=classes)
+    if classes > 1:
+        with pytest.raises(ArgumentError, match=said):
+            replace_head(build("lenet5", classes=10), classes)
 
 
 def test_bitmaps_are_seven_by_twelve_and_all_different() -> None:

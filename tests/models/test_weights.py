@@ -370,6 +370,18 @@ def test_a_network_without_values_gets_its_first_ones() -> None:
         load_weights(network, tensors(original), head="new")
 
 
+@pytest.mark.parametrize("change", [lambda t: t.to("meta"), lambda t: t.to_sparse()])
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_weights_without_values_are_refused(change: Callable[[Tensor], Tensor], device: str) -> None:
+    network = nn.Linear(3, 2, device=device)
+    before = dict(network.named_parameters())
+    given = {"weight": change(torch.ones(2, 3)), "bias": torch.ones(2)}
+    with pytest.raises(WeightsError, match=r"expected dense tensors that have values, got weight$"):
+        load_weights(network, given)
+    assert all(before[name] is now for name, now in network.named_parameters())
+    assert device == "meta" or not network.bias.eq(1).any()
+
+
 def test_memory_formats_stay_and_the_source_is_not_shared() -> None:
     network = zoo.resnet50(**SMALL_RESNET).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     given = tensors(make(zoo.resnet50, **SMALL_RESNET))

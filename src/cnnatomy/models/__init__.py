@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.catalog import ENTRIES, NAMES, Entry, find
+from cnnatomy.notation.words import LARGEST
 
 if TYPE_CHECKING:
     from cnnatomy.models.classifier import Classifier
@@ -118,7 +119,7 @@ def build(
 
 def _names(classes: int | Sequence[str]) -> tuple[str, ...]:
     if isinstance(classes, int):
-        names = tuple(map(str, range(classes)))
+        names = tuple(map(str, range(checks.whole_number("classes", classes, least=2, most=LARGEST))))
     else:
         names = checks.words(classes, "classes: a whole number, or their names")
     if len(names) < 2 or len(set(names)) < len(names):

@@ -12,10 +12,8 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.notation.errors import NotationError
 from cnnatomy.notation.reducers import named, registered
 from cnnatomy.notation.spec import Block, Chain, Concatenation, Layer, Node, Pooling, Residual, Scalar, Value
-from cnnatomy.notation.words import LENET, OPTIONS, SPOKEN, WORDS
+from cnnatomy.notation.words import LARGEST, LENET, OPTIONS, SPOKEN, WORDS
 
-LARGEST = 10**6
-"""The largest number in a text."""
 MOST_REPEATS = 1000
 _RGB = re.compile(r"\b(rgb|colou?r)\b", re.IGNORECASE)
 _GREY = re.compile(r"\b(gr[ae]y(scale)?)\b", re.IGNORECASE)

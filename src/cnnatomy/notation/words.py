@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from cnnatomy.geometry.padding import RULES
 
+LARGEST = 10**6
+"""The largest number in a text, and the most classes that are asked for beside it."""
 OPTIONS: tuple[str, ...] = (
     *("size", "kernel", "table", "stride", "padding", "mode", "dilation", "groups", "multiplier"),
     *("extra", "ceil", "bias", "method", "crop"),

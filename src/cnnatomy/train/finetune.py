@@ -22,6 +22,7 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.models.notated import Network
 from cnnatomy.models.weights.head import find_head
 from cnnatomy.nn import Conv1d, Conv2d, Conv3d
+from cnnatomy.notation.words import LARGEST
 
 CHAINS = (nn.Sequential, nn.ModuleList)
 """Containers whose members come one after another."""
@@ -157,14 +158,14 @@ def replace_head(model: nn.Module, classes: int) -> nn.Module:
     where the old one was frozen.
 
     Raises:
-        ArgumentError: there is no such layer, or fewer than one class.
+        ArgumentError: there is no such layer, or these are no classes or too many.
 
     Example:
         >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8, 1000))
         >>> replace_head(network, 10)
         Linear(in_features=8, out_features=10, bias=True)
     """
-    whole_number("classes", classes, least=1)
+    whole_number("classes", classes, least=1, most=LARGEST)
     path = find_head(model)
     old = model.get_submodule(path)
     fresh = _like(old, classes)

@@ -170,6 +170,10 @@ def _prepare(model: nn.Module, preprocessing: Preprocessing) -> None:
 
 def _copy(model: nn.Module, ours: Mapping[str, Tensor], weights: Weights, found: Match) -> None:
     """Write the values; a network on the meta device gets them as its first ones."""
+    kinds = {given: weights.tensors[given] for given in found.pairs.values()}
+    if odd := [given for given, tensor in kinds.items() if tensor.is_meta or tensor.layout != torch.strided]:
+        what = f"some weights of {weights.source} cannot be copied"
+        raise WeightsError(what, expected="dense tensors that have values", got=_listed(odd))
     bare = any(tensor.is_meta for tensor in ours.values())
     state = {
         name: weights.tensors[given].to(ours[name].dtype, copy=bare).reshape(ours[name].shape)
