@@ -113,10 +113,12 @@ def whole_number(name: str, value: object, least: int, most: int | None = None) 
     if type(value).__name__ == "SymInt":
         return cast("int", value)
     if isinstance(value, bool) or not isinstance(value, int):
+        traced = "torch.export, if torch.jit.trace made a tensor of a size"
         raise ArgumentError(
             f"{name} is not a whole number",
             expected=f"an int >= {least}",
             got=shown(value),
+            hint=traced if type(value).__name__ == "Tensor" else None,
         )
     if value < least:
         raise ArgumentError(f"{name} is out of range", expected=f"an int >= {least}", got=str(value))
