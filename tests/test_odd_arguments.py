@@ -186,7 +186,7 @@ THREE, HALF, NONE, LIST, CLASS = ODD[2], ODD[4], ODD[0], ODD[8], ODD[-1]  # of t
     (lambda: finetune.freeze(net(), HALF), "what to freeze: expected so many stages, or names.*got 2.5"),
     (lambda: finetune.freeze(nn.ReLU(), "x"), "expected a network that has parameters"),
     (lambda: finetune.replace_head(net(), LIST), "classes is not a whole number"),
-    (lambda: checks.whole_number("n", torch.tensor(3), 1), "n is not .*; try torch.export, if torch.jit.trace"),
+    (lambda: checks.whole_number("n", torch.tensor(3), 1), "n is not .*; try torch.export, if "),
     (lambda: adapt.accelerate(THREE, X), "this is no network: expected an nn.Module, got 3 .int."),
     (lambda: adapt.accelerate(net(), 3), "does not run on these inputs"),
     (lambda: adapt.accelerate(CLASS, X), "got its class; try Linear"),
