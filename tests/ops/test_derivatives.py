@@ -41,6 +41,18 @@ def test_derivatives_are_those_of_finite_differences(what: Reducer, region: Regi
 
 
 @everywhere
+def test_many_gradients_at_once_are_each_of_them(what: Reducer, region: Region) -> None:
+    """As autograd batches them for Jacobians; torch's own test of it is in `gradcheck`."""
+    leaves = tuple(tensor.requires_grad_() for tensor in smooth(what, 2, 3, 4, 4))
+    y = finite(pooling(what, region))(*leaves)
+    pulls = torch.randn(3, *y.shape, dtype=torch.float64)
+    found = torch.autograd.grad(y, leaves, pulls, retain_graph=True, is_grads_batched=True)
+    each = [torch.autograd.grad(y, leaves, pull, retain_graph=True) for pull in pulls]
+    for one, others in zip(found, zip(*each, strict=True), strict=True):
+        torch.testing.assert_close(one, torch.stack(others))
+
+
+@everywhere
 def test_function_transforms(what: Reducer, region: Region) -> None:
     inputs = smooth(what, 2, 3, 4, 4)
     every = tuple(range(len(inputs)))

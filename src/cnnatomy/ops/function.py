@@ -8,6 +8,7 @@ the winners; elsewhere it goes through the reducer's definition. `Eager` is both
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from cnnatomy.backends import reference
 from cnnatomy.backends.layout import is_last
 from cnnatomy.ops import library
 from cnnatomy.ops.library import curved
-from cnnatomy.ops.routing import plain
+from cnnatomy.ops.routing import batched, each, plain
 from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Region
 
@@ -98,6 +99,8 @@ class Pool(Function):
     @staticmethod
     def forward(region: Region, reducer: Reducer, seed: Tensor | None, *inputs: Tensor) -> Tensors:
         """Run the backend, keeping what the derivative needs."""
+        if batched(inputs[0]):
+            return each(partial(Pool.forward, region, reducer, seed), *inputs)
         if plain(inputs[0]):
             y, saved = backends.forward(inputs, region, reducer, True, seed)
             return y, *saved
@@ -179,12 +182,13 @@ class Gather(Function):
         *kept: Tensor,
     ) -> Tensors:
         """Run the backend."""
+        if batched(grad):
+            return each(partial(Gather.forward, region, reducer, size, last, held, looks), grad, *kept)
         inputs, y = kept[:held], kept[held] if looks else None
         saved = kept[held + looks :]
         if plain(grad):
             return backends.backward(grad, inputs, y, saved, region, reducer, size, last)
-        found = library.gather(grad, inputs, y, saved, region.text, reducer.text, list(size), last)
-        return tuple(found)
+        return tuple(library.gather(grad, inputs, y, saved, region.text, reducer.text, list(size), last))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:

@@ -76,7 +76,8 @@ def second(
 def winners(values: Tensor, saved: Tensor, region: str) -> Tensor:
     """The winners' entries of a tensor shaped like the input; 0 for a region without any tap."""
     cells = indices(saved, region, list(values.shape[2:]))
-    found = values.flatten(2).gather(2, cells.clamp(min=0).flatten(2)).view(cells.shape)
+    flat = (values.shape[0], values.shape[1], -1)
+    found = values.reshape(flat).gather(2, cells.clamp(min=0).reshape(flat)).view(cells.shape)
     return torch.where(cells < 0, 0, found)
 
 

@@ -21,7 +21,7 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.ops import function, library
 from cnnatomy.ops.bordered import bordered
 from cnnatomy.ops.padding import Mode
-from cnnatomy.ops.routing import plain, transformed
+from cnnatomy.ops.routing import batched, plain, transformed
 from cnnatomy.reducers import Reducer
 from cnnatomy.reducers import reducer as by_name
 from cnnatomy.reducers.noise import noise
@@ -222,7 +222,7 @@ def _kernel(
 ) -> tuple[Tensor, Sequence[Tensor]]:
     x = tensors[0]
     watched = torch.compiler.is_compiling()
-    if not watched and transformed():
+    if not watched and (transformed() or batched(x)):
         y, *saved = function.run(tensors, region, reducer, seed)
         return y, saved
     if watched or not plain(x):

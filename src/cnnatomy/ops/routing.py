@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 from torch._C import _functorch, _len_torch_dispatch_stack
@@ -16,7 +18,22 @@ def plain(x: Tensor) -> bool:
     """True for an ordinary tensor with data, which nobody watches."""
     if type(x) not in _ORDINARY or x.is_meta or _len_torch_dispatch_stack():
         return False
-    return not _functorch.is_legacy_batchedtensor(x)  # as in autograd.grad(is_grads_batched=True)
+    return not batched(x)
+
+
+def batched(x: Tensor) -> bool:
+    """True for many gradients in one, as `torch.autograd.grad(is_grads_batched=True)` passes them."""
+    return bool(_functorch.is_legacy_batchedtensor(x))
+
+
+def each(run: Callable[..., Sequence[Tensor]], *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Run on all entries of batched tensors (N, ...) at once, as on one tensor of so many times N."""
+    level = torch._C._vmapmode_increment_nesting() - 1
+    torch._C._vmapmode_decrement_nesting()
+    apart = [torch._remove_batch_dim(x, level, 1, 0) for x in tensors]
+    count = max(map(len, apart))
+    found = run(*[x.expand(count, *x.shape[1:]).flatten(0, 1) for x in apart])
+    return tuple(torch._add_batch_dim(y.view(count, -1, *y.shape[1:]), 0, level) for y in found)
 
 
 def transformed() -> bool:

@@ -180,7 +180,7 @@ def _phased(
     s["margin"] = -min(shifts.start, 0) * step
     s["cells"] = s["margin"] + max(along.size, (s["periods"] + shifts.stop - 1) * step) + widths[0]
     s["w_weight"] = layout.address(phases.weights(along, found), layout.real)
-    whole = s["periods"] >= widths[0] and not s["out_width"] % widths[0]
+    whole = min(s["periods"], s["width"]) >= widths[0] and not s["out_width"] % widths[0]
     read, written = (
         planes * s[f"{of}height"] * s[f"{of}width"] * layout.real().itemsize for of in ("", "out_")
     )

@@ -17,8 +17,8 @@ SLOTS = (
 )
 """The plan's integers. `rows` of all planes; bytes to where a scratch row and the turned rows begin; `whole`
 is a table: for every block of output columns, whether each of them has the most taps; `periods` of outputs
-along a row, the `margin` of cells before a scratch row's first, and how many
-`cells` it has with margins on both sides."""
+along a row, the `margin` of cells before a scratch row's first, and how many `cells` it has with margins on
+both sides; `zero` is a zero that compilers do not see."""
 
 UNROLLED = 8
 """The most taps that are written out one after another."""
@@ -41,7 +41,7 @@ class Spec(Protocol):
 
     @property
     def ahead(self) -> int:
-        """How many rows of the input lie between what neighbouring outputs read; 0 if it is in the caches."""
+        """How many rows further on memory is asked for; 0 where the input is in the caches."""
 
     @property
     def widths(self) -> tuple[int, ...]:
