@@ -18,7 +18,7 @@ from llvmlite import ir
 
 from cnnatomy.backends.cpu.emit import Emitter
 from cnnatomy.backends.cpu.forward import Strided
-from cnnatomy.backends.cpu.lanes import Lanes, traced, vector
+from cnnatomy.backends.cpu.lanes import I64, Lanes, traced, vector
 from cnnatomy.reducers.contract import Lane, Output, Reducer, State
 
 SLOTS = (
@@ -31,6 +31,10 @@ SLOTS = (
 
 Of columns only those before `border` and from `resume` on have entries, one after another.
 """
+
+
+_ABREAST = 4
+"""So many vectors at once where little is done with each: tables are asked and loops turned less often."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +83,19 @@ class _Writer:
         self.sums = spec.reducer.gradient == "sum"
         self.tap_element = ir.IntType(8 if spec.taps == "uint8" else 32)
 
+    @property
+    def wide(self) -> tuple[int, ...]:
+        """Widths of vectors, the widest of several abreast for sums."""
+        widths = self.spec.widths
+        return (_ABREAST * widths[0], *widths) if self.sums else widths
+
     def write(self) -> str:
         e = self.e
         self.sizes = {name: e.size(slot) for slot, name in enumerate(SLOTS)}
         self.out_row = e.mul(self.sizes["out_width"], self.sizes["lanes"])
         bases = (self.sizes["height"], self.sizes["depth"])
+        self.summed = e.cell(I64)
+        e.builder.store(e.const(-1), self.summed)
         with e.odometer(e.lo, e.hi, bases) as (ih, depth, self.plane):
             self.unit(ih, depth)
         return e.finish()
@@ -94,7 +106,7 @@ class _Writer:
         row = e.add(e.mul(e.add(e.mul(self.plane, s["depth"]), depth), s["height"]), ih)
         self.here = e.mul(row, s["width"], s["lanes"])
         if self.sums:
-            self.by_reader_count(self.sum_rows)
+            self.by_reader_count(self.sum_new_rows)
             self.columns(None)
         else:
             self.by_reader_count(self.columns)
@@ -187,6 +199,15 @@ class _Writer:
 
     # sums of outputs, row by row
 
+    def sum_new_rows(self, rows: list[_Row] | None) -> None:
+        """The same, unless it is there already: neighbouring rows of windows that tile are read alike."""
+        e = self.e
+        start = rows[0].start if rows is not None and len(rows) == 1 else e.const(-1)
+        known = e.builder.load(self.summed, typ=I64)
+        same = e.builder.and_(e.equal(known, start), e.builder.icmp_signed(">=", start, e.const(0)))
+        e.either(same, lambda: None, lambda: self.sum_rows(rows))
+        e.builder.store(start, self.summed)
+
     def sum_rows(self, rows: list[_Row] | None) -> None:
         """Add what the covering rows spread into the scratch row."""
         e, lanes = self.e, self.sizes["lanes"]
@@ -204,7 +225,7 @@ class _Writer:
                 total = e.builder.load(cell, typ=cell.allocated_type)
                 e.raw_store(total, e.pointers["scratch"], at, e.compute)
 
-            e.sweep(length, self.spec.widths, body)
+            e.sweep(length, self.wide, body)
 
         if self.spec.across:
             run(e.const(0), self.out_row, None)
@@ -309,7 +330,7 @@ class _Writer:
                     for cell, name in zip(cells, self.inputs, strict=True):
                         self.put(name, self.total(cell), values, column, width)
 
-                e.sweep(lanes, (1,) if self.spec.across else self.spec.widths, body)
+                e.sweep(lanes, (1,) if self.spec.across else self.wide, body)
 
             self.by_count(e.builder.sub(end, first), self.spec.columns, swept)
 
