@@ -283,8 +283,8 @@ class Reducer(ABC):
         """True if torch has an operator for just this over whole axes, `at_once`."""
         return False
 
-    def at_once(self, x: Tensor, axes: Sequence[int], out: Tensor) -> None:
-        """Pool x over whole axes, which stay with size 1, into `out`, where `whole_map` is true."""
+    def at_once(self, x: Tensor, axes: Sequence[int], out: Tensor | None = None) -> Tensor:
+        """Pool x over whole axes, which stay with size 1, where `whole_map` is true; into `out` if given."""
         raise TypeError(f"torch has no operator for {self} over whole axes")
 
     def across(self, x: Tensor, region: Region) -> Tensor:

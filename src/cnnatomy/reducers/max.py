@@ -45,11 +45,11 @@ class Max(Extreme):
         """maximum"""
         return one.maximum(other)
 
-    def at_once(self, x: Tensor, axes: Sequence[int], out: Tensor) -> None:
+    def at_once(self, x: Tensor, axes: Sequence[int], out: Tensor | None = None) -> Tensor:
         """torch's amax"""
         import torch
 
-        torch.amax(x, list(axes), keepdim=True, out=out)
+        return torch.amax(x, list(axes), keepdim=True, out=out)
 
     def best(self, values: Tensor) -> Tensor:
         """torch's amax"""

@@ -74,11 +74,11 @@ class Mean(Fold):
         """True if the taps are what is divided by."""
         return self.divisor is None
 
-    def at_once(self, x: Tensor, axes: Sequence[int], out: Tensor) -> None:
+    def at_once(self, x: Tensor, axes: Sequence[int], out: Tensor | None = None) -> Tensor:
         """torch's mean"""
         import torch
 
-        torch.mean(x, list(axes), keepdim=True, out=out)
+        return torch.mean(x, list(axes), keepdim=True, out=out)
 
     def divisors(self, axes: Sequence[Axis]) -> tuple[tuple[float, ...], ...]:
         """The taps inside the input, or the input and its padding; or the divisor itself."""

@@ -45,11 +45,11 @@ class Min(Extreme):
         """minimum"""
         return one.minimum(other)
 
-    def at_once(self, x: Tensor, axes: Sequence[int], out: Tensor) -> None:
+    def at_once(self, x: Tensor, axes: Sequence[int], out: Tensor | None = None) -> Tensor:
         """torch's amin"""
         import torch
 
-        torch.amin(x, list(axes), keepdim=True, out=out)
+        return torch.amin(x, list(axes), keepdim=True, out=out)
 
     def best(self, values: Tensor) -> Tensor:
         """torch's amin"""

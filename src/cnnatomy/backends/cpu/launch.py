@@ -107,10 +107,9 @@ def forward(
     last = is_last(x)
     call = _forward_call(region.text, reducer.text, x.dtype, x.shape, last, track)
     if call is None:
-        y = layout.empty(x, (1,) * (x.dim() - 2), x.dtype, last)
-        with torch.no_grad():
-            reducer.at_once(x, range(2, x.dim()), y)
-        return y, ()
+        # torch would give its result the order of x's axes
+        out = None if x.is_contiguous() else layout.empty(x, (1,) * (x.dim() - 2), x.dtype, last)
+        return reducer.at_once(x, range(2, x.dim()), out), ()
     if call.turns:
         turned = [tensor.contiguous(memory_format=memory_format(x.dim() - 2, True)) for tensor in inputs]
         if is_last(turned[0]):
