@@ -26,7 +26,10 @@ _BLOCKS: Blocks = (64, 4096)
 """Windows of more taps across than this are merged in blocks of such sizes, one inside the other."""
 
 _CHAIN, _ABREAST = 4, 4
-"""Windows of more rows than this are folded so many vectors abreast: each row waits for the one before it."""
+"""Windows of more rows than this are folded so many vectors abreast: each row waits for the one before it.
+
+So are channels that are last: memory is then read in longer runs.
+"""
 
 _READ_AHEAD, _WRITE_AHEAD = 4096, 512
 """How many bytes ahead memory is asked for: a processor's own guesses end with a page."""
@@ -243,14 +246,17 @@ class _Writer(Rows):
         size = e.builder.sdiv(self.sizes["scratch_row"], e.const(8 if self.spec.dtype == "float64" else 4))
         e.sweep(size, self.spec.widths, lambda column, width: self.put(self.identity(width), column))
 
+    @property
+    def wide(self) -> tuple[int, ...]:
+        """Widths of vectors, the widest of several abreast if states are small."""
+        widths = self.spec.widths
+        return (_ABREAST * widths[0], *widths) if len(self.fields) == 1 else widths
+
     def fold_rows(self) -> None:
         def body(column: Any, width: int) -> None:
             self.put(self.fold(column, width), self.e.add(column, self.sizes["pad"]))
 
-        widths = self.spec.widths
-        if self.spec.height > _CHAIN and len(self.fields) == 1:
-            widths = (_ABREAST * widths[0], *widths)
-        self.e.sweep(self.row, widths, body)
+        self.e.sweep(self.row, self.wide if self.spec.height > _CHAIN else self.spec.widths, body)
 
     # across the columns
 
@@ -309,14 +315,12 @@ class _Writer(Rows):
             if empty is not None:
                 table["count"] = e.builder.select(empty, e.const(0), table["count"])
 
-            def swept() -> None:
-                e.sweep(
-                    s["lanes"], self.spec.widths, lambda lane, width: self.at_lanes(table, o, lane, width)
-                )
+            def swept(widths: tuple[int, ...] = self.spec.widths) -> None:
+                e.sweep(s["lanes"], widths, lambda lane, width: self.at_lanes(table, o, lane, width))
 
             def whole() -> None:
                 self.whole = True
-                swept()
+                swept(self.wide)
                 self.whole = False
 
             if self.spec.direct and self.spec.width and self.spec.height <= _CHAIN:
