@@ -33,8 +33,8 @@ Of columns only those before `border` and from `resume` on have entries, one aft
 """
 
 
-_ABREAST = 4
-"""So many vectors at once where little is done with each: tables are asked and loops turned less often."""
+_ABREAST = {"sum": 4, "winner": 4, "pairs": 2}
+"""So many vectors at once, fewer where much is done with each: tables are asked and loops turned less often."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ class _Writer:
 
     @property
     def wide(self) -> tuple[int, ...]:
-        """Widths of vectors, the widest of several abreast for sums."""
+        """Widths of vectors, the widest of several abreast."""
         widths = self.spec.widths
-        return (_ABREAST * widths[0], *widths) if self.sums else widths
+        return (_ABREAST[self.reducer.gradient] * widths[0], *widths)
 
     def write(self) -> str:
         e = self.e
