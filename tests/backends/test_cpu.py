@@ -240,16 +240,16 @@ def test_a_wrong_kernel_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None
     ("region", "lanes", "paths"),
     [
         (Sliding(2), 1, "fused strided columns strided"),
-        (Sliding(3, 2, 1), 1, "strided strided columns strided"),
+        (Sliding(3, 2, 1), 1, "strided strided columns scatter"),
         (Sliding(2, 2, 0, 1, True), 1, "strided strided columns strided"),
         (Sliding(17, 1), 1, "tabled segments looped scatter"),
-        (Sliding(7, 1), 1, "strided strided looped strided"),
+        (Sliding(7, 1), 1, "strided strided looped scatter"),
         (Sliding((1, 17), 1), 1, "tabled segments lanes scatter"),
         (Sliding(2, padding=((2, 0), (0, 0))), 1, "strided strided columns strided"),
         (Sliding(2), 8, "direct tabled lanes tabled"),
         (Sliding(3, 2, 1), 8, "direct tabled lanes tabled"),
         (Sliding(4, 2, 1), 8, "tabled tabled lanes tabled"),
-        (Adaptive(11), 1, "fused strided columns strided"),
+        (Adaptive(11), 1, "fused strided columns scatter"),
         (Adaptive(5), 1, "tabled segments looped scatter"),
         (Whole(), 1, "tabled whole looped whole"),
         (Whole(), 8, "tabled whole looped whole"),
@@ -302,6 +302,16 @@ def test_one_window_with_as_many_taps_as_cells_need_not_read_them_all(n: int, re
     assert region.output_size((n,)) == (1,)
     for name in ("max", "mean", "l2"):
         check([random((2, 3, n))], region, reducer(name))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "region", [Sliding(3, 2, 1), Sliding(3, 1, 1), Sliding(3, 1, 2, 2), Sliding(2, 3, 1)], ids=str
+)
+def test_cells_of_wide_maps_look_for_the_outputs_that_chose_them(region: Sliding, dtype: torch.dtype) -> None:
+    key = Key(region, reducer("max"), launch.DTYPES[dtype], (7, 203), 1, "uint8", True)
+    assert backward_plan(key).path == "strided"
+    check([random((2, 3, 7, 203), dtype, ties=True)], region, reducer("max"))
 
 
 CUTS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -34,7 +34,7 @@ Of columns only those before `border` and from `resume` on have entries, one aft
 
 
 _ABREAST = {"sum": 4, "winner": 4, "pairs": 2}
-"""So many vectors at once, fewer where much is done with each: tables are asked and loops turned less often."""
+"""So many vectors at once, fewer where much is done with each: tables are asked less often."""
 
 
 @dataclass(frozen=True)

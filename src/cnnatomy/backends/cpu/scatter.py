@@ -5,6 +5,7 @@ One unit of work is one plane, so threads never write to the same place and the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,13 @@ from cnnatomy.backends.cpu.emit import Emitter
 from cnnatomy.backends.cpu.lanes import I32, I64
 
 SLOTS = (
-    *("depth", "height", "width", "out_depth", "out_height", "out_width"),
+    *("depth", "height", "width", "out_depth", "out_height", "out_width", "offset"),
     *(f"{axis}_{what}" for axis in "dhw" for what in ("origin", "step")),
 )
-"""The plan's integers; origins are tables: for each output the cell of its tap 0, be it in the padding."""
+"""The plan's integers; origins are tables: for each output the cell of its tap 0, be it in the padding; and
+`offset` is one of how many cells a tap lies behind tap 0, where taps are few."""
+
+FEW = 4096
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,11 @@ class Scatter:
     taps: str
     kernel: tuple[int, int, int]  # the most taps on each axis, by which a tap's number is read
     widths: tuple[int, ...]
+
+    @property
+    def few(self) -> bool:
+        """Whether taps have a table of their own."""
+        return math.prod(self.kernel) <= FEW
 
     @property
     def wide(self) -> bool:
@@ -70,25 +79,33 @@ class _Writer:
     def outputs(self, sums: Any, base: Any) -> None:
         """Every output of a plane adds its gradient to its winner's sum."""
         e, b, s = self.e, self.e.builder, self.sizes
-        depth, height, width = self.spec.kernel
         taps = ir.IntType(8 if self.spec.taps == "uint8" else 32)
-        zero = e.const(0)
+        zero, none = e.const(0), ir.Constant(I32, math.prod(self.spec.kernel))
         with e.loop(zero, s["out_depth"]) as od, e.loop(zero, s["out_height"]) as oh:
             row = e.add(base, e.mul(e.add(e.mul(od, s["out_height"]), oh), s["out_width"]))
-            first_d, first_h = self.origin("d", od), self.origin("h", oh)
+            slab = e.mul(self.origin("d", od), s["height"])
+            first = e.mul(e.add(slab, self.origin("h", oh)), s["width"])
             with e.loop(zero, s["out_width"]) as ow:
                 stored = e.raw_load(e.pointers["saved0"], e.add(row, ow), taps, 1)
                 tap = stored if stored.type == I32 else b.zext(stored, I32)
 
                 def add(tap: Any = tap, ow: Any = ow) -> None:
-                    tw, rest = (write(tap, ir.Constant(I32, width)) for write in (b.urem, b.udiv))
-                    th, td = (write(rest, ir.Constant(I32, height)) for write in (b.urem, b.udiv))
-                    z = e.add(first_d, e.mul(b.zext(td, I64), s["d_step"]))
-                    y = e.add(first_h, e.mul(b.zext(th, I64), s["h_step"]))
-                    x = e.add(self.origin("w", ow), e.mul(b.zext(tw, I64), s["w_step"]))
-                    at = e.add(e.mul(e.add(e.mul(z, s["height"]), y), s["width"]), x)
+                    at = e.add(first, self.origin("w", ow), self.offset(tap))
                     grad = e.load(e.pointers["grad"], e.add(row, ow), 1)
                     before = e.lanes(e.raw_load(sums, at, e.compute, 1))
                     e.raw_store((before + grad).value, sums, at, e.compute)
 
-                e.when(b.icmp_unsigned("<", tap, ir.Constant(I32, depth * height * width)), add)
+                e.when(b.icmp_unsigned("<", tap, none), add)
+
+    def offset(self, tap: Any) -> Any:
+        """How many cells a tap lies behind tap 0."""
+        e, b, s = self.e, self.e.builder, self.sizes
+        if self.spec.few:
+            return e.item(e.table(s["offset"]), b.zext(tap, I64))
+        _, height, width = self.spec.kernel
+        tw, rest = (write(tap, ir.Constant(I32, width)) for write in (b.urem, b.udiv))
+        th, td = (write(rest, ir.Constant(I32, height)) for write in (b.urem, b.udiv))
+        z, y, x = (
+            e.mul(b.zext(t, I64), s[f"{axis}_step"]) for axis, t in zip("dhw", (td, th, tw), strict=True)
+        )
+        return e.add(e.mul(e.add(e.mul(z, s["height"]), y), s["width"]), x)
