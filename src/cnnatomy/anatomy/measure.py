@@ -96,8 +96,8 @@ def _memory(graph: Graph, taught: Graph | None) -> Memory:
 
 
 def _operation(index: int, call: Call, found: Cost) -> Operation:
-    shapes = [tuple(value.shape for value in values) for values in (call.inputs, call.outputs)]
-    return Operation(index, call.name.removeprefix("aten."), call.visit, shapes[0], shapes[1], found)
+    inputs, outputs = (tuple([value.shape for value in values]) for values in (call.inputs, call.outputs))
+    return Operation(index, call.name.removeprefix("aten."), call.visit, inputs, outputs, found)
 
 
 def _saved(graph: Graph) -> Mapping[tuple[str, int], int]:

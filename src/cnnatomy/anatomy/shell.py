@@ -96,6 +96,8 @@ def class_name(module: nn.Module) -> str:
 
 def set_mode(shell: nn.Module, train: bool) -> None:
     """Put every module in training or evaluation mode; exported programs have a flag and no say in it."""
+    if all(module.training is train for module in shell.modules()):
+        return
     try:
         shell.train(train)
     except NotImplementedError:
@@ -221,7 +223,7 @@ class _Copying:
             kind = "quantized" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.")
             raise Unrunnable(f"a {kind} weight has no weightless copy: measure the model before that step")
         bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-        if isinstance(tensor, nn.Parameter):
+        if type(tensor) is nn.Parameter or isinstance(tensor, nn.Parameter):  # the latter is slow
             bare = nn.Parameter(bare, tensor.requires_grad)
         return self._kept(tensor, bare)  # type: ignore[no-any-return]
 

@@ -78,4 +78,5 @@ def moved(call: Call) -> tuple[int, int]:
 
 def _bytes(values: Sequence[Value]) -> int:
     """Of different tensors; two views of the same elements are one."""
-    return sum(elements(value) * value.dtype.itemsize for value in dict.fromkeys(values))
+    different = values if len(values) < 2 else dict.fromkeys(values)
+    return sum([elements(value) * value.dtype.itemsize for value in different])
