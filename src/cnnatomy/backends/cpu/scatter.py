@@ -22,6 +22,7 @@ SLOTS = (
 `offset` is one of how many cells a tap lies behind tap 0, where taps are few."""
 
 FEW = 4096
+"""Windows of at most so many taps have a table of their own; of others it would outlast the caches."""
 
 
 @dataclass(frozen=True)
