@@ -200,7 +200,7 @@ class _Writer:
     # sums of outputs, row by row
 
     def sum_new_rows(self, rows: list[_Row] | None) -> None:
-        """As `sum_rows`, unless the sums are there already: one row of outputs often reads several of inputs."""
+        """As `sum_rows`, unless the sums are there: an output row often reads several of inputs."""
         e = self.e
         start = rows[0].start if rows is not None and len(rows) == 1 else e.const(-1)
         known = e.builder.load(self.summed, typ=I64)
