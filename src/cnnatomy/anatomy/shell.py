@@ -96,8 +96,6 @@ def class_name(module: nn.Module) -> str:
 
 def set_mode(shell: nn.Module, train: bool) -> None:
     """Put every module in training or evaluation mode; exported programs have a flag and no say in it."""
-    if all(module.training is train for module in shell.modules()):
-        return
     try:
         shell.train(train)
     except NotImplementedError:

@@ -33,7 +33,7 @@ def each(run: Callable[..., Sequence[Tensor]], *tensors: Tensor) -> tuple[Tensor
     apart = [torch._remove_batch_dim(x, level, 1, 0) for x in tensors]
     count = max(map(len, apart))
     found = run(*[x.expand(count, *x.shape[1:]).flatten(0, 1) for x in apart])
-    return tuple(torch._add_batch_dim(y.view(count, -1, *y.shape[1:]), 0, level) for y in found)
+    return tuple(torch._add_batch_dim(y.view(count, len(y) // count, *y.shape[1:]), 0, level) for y in found)
 
 
 def transformed() -> bool:
