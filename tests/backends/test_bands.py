@@ -150,6 +150,7 @@ def test_large_results_ask_for_large_pages(monkeypatch: pytest.MonkeyPatch) -> N
         return 0
 
     monkeypatch.setattr(pages, "_advise", advise)
+    monkeypatch.setattr(pages, "_met", {})
     small, large = torch.empty(1000), torch.empty(pages.LARGE // 4 + 5)
     pages.prefer_large(small)
     assert not asked
@@ -157,5 +158,11 @@ def test_large_results_ask_for_large_pages(monkeypatch: pytest.MonkeyPatch) -> N
     ((first, size),) = asked
     assert first % mmap.PAGESIZE == 0
     assert large.data_ptr() <= first < first + size <= large.data_ptr() + large.nbytes
+    pages.prefer_large(large)
+    assert len(asked) == 1  # the C library keeps blocks of this size
     ca.pool(torch.zeros(2, 64, 112, 112), ca.Sliding(3, 1, 1), "mean")
     assert len(asked) == 2
+    fresh = torch.empty(pages.MAPPED // 4)
+    for count in (3, 4):
+        pages.prefer_large(fresh)
+        assert len(asked) == count

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cnnatomy import backends
 from cnnatomy.backends import reference
-from cnnatomy.backends.cpu import launch
+from cnnatomy.backends.cpu import launch, plan
 from cnnatomy.backends.cpu.plan import Key, backward_plan, forward_plan
 from cnnatomy.backends.layout import is_last
 from cnnatomy.errors import ArgumentError
@@ -267,6 +267,34 @@ def test_the_path_is_the_fastest_that_fits(region: Region, lanes: int, paths: st
 
 
 @pytest.mark.parametrize(
+    ("size", "region", "stride"),
+    [
+        ((12, 40), Sliding(2), 2),
+        ((13, 40), Sliding(2), 0),
+        ((13, 40), Sliding(2, ceil_mode=True), 0),
+        ((4, 40), Sliding((3, 2), 2, ceil_mode=True), 0),  # the last window hangs over
+        ((12, 40), Sliding((2, 1), (3, 1)), 3),
+        ((12, 40), Sliding(2, (4, 2), dilation=(3, 1)), 4),
+        ((12, 40), Sliding(2, padding=((2, 2), (0, 0))), 0),
+        ((12, 40), Adaptive(4), 3),
+        ((12, 40), Adaptive(5), 0),
+        ((40,), Sliding(2), 1),
+        ((2, 12, 40), Sliding((1, 2, 2)), 0),
+        ((1, 12, 40), Sliding((1, 2, 2)), 2),
+    ],
+    ids=str,
+)
+def test_planes_cut_evenly_need_no_table_of_rows(size: tuple[int, ...], region: Region, stride: int) -> None:
+    depth, height, _ = plan._three(region.axes(size))
+    assert plan._even(depth, height) == stride
+    for name in ("max", "mean", "l2"):
+        x = random((2, 5, *size))
+        check([x], region, reducer(name))
+        if len(size) > 1:
+            check([last(x)], region, reducer(name))
+
+
+@pytest.mark.parametrize(
     ("what", "region", "dtype", "shape", "track", "theirs"),
     [
         (reducer("max"), Whole(), torch.float32, (2, 3, 9, 9), False, True),
@@ -358,8 +386,8 @@ def test_a_new_long_input_makes_no_long_table() -> None:
     y, saved = launch.forward([random((1, 1, 300_000))], region, what, True)
     launch.backward(y, (), None, saved, region, what, (300_000,), False)
     key = Key(region, what, "float32", (300_000,), 1, "uint8", True)
-    for plan in (forward_plan(key), backward_plan(key)):
-        assert sum(array.nbytes for array in plan.kept) < 1000
+    for made in (forward_plan(key), backward_plan(key)):
+        assert sum(array.nbytes for array in made.kept) < 1000
 
 
 def test_what_is_not_of_this_pooling_is_refused() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -24,14 +23,9 @@ Saved = tuple[Tensor, ...]
 
 def fast(x: Tensor) -> bool:
     """True if the CPU kernels can read x."""
-    return x.is_cpu and x.dtype in FLOATING and x.layout is torch.strided and _converts(x.dtype)
-
-
-@lru_cache
-def _converts(dtype: torch.dtype) -> bool:
-    if dtype is not torch.float16:
-        return True
-    return build.converts_half()
+    kind = x.dtype
+    swift = kind in FLOATING and (kind is not torch.float16 or build.converts_half())
+    return swift and x.is_cpu and x.layout is torch.strided
 
 
 def forward(

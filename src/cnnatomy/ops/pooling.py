@@ -220,14 +220,14 @@ def _source(seed: int | Tensor | None, x: Tensor) -> Tensor:
 def _kernel(
     tensors: Sequence[Tensor], region: Region, reducer: Reducer, indices: bool, seed: Tensor | None
 ) -> tuple[Tensor, Sequence[Tensor]]:
-    x = tensors[0]
-    watched = torch.compiler.is_compiling()
-    if not watched and (transformed() or batched(x)):
+    x, watched = tensors[0], torch.compiler.is_compiling()
+    within = not watched and transformed()
+    if not (watched or within) and plain(x):
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+            return function.eager(tensors, region, reducer, seed)
+        return backends.forward(tensors, region, reducer, indices, seed)
+    if within or (not watched and batched(x)):
         y, *saved = function.run(tensors, region, reducer, seed)
-        return y, saved
-    if watched or not plain(x):
+    else:
         y, *saved = library.pool(list(tensors), seed, region.text, reducer.text)
-        return y, saved
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return function.eager(tensors, region, reducer, seed)
-    return backends.forward(tensors, region, reducer, indices, seed)
+    return y, saved

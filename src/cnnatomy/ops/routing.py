@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch._C import _functorch, _len_torch_dispatch_stack
 from torch._guards import TracingContext
+from torch.autograd import forward_ad
 
 from cnnatomy.errors import ArgumentError
 
@@ -38,7 +39,7 @@ def each(run: Callable[..., Sequence[Tensor]], *tensors: Tensor) -> tuple[Tensor
 
 def transformed() -> bool:
     """True inside `torch.func` transforms and forward-mode differentiation."""
-    return _functorch.maybe_current_level() is not None or torch.autograd.forward_ad._current_level >= 0
+    return _functorch.maybe_current_level() is not None or forward_ad._current_level >= 0
 
 
 def tracing() -> bool:
@@ -52,6 +53,6 @@ def refuse_tangents() -> None:
     Raises:
         ArgumentError: tangents are being pushed through what is compiled.
     """
-    if torch.autograd.forward_ad._current_level >= 0 and TracingContext.try_get() is not None:
+    if forward_ad._current_level >= 0 and TracingContext.try_get() is not None:
         what = "a compiled graph would drop the tangents of forward-mode differentiation"
         raise ArgumentError(what, hint="jvp or jacfwd without torch.compile, or jacrev")

@@ -8,7 +8,8 @@ Two ways to go across:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,7 @@ class Forward:
     widths: tuple[int, ...]
     run: bool  # one lane and long windows: vectors run along the window
     direct: bool  # without a window across: no column is read twice, so none is worth keeping
+    even: int  # the stride of windows down, if they cut all planes evenly into rows of windows, else 0
 
     def emit(self, name: str) -> str:
         """The kernel's LLVM text."""
@@ -91,6 +93,23 @@ class _Writer(Rows):
     def ahead(self) -> bool:
         """Whether rows of states are made some rows ahead of where they are merged."""
         return self.spec.across is not None and not self.spec.across.fused
+
+    @contextmanager
+    def each(self, start: Any, stop: Any) -> Iterator[None]:
+        """For every output row; where planes are cut evenly, no table is asked where it lies."""
+        if not self.spec.even:
+            with super().each(start, stop):
+                yield
+            return
+        e = self.e
+        zero, one = e.const(0), e.const(1)
+        self.read(zero, zero, zero)
+        with e.loop(start, stop) as row:
+            self.axes["d"] |= {"start": zero, "count": one, "skip": zero}
+            begin = e.mul(row, e.const(self.spec.even))
+            self.axes["h"] |= {"start": begin, "count": e.const(self.spec.height), "skip": zero}
+            self.out = e.mul(row, self.sizes["out_width"], self.sizes["lanes"])
+            yield
 
     def units(self) -> None:
         """A processor waits where it reads, in other pieces, what it has only just written: so work ahead."""

@@ -159,6 +159,13 @@ def scratch(size: int) -> int:
     return _scratch.of(size) if size else 0
 
 
+def _readable(tensor: Tensor, form: torch.memory_format) -> Tensor:
+    """The tensor as its values lie in memory; itself wherever that is so."""
+    if form is torch.contiguous_format and tensor.is_contiguous() and not tensor.is_neg():
+        return tensor
+    return tensor.resolve_neg().contiguous(memory_format=form)
+
+
 def _run(call: _Call, given: Sequence[Tensor], fresh: list[Tensor], seed: Tensor | None = None) -> None:
     """Run the kernel on what it is given and on memory for its results."""
     if call.units == 0:
@@ -170,7 +177,7 @@ def _run(call: _Call, given: Sequence[Tensor], fresh: list[Tensor], seed: Tensor
     if team > 1:
         team = min(team, torch.get_num_threads())
     # alive until the kernel ends
-    held = [tensor.resolve_neg().contiguous(memory_format=call.form) for tensor in given]
+    held = [_readable(tensor, call.form) for tensor in given]
     tensors = held + fresh if seed is None else [*held, *fresh, seed]
     addresses = [call.address, *[tensor.data_ptr() for tensor in tensors], scratch(plan.scratch * team)]
     threads.share(plan.kernel, addresses, plan.scratch, call.units, team)

@@ -16,6 +16,12 @@ from torch import Tensor
 LARGE = 1 << 22
 """Bytes from which it pays."""
 
+MAPPED = 1 << 25
+"""Bytes from which the C library always has fresh memory; less may be memory that was asked for before."""
+
+_MANY = 4096
+_met: dict[int, int] = {}  # the addresses of results that were asked for, and their sizes
+
 
 def _find() -> Callable[[int, int, int], int] | None:
     """The C library's `madvise`, where there are large pages to ask for."""
@@ -34,8 +40,16 @@ _advise = _find()
 
 def prefer_large(tensor: Tensor) -> None:
     """Ask for large pages under a fresh result, if it is large; it is only advice, and may go unheard."""
-    if _advise is None or tensor.nbytes < LARGE:
+    nbytes = tensor.nbytes
+    if _advise is None or nbytes < LARGE:
         return
-    first = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
-    size = (tensor.data_ptr() + tensor.nbytes - first) // mmap.PAGESIZE * mmap.PAGESIZE
+    start = tensor.data_ptr()
+    if nbytes < MAPPED:
+        if _met.get(start) == nbytes:
+            return  # a call to the system costs more than it could bring now
+        if len(_met) >= _MANY:
+            _met.clear()
+        _met[start] = nbytes
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    size = (start + nbytes - first) // mmap.PAGESIZE * mmap.PAGESIZE
     _advise(first, size, mmap.MADV_HUGEPAGE)

@@ -171,12 +171,21 @@ def forward_plan(key: Key) -> Plan:
     spec = forward.Forward(
         *(reducer, key.dtype, key.taps, key.track, across, len(layout.axes)),
         *(layout.h.taps, columns, layout.widths, run, direct),
+        _even(layout.d, layout.h) if direct or (across and across.fused) else 0,
     )
     path = "fused" if across and across.fused else "strided" if across else "direct" if direct else "tabled"
     kept_rows = {"strided": forward.BLOCK, "tabled": 1}.get(path, 0)  # rows of states
     most = max(len(fold.fields(key.track)) for fold in (reducer, reducer.quick or reducer))
     scratch = row * most * kept_rows
     return layout.plan(spec, rows.SLOTS, path, layout.d.outputs * layout.h.outputs, scratch, pointers)
+
+
+def _even(depth: Axis, height: Axis) -> int:
+    """The stride of windows down, if they cut every plane into rows of whole windows; else 0."""
+    stride = height.window.stride if height.window else height.size
+    cut = [o * stride for o in range(height.outputs)] == list(height.table.start)
+    whole = min(height.table.count) == height.taps and height.outputs * stride == height.size
+    return stride if cut and whole and depth.size == 1 else 0
 
 
 def _direct(layout: _Layout, reducer: Fold) -> bool:
