@@ -82,7 +82,7 @@ def pool(
         options = {"return_indices": return_indices, "rank": rank, "training": training, "seed": seed}
         everything: dict[str, Any] = {**options, "padding_mode": padding_mode, **inputs}
         return handle_torch_function(pool, (x, *inputs.values()), x, region, reducer, **everything)
-    if not (isinstance(x, Tensor) and isinstance(region, Region)):
+    if not (isinstance(x, Tensor) and hasattr(region, "composite")):
         _refuse_kinds(x, region)
     what = by_name(reducer)
     if not training:
@@ -181,6 +181,24 @@ def _pooled(
     learned: Mapping[str, Tensor],
 ) -> Pooled:
     """Pool x, the first of `tensors`, with its companions, over any region."""
+    if region.composite or reducer.mixes or reducer.blended:
+        return _composed(tensors, region, reducer, indices, seed, learned)
+    source = _source(seed, tensors[0]) if reducer.draws else None
+    y, saved = _kernel(tensors, region, reducer, indices, source)
+    if not indices:
+        return y, None
+    return y, library.indices(saved[0], region.text, list(tensors[0].shape[2:]))
+
+
+def _composed(
+    tensors: Sequence[Tensor],
+    region: Region,
+    reducer: Reducer,
+    indices: bool,
+    seed: int | Tensor | None,
+    learned: Mapping[str, Tensor],
+) -> Pooled:
+    """Pool over a region, or with a reducer, that is made of others."""
     if isinstance(region, Composite):
         first = _source(seed, tensors[0]) if reducer.draws else None
         parts = count()
@@ -192,20 +210,14 @@ def _pooled(
         return region.compose(torch.cat(list(tensors), 1) if len(tensors) > 1 else tensors[0], part)
     if reducer.mixes:
         return reducer.across(tensors[0], region), None
-    if reducer.blended:
 
-        def other(x: Tensor, what: Reducer) -> Tensor:
-            return _pooled([x], region, what, False, seed, {})[0]
+    def other(x: Tensor, what: Reducer) -> Tensor:
+        return _pooled([x], region, what, False, seed, {})[0]
 
-        if reducer.draws:
-            drawn = noise(_source(seed, tensors[0]), (1, 1), tensors[0].device)
-            learned = {**learned, "draw": drawn.view(())}
-        return reducer.blend(tensors[0], other, learned), None
-    source = _source(seed, tensors[0]) if reducer.draws else None
-    y, saved = _kernel(tensors, region, reducer, indices, source)
-    if not indices:
-        return y, None
-    return y, library.indices(saved[0], region.text, list(tensors[0].shape[2:]))
+    if reducer.draws:
+        drawn = noise(_source(seed, tensors[0]), (1, 1), tensors[0].device)
+        learned = {**learned, "draw": drawn.view(())}
+    return reducer.blend(tensors[0], other, learned), None
 
 
 def _source(seed: int | Tensor | None, x: Tensor) -> Tensor:

@@ -45,13 +45,13 @@ def reducer(which: Reducer | str) -> Reducer:
         Traceback (most recent call last):
         cnnatomy.errors.ArgumentError: no such pooling: ...
     """
-    if isinstance(which, Reducer):
-        return which
     if isinstance(which, str) and which in REGISTRY:
         made = _MADE.get(which)
         if made is None or type(made) is not REGISTRY[which]:
             made = _MADE[which] = REGISTRY[which]()
         return made
+    if isinstance(which, Reducer):
+        return which
     names = sorted(REGISTRY)
     near = get_close_matches(str(which), names, n=1)
     expected = ", ".join(names[:-1]) + " or " + names[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.regions.region import Axis, Region
@@ -21,6 +21,8 @@ class Composite(Region, abstract=True):
 
     The parts are pooled with ordinary operators, so derivatives, transforms and graphs come with them.
     """
+
+    composite: ClassVar[bool] = True
 
     @abstractmethod
     def compose(self, x: Tensor, pool: PoolOver) -> tuple[Tensor, Tensor | None]:

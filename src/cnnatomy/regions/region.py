@@ -84,6 +84,7 @@ class Region(ABC):
 
     kinds: ClassVar[dict[str, type[Region]]] = {}
     keeps_batch: ClassVar[bool] = True  # whether results are those of images, one for each
+    composite: ClassVar[bool] = False  # whether it is made of other regions
     if TYPE_CHECKING:
         text: str
         """The printed form, made once so that compilers see a constant."""

@@ -104,17 +104,22 @@ def forward(
 ) -> tuple[Tensor, Saved]:
     """y, and what backward needs if `track`."""
     x = inputs[0]
-    last = is_last(x)
+    flat = x.is_contiguous()
+    last = not flat and is_last(x)
     call = _forward_call(region.text, reducer.text, x.dtype, x.shape, last, track)
     if call is None:
         # torch would give its result the order of x's axes
-        out = None if x.is_contiguous() else layout.empty(x, (1,) * (x.dim() - 2), x.dtype, last)
+        out = None if flat else layout.empty(x, (1,) * (x.dim() - 2), x.dtype, last)
         return reducer.at_once(x, range(2, x.dim()), out), ()
     if call.turns:
         turned = [tensor.contiguous(memory_format=memory_format(x.dim() - 2, True)) for tensor in inputs]
         if is_last(turned[0]):
             y, saved = forward(turned, region, reducer, track, seed)
             return y.contiguous(), tuple(tensor.contiguous() for tensor in saved)
+    if flat and len(inputs) == len(call.results) == 1 and seed is None and not x.is_neg():
+        y = empty(call, x.dtype)
+        _start(call, (x, y), (y,))  # the usual call, with as little ado as can be
+        return y, ()
     fresh = [empty(call, kind) for kind in call.results]
     _run(call, inputs, fresh, seed)
     return fresh[0], tuple(fresh[1:])
@@ -159,15 +164,14 @@ def scratch(size: int) -> int:
     return _scratch.of(size) if size else 0
 
 
-def _readable(tensor: Tensor, form: torch.memory_format) -> Tensor:
-    """The tensor as its values lie in memory; itself wherever that is so."""
-    if form is torch.contiguous_format and tensor.is_contiguous() and not tensor.is_neg():
-        return tensor
-    return tensor.resolve_neg().contiguous(memory_format=form)
-
-
 def _run(call: _Call, given: Sequence[Tensor], fresh: list[Tensor], seed: Tensor | None = None) -> None:
-    """Run the kernel on what it is given and on memory for its results."""
+    """Run the kernel on what it is given, laid out as it reads it, and on memory for its results."""
+    held = [tensor.resolve_neg().contiguous(memory_format=call.form) for tensor in given]
+    _start(call, [*held, *fresh] if seed is None else [*held, *fresh, seed], fresh)
+
+
+def _start(call: _Call, tensors: Sequence[Tensor], fresh: Sequence[Tensor]) -> None:
+    """Run the kernel on tensors that lie as it reads them; those that are fresh are its results."""
     if call.units == 0:
         return
     if call.large:
@@ -176,8 +180,5 @@ def _run(call: _Call, given: Sequence[Tensor], fresh: list[Tensor], seed: Tensor
     plan, team = call.plan, call.team
     if team > 1:
         team = min(team, torch.get_num_threads())
-    # alive until the kernel ends
-    held = [_readable(tensor, call.form) for tensor in given]
-    tensors = held + fresh if seed is None else [*held, *fresh, seed]
     addresses = [call.address, *[tensor.data_ptr() for tensor in tensors], scratch(plan.scratch * team)]
     threads.share(plan.kernel, addresses, plan.scratch, call.units, team)
