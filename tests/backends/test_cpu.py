@@ -246,7 +246,7 @@ def test_a_wrong_kernel_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None
         (Sliding(7, 1), 1, "strided strided looped scatter"),
         (Sliding((1, 17), 1), 1, "tabled segments lanes scatter"),
         (Sliding(2, padding=((2, 0), (0, 0))), 1, "strided strided columns strided"),
-        (Sliding(2), 8, "direct tabled lanes tabled"),
+        (Sliding(2), 8, "direct tiles lanes tiles"),
         (Sliding(3, 2, 1), 8, "direct tabled lanes tabled"),
         (Sliding(4, 2, 1), 8, "tabled tabled lanes tabled"),
         (Adaptive(11), 1, "fused strided columns scatter"),
@@ -340,6 +340,22 @@ def test_cells_of_wide_maps_look_for_the_outputs_that_chose_them(region: Sliding
     key = Key(region, reducer("max"), launch.DTYPES[dtype], (7, 203), 1, "uint8", True)
     assert backward_plan(key).path == "strided"
     check([random((2, 3, 7, 203), dtype, ties=True)], region, reducer("max"))
+
+
+@pytest.mark.parametrize(
+    ("region", "size"),
+    [
+        (Sliding((3, 2), (1, 2)), (7, 6)),  # rows that three windows read
+        (Sliding((2, 3), (4, 3), ((1, 1), 0)), (9, 10)),  # rows that none reads, and columns
+        (Sliding(2), (5, 4, 6)),
+        (Adaptive(4), (9, 8)),
+    ],
+    ids=str,
+)
+def test_windows_side_by_side_tell_their_own_columns(region: Region, size: tuple[int, ...]) -> None:
+    for what in (reducer("max"), reducer("l2")):
+        assert backward_plan(Key(region, what, "float32", size, 37, "uint8", True)).path == "tiles"
+        check([last(random((2, 37, *size)))], region, what)
 
 
 CUTS: dict[str, Callable[[Tensor], Tensor]] = {

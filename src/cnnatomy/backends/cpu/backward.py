@@ -51,6 +51,7 @@ class Backward:
     widths: tuple[int, ...]
     columns: int  # most columns of outputs that read one column of inputs, if they are worth unrolling
     segments: bool  # one lane, and windows that are no regular few: each output adds to the columns it reads
+    tile: int  # with many lanes, how wide windows are that lie side by side, each on its own columns; else 0
 
     def emit(self, name: str) -> str:
         """The kernel's LLVM text."""
@@ -105,7 +106,9 @@ class _Writer:
         self.ranges = {axis: self.readers_of(axis, i) for axis, i in (("d", depth), ("h", ih))}
         row = e.add(e.mul(e.add(e.mul(self.plane, s["depth"]), depth), s["height"]), ih)
         self.here = e.mul(row, s["width"], s["lanes"])
-        if self.sums:
+        if self.spec.tile:
+            self.by_reader_count(self.tiles)
+        elif self.sums:
             self.by_reader_count(self.sum_new_rows)
             self.columns(None)
         else:
@@ -333,6 +336,46 @@ class _Writer:
                 e.sweep(lanes, (1,) if self.spec.across else self.wide, body)
 
             self.by_count(e.builder.sub(end, first), self.spec.columns, swept)
+
+    def tiles(self, rows: list[_Row] | None) -> None:
+        """Every output tells the columns of its own window what they get; those that have none get zeros."""
+        e, s, tile = self.e, self.sizes, self.spec.tile
+        read = e.mul(s["out_width"], e.const(tile), s["lanes"])
+
+        def rest(i: Any, width: int) -> None:
+            for name in self.inputs:
+                zero, at = e.full(0.0, width, e.compute), e.add(self.here, read, i)
+                e.store(zero, e.pointers[f"d{name}"], at, width)
+
+        with e.loop(e.const(0), s["out_width"]) as o:
+            widths = self.spec.widths
+            e.sweep(s["lanes"], widths, lambda lane, width: self.tile(rows, o, lane, width))
+        e.sweep(e.builder.sub(e.mul(s["width"], s["lanes"]), read), self.spec.widths, rest)
+
+    def tile(self, rows: list[_Row] | None, o: Any, lane: Any, width: int) -> None:
+        """The columns of one output's window, for some lanes."""
+        e, lanes = self.e, self.sizes["lanes"]
+        at, taps = e.add(e.mul(o, lanes), lane), range(self.spec.tile)
+        columns = [
+            e.add(e.mul(o, lanes, e.const(self.spec.tile)), e.mul(lanes, e.const(t)), lane) for t in taps
+        ]
+        values = [self.values(column, width) for column in columns]
+        own = [self.brought(each) for each in values]
+        cells = [self.accumulators(len(self.inputs), width) for _ in (taps[:1] if self.sums else taps)]
+
+        def gather(row: _Row) -> None:
+            if self.sums:
+                output = self.output(row, at, o, width)
+                self.accumulate(cells[0][0], self.reducer.spread(self.grad(row, at, width), output))
+                return
+            given = self.given(row, at, o, width)
+            for t in taps:
+                self.add(cells[t], row, own[t], given, e.const(t), width)
+
+        self.each_row(rows, gather)
+        for t, column in enumerate(columns):
+            for cell, name in zip(cells[0 if self.sums else t], self.inputs, strict=True):
+                self.put(name, self.total(cell), values[t], column, width)
 
     def segments(self, rows: list[_Row] | None) -> None:
         """Every output adds to the run of columns that it reads, in a row of sums."""

@@ -22,6 +22,19 @@ BEYOND = 2.0**11
 
 def exponential(v: Lanes) -> tuple[Lanes, Lanes]:
     """(m, k) with e^v = m 2^k, k integral: k = round(v / ln 2), m = e^(v - k ln 2)."""
+    m, k = (v.abs() < BEYOND).everywhere(lambda: _near(v), lambda: _anywhere(v))
+    return m, k
+
+
+def _near(v: Lanes) -> tuple[Lanes, Lanes]:
+    """As exponential, of |v| < BEYOND."""
+    high, low = _ln2(v.bits)
+    k = (v * math.log2(math.e)).nearest()
+    return _polynomial(k.times_plus(-low, k.times_plus(-high, v)), _exp_terms(v.bits)), k
+
+
+def _anywhere(v: Lanes) -> tuple[Lanes, Lanes]:
+    """As exponential, of any v."""
     high, low = _ln2(v.bits)
     far = _largest(v.bits)
     k = (v * math.log2(math.e)).nearest().most(-far).least(far)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,27 @@ class Truth:
         chosen = traced(yes)
         other = splat(chosen.type, no) if isinstance(no, int | float) else traced(no)
         return Lanes(self.builder, self.builder.select(self.value, chosen, other))
+
+    def everywhere(
+        self, yes: Callable[[], Sequence[Lanes]], no: Callable[[], Sequence[Lanes]]
+    ) -> tuple[Lanes, ...]:
+        """What `yes` writes if this is true in all lanes, else what `no` writes: only one of them runs."""
+        b, found = self.builder, []
+        width = getattr(self.value.type, "count", 1)
+        bits = b.bitcast(self.value, ir.IntType(width)) if width > 1 else self.value
+        with b.if_else(b.icmp_signed("==", bits, ir.Constant(bits.type, -1))) as branches:
+            for branch, write in zip(branches, (yes, no), strict=True):
+                with branch:
+                    results = write()
+                    found.append((results, b.block))
+        (first, there), (second, here) = found
+        joined = []
+        for one, other in zip(first, second, strict=True):
+            phi = b.phi(one.kind)
+            phi.add_incoming(one.value, there)
+            phi.add_incoming(other.value, here)
+            joined.append(Lanes(b, phi))
+        return tuple(joined)
 
 
 @dataclass(frozen=True)

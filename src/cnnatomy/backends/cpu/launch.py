@@ -166,7 +166,13 @@ def scratch(size: int) -> int:
 
 def _run(call: _Call, given: Sequence[Tensor], fresh: list[Tensor], seed: Tensor | None = None) -> None:
     """Run the kernel on what it is given, laid out as it reads it, and on memory for its results."""
-    held = [tensor.resolve_neg().contiguous(memory_format=call.form) for tensor in given]
+    form, flat = call.form, call.form is torch.contiguous_format
+    held = [
+        one
+        if flat and one.is_contiguous() and not one.is_neg()
+        else one.resolve_neg().contiguous(memory_format=form)
+        for one in given
+    ]
     _start(call, [*held, *fresh] if seed is None else [*held, *fresh, seed], fresh)
 
 

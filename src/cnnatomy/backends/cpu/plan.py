@@ -25,6 +25,9 @@ _FEW = 9
 _CACHED = 1 << 20
 """Bytes that a processor's own cache holds."""
 
+_NEAR = 1 << 13
+"""Bytes of a plane that are better asked for ahead."""
+
 _EVEN = {1: 11, 2: 11, 3: 8}
 """By the number of axes, the taps (1 + 20 / columns) from which outputs look for their winners.
 
@@ -266,19 +269,29 @@ def backward_plan(key: Key) -> Plan:
     most, beside = (max(len(axis.readers(i)) for i in range(axis.size)) for axis in (layout.h, width))
     listed = beside if key.reducer.gradient == "sum" and key.lanes > 1 and beside <= _LISTED else 0
     runs = width.table if segments else _UNUSED
+    tile = _tile(width) if key.lanes > 1 else 0
     for what, numbers in (("start", runs.start), ("count", runs.count), ("skip", runs.skip)):
         sizes[f"w_{what}"] = layout.array(numbers)
     spec = backward.Backward(
         *(key.reducer, key.dtype, key.taps, across, pad, len(layout.axes), most, layout.widths),
-        *(listed, segments),
+        *(listed, segments, tile),
     )
     units = layout.d.size * layout.h.size
     scratch = aligned(width.outputs * key.lanes * layout.item) if key.reducer.gradient == "sum" else 0
     sizes |= {"sums": scratch, "scratch_row": aligned(width.size * layout.item)}
     scratch += sizes["scratch_row"] * (1 + len(key.reducer.companions)) if segments else 0
-    path = "strided" if across else "segments" if segments else "tabled"
+    path = "strided" if across else "segments" if segments else "tiles" if tile else "tabled"
     pointers = len(backward.pointers(key.reducer))
     return layout.plan(spec, backward.SLOTS, path, units, scratch, pointers)
+
+
+def _tile(width: Axis) -> int:
+    """How wide windows are that lie side by side without padding, each on columns of its own; else 0."""
+    window = width.window
+    if window is None or not 1 < window.kernel == window.stride <= _LONGEST or window.dilation > 1:
+        return 0
+    whole = window.padding[0] == 0 and width.outputs * window.stride <= width.size
+    return window.stride if whole else 0
 
 
 def _whole_plan(key: Key, layout: _Layout) -> Plan:
@@ -309,7 +322,8 @@ def _scatter_plan(key: Key, layout: _Layout) -> Plan:
         layout.sizes[f"{letter}_origin"] = layout.array([axis.origin(o) for o in range(axis.outputs)])
         layout.sizes[f"{letter}_step"] = axis.step
     kernel = (layout.d.taps, layout.h.taps, layout.w.taps)
-    spec = scatter.Scatter(key.dtype, key.taps, kernel, layout.widths)
+    large = math.prod(key.size) * layout.item >= _NEAR and key.dtype in ("float32", "float64")
+    spec = scatter.Scatter(key.dtype, key.taps, kernel, layout.widths, large)
     steps = [[axis.step * t for t in range(axis.taps)] for axis in (layout.d, layout.h, layout.w)]
     height, width = layout.h.size, layout.w.size
     taps = itertools.product(*steps) if spec.few else ()
