@@ -14,7 +14,9 @@ from support import close, last, random
 from torch import Tensor
 from torch.nn import functional as F
 
+from cnnatomy.backends.cpu import framing
 from cnnatomy.errors import ArgumentError
+from cnnatomy.ops import border, padding
 from cnnatomy.ops.filler import per_vector
 from cnnatomy.ops.padding import OPTIONS, pad
 
@@ -134,7 +136,7 @@ def test_equals_torch_forward_and_backward(mode: str, dtype: torch.dtype, format
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("formatted", [False, True])
 def test_layouts_and_large_tensors_equal_numpy(mode: str, formatted: bool) -> None:
-    x = random((3, 40, 120, 90))  # more than one slab
+    x = random((3, 40, 120, 90))
     x = last(x) if formatted else x
     y = pad(x, ((3, 2), (1, 5)), mode)
     truth = np.pad(x.numpy(), ((0, 0), (0, 0), (3, 2), (1, 5)), mode)  # type: ignore[call-overload]
@@ -235,3 +237,48 @@ BAD: list[tuple[Any, Any, dict[str, Any], str]] = [
 def test_bad_input_is_told_apart(x: Any, widths: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         pad(x, widths, **options)
+
+
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "symmetric", "wrap"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("large", [False, True])
+def test_one_kernel_writes_every_border(
+    monkeypatch: pytest.MonkeyPatch, mode: str, dtype: torch.dtype, large: bool
+) -> None:
+    found: list[Tensor | None] = []
+    kernel = framing.spread
+
+    def spread(*args: Any) -> Tensor | None:
+        found.append(kernel(*args))
+        return found[-1]
+
+    monkeypatch.setattr(framing, "spread", spread)
+    monkeypatch.setattr(padding, "LARGE", 0)
+    if large:  # as if results were: past the caches where rows are aligned
+        monkeypatch.setattr(framing, "STREAM", 0)
+        framing._plan.cache_clear()
+    x = random((2, 16, 11, 17), dtype)
+    widths = ((0, 0), (0, 0), (2, 3), (1, 4))
+    for seen in (x, last(x), x[..., 2:], x.transpose(2, 3), x[:, :, None, 3]):
+        y = pad(seen, widths, mode)
+        with monkeypatch.context() as slow:
+            slow.setattr(framing, "spread", lambda *_: None)
+            assert torch.equal(border.spread(seen, mode, widths), y)
+        assert y is found[-1]
+        assert y.stride() == torch.empty_like(y, memory_format=torch.preserve_format).stride()
+    framing._plan.cache_clear()
+
+
+def test_gradients_of_large_results_are_those_of_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    grads = []
+    for least in (1 << 40, 0):
+        monkeypatch.setattr(padding, "LARGE", least)
+        monkeypatch.setattr(border, "LARGE", least)
+        for mode in ("constant", "edge", "reflect", "symmetric", "wrap"):
+            for x in (random((2, 3, 8, 9)), last(random((2, 3, 8, 9)))):
+                y = pad(x.requires_grad_(), ((2, 1), (3, 2)), mode)
+                grads.append(torch.autograd.grad(y, x, random(tuple(y.shape), seed=1))[0])
+        assert pad(torch.ones(2, 2), 1, constant_values=-0.0).signbit().sum() == 12
+    assert all(map(torch.equal, grads[:10], grads[10:]))
+    twice = random((1, 2, 4, 5), torch.float64).requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda x: pad(x, ((1, 2), (2, 0)), constant_values=3.0), twice)

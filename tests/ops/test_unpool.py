@@ -376,3 +376,26 @@ def test_wrong_arguments_are_told(case: str) -> None:
     call, message = WRONG[case]
     with pytest.raises(ArgumentError, match=message):
         call()
+
+
+@pytest.mark.parametrize("outputs", [1, 7, 8, 21])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_gradients_are_taken_back_several_at_a_time(outputs: int, dtype: torch.dtype) -> None:
+    indices = torch.randint(-1, 13, (2, 11, outputs, 1), generator=torch.Generator().manual_seed(0))
+    y = random((2, 11, outputs, 1), dtype)
+    for form in (torch.contiguous_format, torch.channels_last):
+        z, at = (t.contiguous(memory_format=form).clone() for t in (y, indices))
+        found = unpool(z.requires_grad_(), at, (13, 1))
+        pull = random((2, 11, 13, 1), dtype, seed=1)
+        (grad,) = torch.autograd.grad(found, z, pull)
+        wanted, kept = truth(y, indices, (13, 1))
+        assert torch.equal(found, wanted)
+        assert torch.equal(grad, torch.where(kept, pull.gather(2, indices.clamp(min=0)), 0))
+
+
+def test_four_axes_without_a_batch_have_no_channels_last() -> None:
+    indices = torch.arange(2 * 3 * 4 * 5).view(2, 3, 4, 5) % 60
+    y = random((2, 3, 4, 5))
+    assert torch.equal(
+        unpool(last(y), last(indices), (3, 4, 5), rank=3), unpool(y, indices, (3, 4, 5), rank=3)
+    )

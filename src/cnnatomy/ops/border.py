@@ -1,14 +1,13 @@
-"""Borders that repeat cells of the input, written at the cost of about one pass, and their transpose.
+"""Borders that repeat cells of the input, or hold one value, written in one pass, and their transpose.
 
-The output is allocated once. On the CPU torch's own kernels write it where they have the mode; elsewhere the
-interior is copied and every strip is then filled from what is already there, a slab of planes at a time, so
-that the strips find it in the cache. The transpose adds the strips to a copy of the interior: slices alone,
-hence the same sum in the same order on every device.
+The output is allocated once. On the CPU one kernel writes it; elsewhere the interior is copied and every
+strip is then filled from what is already there. The transpose adds the strips to a copy of the interior:
+slices alone, hence the same sum in the same order on every device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,15 +15,17 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
+from cnnatomy.backends.cpu import framing
+from cnnatomy.backends.cpu.pages import LARGE
 from cnnatomy.backends.layout import is_last, memory_format
 from cnnatomy.geometry.borders import Pair, Run, settled
 from cnnatomy.geometry.borders import runs as border_runs
+from cnnatomy.ops.routing import plain
 
 Side = tuple[int, int, int, tuple[Run, Run]]
 """One padded axis: its number (negative), its size, the border before, and what fills the two borders."""
 
-_SLAB = 1 << 22  # bytes of output that are filled before the next are begun
-_TORCH = {"edge": "replicate", "reflect": "reflect"}
+_NONE = Run(0, 0, 0)
 
 
 def sides(x: Tensor, mode: str, widths: Sequence[Pair]) -> tuple[Side, ...] | None:
@@ -32,64 +33,30 @@ def sides(x: Tensor, mode: str, widths: Sequence[Pair]) -> tuple[Side, ...] | No
     found: list[Side] = []
     for axis, (n, pair) in enumerate(zip(x.shape, widths, strict=True), -x.dim()):
         if pair != (0, 0):
-            filled = border_runs(settled(mode, n, pair), n, pair)
+            filled = (_NONE, _NONE) if mode == "constant" else border_runs(settled(mode, n, pair), n, pair)
             if filled is None:
                 return None
             found.append((axis, n, pair[0], filled))
     return tuple(found)
 
 
-def spread(x: Tensor, mode: str, widths: Sequence[Pair]) -> Tensor:
+def spread(x: Tensor, mode: str, widths: Sequence[Pair], value: float = 0.0) -> Tensor:
     """x with its borders."""
-    where = sides(x, mode, widths) or ()
-    modes = {settled(mode, n, widths[axis]) for axis, n, *_ in where}
-    native = _native(x, where)
-    if native and len(modes) == 1 and modes <= set(_TORCH):
-        lead = x if x.dim() in (native + 1, native + 2) else x.flatten(0, x.dim() - native - 1)
-        y = F.pad(lead, _flat(widths[-native:]), _TORCH[modes.pop()])
-        return y if lead is x else y.view(*x.shape[:-native], *y.shape[1:])
+    found = framing.spread(x, mode, widths, value) if plain(x) else None
+    if found is not None:
+        return found
+    if mode == "constant":
+        return F.pad(x, [width for pair in reversed(widths) for width in pair], value=value)
     size = [n + sum(pair) for n, pair in zip(x.shape, widths, strict=True)]
     layout = memory_format(x.dim() - 2, is_last(x))
     y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=layout)
-    for part, room in _slabs(x, y, native):
-        _fill(part, room, where, native, widths)
-    return y
-
-
-def _native(x: Tensor, where: Sequence[Side]) -> int:
-    """The number of spatial axes if torch's padding kernels of the CPU take x, 0 if not."""
-    axes = -where[0][0] if where else 0
-    takes = x.device.type == "cpu" and x.is_floating_point() and x.numel() > 0
-    takes = takes and 1 <= axes <= 3 and x.dim() > axes
-    return axes if takes and (x.dim() == axes + 2 or x.is_contiguous()) else 0
-
-
-def _flat(widths: Sequence[Pair]) -> list[int]:
-    """Widths in the order that torch takes them: the last axis first."""
-    return [width for pair in reversed(widths) for width in pair]
-
-
-def _slabs(x: Tensor, y: Tensor, native: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Input and output in parts that stay in the cache, or as they are."""
-    if not (native and x.is_contiguous() and y.is_contiguous()):
-        yield x, y
-        return
-    planes, room = x.flatten(0, -native - 1), y.flatten(0, -native - 1)
-    step = max(1, _SLAB * len(room) // (y.numel() * y.element_size()))
-    for start in range(0, len(planes), step):
-        yield planes[start : start + step], room[start : start + step]
-
-
-def _fill(x: Tensor, y: Tensor, where: Sequence[Side], native: int, widths: Sequence[Pair]) -> None:
-    if native and x.dim() == native + 1:  # the kernel of another mode: fastest to write the interior
-        kernel = getattr(torch.ops.aten, f"replication_pad{native}d").out
-        kernel(x, _flat(widths[-native:]), out=y)
-    else:
-        _inner(y, where).copy_(x)
+    where = sides(x, mode, widths) or ()
+    _inner(y, where).copy_(x)
     for done, (axis, n, before, filled) in reversed(list(enumerate(where))):
         rows = _inner(y, where[:done])  # complete along the axes after this one
         for run, start in zip(filled, (0, before + n), strict=True):
             _copy(rows, axis, Run(run.start + before, run.cells, run.step), start)
+    return y
 
 
 def _inner(y: Tensor, where: Sequence[Side]) -> Tensor:
@@ -116,7 +83,7 @@ def _copy(y: Tensor, axis: int, run: Run, start: int) -> None:
 def fold(grad: Tensor, where: Sequence[Side]) -> Tensor:
     """The transpose of `spread`: each cell adds up the positions that show it."""
     if not where:
-        return grad.clone()
+        return _copied(grad)
     (axis, n, before, filled), *rest = where
     found = fold(grad.narrow(axis, before, n), rest)
     for (start, count, step), place in zip(filled, (0, before + n), strict=True):
@@ -131,21 +98,30 @@ def fold(grad: Tensor, where: Sequence[Side]) -> Tensor:
     return found
 
 
+def _copied(x: Tensor) -> Tensor:
+    """A copy of a part of a larger tensor."""
+    swift = plain(x) and x.nbytes >= LARGE and (x.stride(-1) == 1 or is_last(x))
+    found = framing.spread(x, "edge", ((0, 0),) * x.dim()) if swift else None
+    return x.clone() if found is None else found
+
+
 class Spread(Function):
     """`spread`, differentiable any number of times: it is linear, and its transpose is `Fold`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, mode: str, widths: Sequence[Pair]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, mode: str, widths: Sequence[Pair], value: float = 0.0) -> Tensor:
         """Write the borders."""
         ctx.mode, ctx.widths, ctx.where = mode, widths, sides(x, mode, widths)
-        return spread(x, mode, widths)
+        return spread(x, mode, widths, value)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         """Fold the borders back."""
         if torch.is_grad_enabled():
-            return Fold.apply(grad, ctx.mode, ctx.widths, ctx.where), None, None  # type: ignore[no-untyped-call]
-        return fold(grad, ctx.where), None, None
+            found = Fold.apply(grad, ctx.mode, ctx.widths, ctx.where)  # type: ignore[no-untyped-call]
+        else:
+            found = fold(grad, ctx.where)
+        return found, None, None, None
 
 
 class Fold(Function):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cnnatomy.backends.cpu.pages import LARGE
 from cnnatomy.backends.layout import is_last, memory_format
 from cnnatomy.checks import index
 from cnnatomy.errors import ArgumentError
@@ -166,6 +167,8 @@ def _by_mode(x: Tensor, full: tuple[Pair, ...], mode: str, chosen: Sequence[int]
         first = ends[0][0]
         alike = all(value == first for pair in ends for value in pair)
         if mode == "constant" and alike and not isinstance(first, complex):
+            if _eager(x) and x.is_floating_point() and x.nbytes >= LARGE:
+                return _spread(x, mode, full, first)
             return F.pad(x, [width for pair in reversed(full) for width in pair], value=first)
         make: Any = filler.constant if mode == "constant" else filler.ramp
         return _by_axis(x, full, dict(zip(chosen, [partial(make, pair) for pair in ends], strict=True)))
@@ -180,13 +183,22 @@ def _by_mode(x: Tensor, full: tuple[Pair, ...], mode: str, chosen: Sequence[int]
         raise ArgumentError("reflect_type is unknown", expected="'even' or 'odd'", got=repr(option))
     if option == "odd":
         return _by_axis(x, full, dict.fromkeys(chosen, partial(filler.odd, mode)))
-    if not (torch.compiler.is_compiling() or transformed()) and plain(x) and border.sides(x, mode, full):
-        if torch.is_grad_enabled() and x.requires_grad:
-            y: Tensor = border.Spread.apply(x, mode, full)  # type: ignore[no-untyped-call]
-            return y
-        return border.spread(x, mode, full)
+    if _eager(x) and border.sides(x, mode, full):
+        return _spread(x, mode, full)
     kinds = {axis: settled(mode, x.shape[axis], full[axis]) for axis in chosen}
     return _by_axis(x, full, {axis: partial(filler.repeated, kind) for axis, kind in kinds.items()})
+
+
+def _eager(x: Tensor) -> bool:
+    """True if nobody traces or transforms x."""
+    return not (torch.compiler.is_compiling() or transformed()) and plain(x)
+
+
+def _spread(x: Tensor, mode: str, full: tuple[Pair, ...], value: float = 0.0) -> Tensor:
+    if torch.is_grad_enabled() and x.requires_grad:
+        y: Tensor = border.Spread.apply(x, mode, full, value)  # type: ignore[no-untyped-call]
+        return y
+    return border.spread(x, mode, full, value)
 
 
 def _by_axis(x: Tensor, full: Sequence[Pair], fillers: dict[int, Any]) -> Tensor:

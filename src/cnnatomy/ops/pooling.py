@@ -205,9 +205,11 @@ def _composed(
 
         def part(joined: Tensor, one: Region) -> Pooled:
             own = None if first is None else first + next(parts) * _ODD  # parts draw apart
-            return _pooled(joined.chunk(len(tensors), 1), one, reducer, indices, own, learned)
+            apart = joined.chunk(len(tensors), 1) if companions else (joined,)
+            return _pooled(apart, one, reducer, indices, own, learned)
 
-        return region.compose(torch.cat(list(tensors), 1) if len(tensors) > 1 else tensors[0], part)
+        companions = len(tensors) > 1  # are pooled beside x, as more of its channels
+        return region.compose(torch.cat(list(tensors), 1) if companions else tensors[0], part)
     if reducer.mixes:
         return reducer.across(tensors[0], region), None
 

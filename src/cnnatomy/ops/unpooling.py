@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from cnnatomy.backends.cpu import placing
-from cnnatomy.backends.layout import is_last
+from cnnatomy.backends.layout import is_last, memory_format
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import per_axis
 from cnnatomy.ops import function, library
@@ -221,64 +221,98 @@ def place(y: Tensor, indices: Tensor, size: tuple[int, ...], apart: bool = False
 
     With `apart`, the indices are known to come from regions that share no cell, and need not be compared.
     """
-    rank = len(size)
-    last = is_last(y)
-    if last:
-        y, indices = y.movedim(1, -1), indices.movedim(1, -1)
-    axis = 1 if last else y.dim() - rank  # where the cells are
-    values, where = (t.flatten(axis, axis + rank - 1) for t in (y, indices))
+    if not torch.compiler.is_compiling() and plain(y) and plain(indices) and not transformed() and y.is_cpu:
+        if torch.is_grad_enabled() and y.requires_grad:
+            x: Tensor = Placed.apply(y, indices, size, not apart)  # type: ignore[no-untyped-call]
+            return x
+        return _put(y, indices, size, False)[0]
+    last = _is_last(y, len(size))
+    values, where, axis = (*(_flat(t, len(size), last) for t in (y, indices)), _axis(y, len(size), last))
     shape = (*values.shape[:axis], math.prod(size), *values.shape[axis + 1 :])
-    x = _scattered(values, where, shape, axis, apart).view(*shape[:axis], *size, *shape[axis + 1 :])
+    won = torch.where(_wins(where, shape, axis), values, torch.zeros_like(values))
+    return _spatial(values.new_zeros(shape).scatter_add(axis, where.clamp(min=0), won), size, axis, last)
+
+
+def _is_last(y: Tensor, rank: int) -> bool:
+    """True if y has channels, and they are last in memory."""
+    return y.dim() == rank + 2 and is_last(y)
+
+
+def _axis(y: Tensor, rank: int, last: bool) -> int:
+    """Where the cells are once they are flat."""
+    return 1 if last else y.dim() - rank
+
+
+def _flat(y: Tensor, rank: int, last: bool) -> Tensor:
+    """The spatial axes as one, in the order of memory."""
+    axis, y = _axis(y, rank, last), y.movedim(1, -1) if last else y
+    shape = y.shape
+    return y.reshape(*shape[:axis], math.prod(shape[axis : axis + rank]), *shape[axis + rank :])
+
+
+def _spatial(x: Tensor, size: Sequence[int], axis: int, last: bool) -> Tensor:
+    """The spatial axes again, and the channels before them."""
+    x = x.view(*x.shape[:axis], *size, *x.shape[axis + 1 :])
     return x.movedim(-1, 1) if last else x
 
 
-def _scattered(values: Tensor, where: Tensor, shape: tuple[int, ...], axis: int, apart: bool) -> Tensor:
-    eager = not torch.compiler.is_compiling() and plain(values) and plain(where) and not transformed()
-    if eager and values.is_cpu:
-        if torch.is_grad_enabled() and values.requires_grad:
-            x: Tensor = Placed.apply(values, where, shape[axis], axis, not apart)  # type: ignore[no-untyped-call]
-            return x
-        return _put(values, where, shape[axis], axis, False)[0]
-    return values.new_zeros(shape).scatter_add(
-        axis, where.clamp(min=0), torch.where(_wins(where, shape, axis), values, torch.zeros_like(values))
-    )
+def _dense(y: Tensor, rank: int, last: bool) -> Tensor:
+    """As kernels read it."""
+    return y.resolve_conj().resolve_neg().contiguous(memory_format=memory_format(rank, last))
+
+
+def _empty(y: Tensor, size: Sequence[int], dtype: torch.dtype, last: bool) -> Tensor:
+    """Memory for maps of this size."""
+    lead, form = y.shape[: -len(size)], memory_format(len(size), last)
+    return torch.empty((*lead, *size), dtype=dtype, memory_format=form)
+
+
+def _sizes(indices: Tensor, rank: int, cells: int, last: bool) -> placing.Sizes:
+    shape = indices.shape
+    outputs, lanes = math.prod(shape[-rank:]), shape[1] if last else 1
+    return math.prod(shape[:1] if last else shape[:-rank]), outputs, cells, lanes
 
 
 class Placed(Function):
     """Values at their cells, in one pass over both; the pass tells which of them got there."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, where: Tensor, cells: int, axis: int, ranked: bool) -> Tensor:
+    def forward(ctx: Any, y: Tensor, indices: Tensor, size: tuple[int, ...], ranked: bool) -> Tensor:
         """Put them there."""
-        x, wins = _put(values, where, cells, axis, ranked)
-        ctx.save_for_backward(where, wins)
-        ctx.axis = axis
+        x, wins = _put(y, indices, size, ranked)
+        ctx.save_for_backward(indices, wins)
+        ctx.rank, ctx.last = len(size), _is_last(y, len(size))
         return x
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         """Take them back; in torch's own operators where that has a derivative, or is seen by somebody."""
-        where, wins = ctx.saved_tensors
+        (indices, wins), rank, last = ctx.saved_tensors, ctx.rank, ctx.last
         if plain(grad) and not torch.is_grad_enabled():
-            found = placing.take(grad, where, wins, ctx.axis)
-        else:
-            kept = where >= 0 if wins is None else wins
-            found = torch.where(kept, grad.gather(ctx.axis, where.clamp(min=0)), 0)
-        return found, None, None, None, None
+            y = _empty(indices, indices.shape[-rank:], grad.dtype, last)
+            sizes = _sizes(indices, rank, math.prod(grad.shape[-rank:]), last)
+            placing.take(y, _dense(indices, rank, last), _dense(grad, rank, last), wins, sizes)
+            return y, None, None, None
+        flat, where = (_flat(t, rank, last) for t in (grad, indices))
+        axis = _axis(indices, rank, last)
+        kept = where >= 0 if wins is None else _flat(wins, rank, last)
+        found = torch.where(kept, flat.gather(axis, where.clamp(min=0)), 0)
+        return _spatial(found, indices.shape[-rank:], axis, last), None, None, None
 
 
-def _put(values: Tensor, where: Tensor, cells: int, axis: int, ranked: bool) -> tuple[Tensor, Tensor | None]:
-    try:
-        return placing.put(values.detach(), where, cells, axis, ranked)
-    except IndexError:
-        _checked(where, cells)
-        raise
+def _put(y: Tensor, indices: Tensor, size: tuple[int, ...], ranked: bool) -> tuple[Tensor, Tensor | None]:
+    """x, and if `ranked` which outputs are the last to name their cell."""
+    rank, last, cells = len(size), _is_last(y, len(size)), math.prod(size)
+    values, where = (_dense(t, rank, last) for t in (y, indices))
+    x = _empty(y, size, y.dtype, last)
+    wins = torch.empty_like(where, dtype=torch.bool) if ranked else None
+    if not placing.put(values, where, x, wins, _sizes(y, rank, cells, last)):
+        _check(where, cells)
+    return x, wins
 
 
-def _checked(where: Tensor, cells: int) -> None:
+def _check(where: Tensor, cells: int) -> None:
     """See that all indices are in range."""
-    if not where.numel():
-        return
     least, most = (int(bound) for bound in torch.aminmax(where))
     if least < -1 or most >= cells:
         wrong = most if most >= cells else least

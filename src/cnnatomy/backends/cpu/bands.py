@@ -17,7 +17,7 @@ from cnnatomy.backends.cpu.banded import Banded
 from cnnatomy.backends.cpu.launch import DTYPES as FLOATING
 from cnnatomy.backends.cpu.launch import GRAIN, MANY, scratch
 from cnnatomy.backends.cpu.lines import SLOTS, UNROLLED
-from cnnatomy.backends.cpu.pages import prefer_large
+from cnnatomy.backends.cpu.pages import STREAM, prefer_large
 from cnnatomy.backends.cpu.phases import Phases
 from cnnatomy.backends.cpu.plan import aligned, vector_widths
 from cnnatomy.backends.cpu.polyphase import Polyphase
@@ -27,8 +27,6 @@ from cnnatomy.geometry.bands import Bands
 DTYPES = FLOATING | {torch.uint8: "uint8"}
 SHORT, MANY_ROWS = 8, 4096
 """The most vectors of a row that is written out in a kernel for its own width; how many rows are worth it."""
-STREAM = 1 << 24
-"""Bytes of a tensor that the processor's caches do not hold till it is read again."""
 
 
 class _Same:

@@ -1,4 +1,4 @@
-"""Large pages for large results.
+"""Large results: what they are, and large pages for them.
 
 The C library gives large blocks back as soon as they are freed, so that every call meets its result's memory
 for the first time, page by page: filling 100 MB then takes several times as long as it should. Where a system
@@ -18,6 +18,9 @@ LARGE = 1 << 22
 
 MAPPED = 1 << 25
 """Bytes from which the C library always has fresh memory; less may be memory that was asked for before."""
+
+STREAM = 1 << 24
+"""Bytes of a tensor that the processor's caches do not hold till it is read again."""
 
 _MANY = 4096
 _met: dict[int, int] = {}  # the addresses of results that were asked for, and their sizes

@@ -7,12 +7,12 @@ their size matters.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from llvmlite import ir
 from torch import Tensor
@@ -27,6 +27,11 @@ from cnnatomy.backends.cpu.plan import aligned, vector_widths
 I8 = ir.IntType(8)
 SLOTS = ("outputs", "cells", "lanes")
 """The plan's integers."""
+Sizes = tuple[int, int, int, int]
+"""Planes, the outputs and cells of each, and lanes."""
+
+AT_ONCE = 8
+"""Values that are taken one after another without a look at how many are left."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class _Writer:
         with e.loop(e.lo, e.hi) as plane:
             first, here = e.mul(plane, row), e.at(e.pointers["cells"], e.mul(plane, room), self.kind)
             if spec.take:
-                self.each(first, lambda o, at, cell: self.taken(at, here, cell), self.absent)
+                self.taken(first, here)
             else:
                 self.clear(here, room)
                 self.each(first, lambda o, at, cell: self.put(o, at, here, cell), self.unnamed)
@@ -129,19 +134,32 @@ class _Writer:
         """An output without a cell has won none."""
         self.e.raw_store(ir.Constant(I8, 0), self.e.pointers["wins"], at, I8)
 
-    def taken(self, at: Any, here: Any, cell: Any) -> None:
-        """A cell's value to its output: masked, for a branch on who has won would often be guessed wrong."""
-        e, b = self.e, self.e.builder
-        value = e.raw_load(here, cell, self.kind, 1)
-        if self.spec.ranked:
-            wins = e.raw_load(e.pointers["wins"], at, I8, 1)
-            wide = wins if self.kind == I8 else b.zext(wins, self.kind)
-            value = b.and_(value, b.neg(wide))
-        e.raw_store(value, e.pointers["values"], at, self.kind)
+    def taken(self, first: Any, here: Any) -> None:
+        """The cells' values to their outputs, several at a time."""
+        e, s = self.e, self.sizes
+        if not self.spec.lanes:
+            e.pieces(s["outputs"], (AT_ONCE, 1), lambda o, n: self.take(e.add(first, o), here, n))
+            return
+        with e.loop(e.const(0), s["outputs"]) as o:
+            at = e.add(first, self.scaled(o))
+            e.pieces(s["lanes"], (AT_ONCE, 1), lambda lane, n: self.take(e.add(at, lane), here, n, lane))
 
-    def absent(self, at: Any, index: Any) -> None:
-        """Nothing to take."""
-        self.e.raw_store(ir.Constant(self.kind, 0), self.e.pointers["values"], at, self.kind)
+    def take(self, at: Any, here: Any, count: int, lane: Any = None) -> None:
+        """A few of them: masked, for a branch on who has won would often be guessed wrong."""
+        e, b, none = self.e, self.e.builder, ir.Constant(self.kind, 0)
+        for k in range(count):
+            place = e.add(at, e.const(k))
+            index = e.item(e.pointers["where"], place)
+            inside = b.icmp_unsigned("<", index, self.sizes["cells"])
+            cell = self.scaled(b.select(inside, index, e.const(0)))
+            if lane is not None:
+                cell = e.add(cell, lane, e.const(k))
+            value = b.select(inside, e.raw_load(here, cell, self.kind, 1), none)
+            if self.spec.ranked:
+                wins = e.raw_load(e.pointers["wins"], place, I8, 1)
+                wide = wins if self.kind == I8 else b.zext(wins, self.kind)
+                value = b.and_(value, b.neg(wide))
+            e.raw_store(value, e.pointers["values"], place, self.kind)
 
 
 @lru_cache(maxsize=64)
@@ -149,63 +167,43 @@ def _kernel(spec: Placing) -> build.Kernel:
     return build.kernel("kernel", spec.emit("kernel"), 6)
 
 
-def put(values: Tensor, where: Tensor, cells: int, axis: int, ranked: bool) -> tuple[Tensor, Tensor | None]:
-    """x (.., cells, ..) with values (.., outputs, ..) at the cells that `where` names, and 0 elsewhere.
+@lru_cache(maxsize=512)
+def _plan(size: int, take: bool, outputs: int, cells: int, lanes: int, ranked: bool) -> tuple[Any, Any]:
+    """A kernel and its sizes."""
+    kernel = _kernel(Placing(size, take, lanes > 1, ranked))
+    return kernel, np.array([outputs, cells, lanes], dtype=np.int64)
 
-    Also, if `ranked`, which outputs are the last to name their cell. Index -1 names none.
 
-    Raises:
-        IndexError: another index is out of range.
+def put(values: Tensor, where: Tensor, x: Tensor, wins: Tensor | None, sizes: Sizes) -> bool:
+    """Write x: values at the cells that `where` names, and 0 elsewhere; False if an index is out of range.
+
+    Index -1 names none. `wins` is told which outputs are the last to name their cell. Tensors are dense, and
+    lie in the same order.
     """
-    values, where = values.resolve_conj().resolve_neg().contiguous(), where.contiguous()
-    x = values.new_empty((*values.shape[:axis], cells, *values.shape[axis + 1 :]))
     prefer_large(x)
-    wins = torch.empty(values.shape, dtype=torch.bool) if ranked else None
     wrong = torch.zeros(1, dtype=torch.uint8)
-    _run(
-        Placing(values.element_size(), False, _lanes(values, axis) > 1, ranked),
-        values,
-        where,
-        x,
-        wins,
-        wrong,
-        axis,
-    )
-    if wrong.item():
-        raise IndexError("an index is out of range")
-    return x, wins
+    _run(False, values, where, x, wins, wrong, sizes)
+    return not wrong.item()
 
 
-def take(x: Tensor, where: Tensor, wins: Tensor | None, axis: int) -> Tensor:
-    """What `put` put from the outputs that won their cell; 0 for those that did not, or have none."""
-    x, where = x.resolve_conj().resolve_neg().contiguous(), where.contiguous()
-    values = x.new_empty(where.shape)
-    _run(
-        Placing(x.element_size(), True, _lanes(x, axis) > 1, wins is not None),
-        values,
-        where,
-        x,
-        wins,
-        values,
-        axis,
-    )
-    return values
+def take(values: Tensor, where: Tensor, x: Tensor, wins: Tensor | None, sizes: Sizes) -> None:
+    """Write what `put` put from the outputs that won their cell; 0 for those that did not, or have none."""
+    if x.numel():
+        _run(True, values, where, x, wins, values, sizes)
+    else:
+        values.zero_()
 
 
 def _run(
-    spec: Placing, values: Tensor, where: Tensor, x: Tensor, wins: Tensor | None, wrong: Tensor, axis: int
+    take: bool, values: Tensor, where: Tensor, x: Tensor, wins: Tensor | None, wrong: Tensor, sizes: Sizes
 ) -> None:
-    shape, cells = where.shape, x.shape[axis]
-    planes, lanes = math.prod(shape[:axis]), _lanes(where, axis)
+    (planes, outputs, cells, lanes), ranked = sizes, wins is not None
     if not planes * lanes:
         return
-    plan = torch.tensor([shape[axis], cells, lanes])
-    own = aligned(4 * cells * lanes) if spec.ranked and not spec.take else 0
-    team = min(max(1, max(x.numel(), where.numel()) // GRAIN), planes, torch.get_num_threads())
-    tensors = (plan, values, where, x, where if wins is None else wins, wrong)
-    addresses = [*(tensor.data_ptr() for tensor in tensors), scratch(own * team)]
-    threads.share(_kernel(spec), addresses, own, planes, team)
-
-
-def _lanes(tensor: Tensor, axis: int) -> int:
-    return math.prod(tensor.shape[axis + 1 :])
+    kernel, plan = _plan(x.element_size(), take, outputs, cells, lanes, ranked)
+    own = aligned(4 * cells * lanes) if ranked and not take else 0
+    team = min(max(1, planes * lanes * max(outputs, cells) // GRAIN), planes)
+    team = min(team, torch.get_num_threads()) if team > 1 else 1
+    tensors = (values, where, x, where if wins is None else wins, wrong)
+    addresses = [plan.ctypes.data, *(tensor.data_ptr() for tensor in tensors), scratch(own * team)]
+    threads.share(kernel, addresses, own, planes, team)

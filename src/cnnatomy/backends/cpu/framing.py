@@ -1,0 +1,256 @@
+"""The kernel that writes a tensor with borders that repeat its cells, or hold one value: one pass over both.
+
+Tensors are seen as (planes, rows, columns, lanes) in the order of memory: columns are the last padded axis,
+lanes all after it, planes what lies evenly before the first padded one, and a table tells where every output
+row's cells begin. One unit of work is one output row. Values are moved, not computed with: only their size
+matters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from llvmlite import ir
+from torch import Tensor
+
+from cnnatomy.backends.cpu import build, threads
+from cnnatomy.backends.cpu.emit import Emitter
+from cnnatomy.backends.cpu.lanes import I32, I64
+from cnnatomy.backends.cpu.launch import GRAIN
+from cnnatomy.backends.cpu.pages import STREAM, prefer_large
+from cnnatomy.backends.layout import is_last, memory_format
+from cnnatomy.geometry.borders import Pair, source
+
+SLOTS = ("rows", "table", "plane", "first", "cells", "before", "after", "columns", "lanes", "out", "value")
+"""The plan's integers: output rows of a plane; where the table of their sources lies, which are elements from
+the plane's first one, or -1 for a row of the one value; elements from plane to plane; the first cell of a row
+that is copied, and how many are; border cells before and after them, and where the table of their sources
+lies; elements of a cell; elements of an output row; and the bits of the one value."""
+
+MOST_ROWS = 1 << 16
+"""The longest table of rows that is worth its memory."""
+
+AHEAD = 1 << 10
+"""Bytes from what is copied to what is brought near."""
+
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+_DTYPES = {1: "uint8", 2: "bfloat16", 4: "float32", 8: "float64"}
+
+
+@dataclass(frozen=True)
+class Framing:
+    """Writes one kernel.
+
+    Args:
+        size: bytes of a value.
+        constant: whether borders hold one value.
+        lanes: whether a cell has several elements.
+        stream: whether the result is too large to be kept in the processor's caches; vectors must be aligned.
+    """
+
+    size: int
+    constant: bool
+    lanes: bool
+    stream: bool
+
+    def emit(self, name: str) -> str:
+        """The kernel's LLVM text."""
+        return _Writer(self, name).write()
+
+
+class _Writer:
+    def __init__(self, spec: Framing, name: str) -> None:
+        self.spec, self.kind = spec, ir.IntType(8 * spec.size)
+        self.e = Emitter(name, ("x", "y", "scratch"), _DTYPES[spec.size])
+        self.sizes = {slot: self.e.size(i) for i, slot in enumerate(SLOTS)}
+        whole = build.vector_bytes() // spec.size
+        self.widths = (*(whole >> i for i in range(3) if (whole >> i) * spec.size >= 16), 1)
+
+    def write(self) -> str:
+        e, s = self.e, self.sizes
+        with e.odometer(e.lo, e.hi, [s["rows"]]) as (row, plane):
+            out = e.mul(e.add(e.mul(plane, s["rows"]), row), s["out"])
+            offset = e.item(e.table(s["table"]), row)
+            first = e.add(e.mul(plane, s["plane"]), offset)
+            if self.spec.constant:
+                none = e.builder.icmp_signed("<", offset, e.const(0))
+                e.either(none, lambda: self.fill(out, s["out"]), lambda: self.row(first, out))
+            else:
+                self.row(first, out)
+        if self.spec.stream:
+            e.builder.fence("seq_cst")
+        return e.finish()
+
+    def row(self, first: Any, out: Any) -> None:
+        """A border, the cells between, and the other border."""
+        e, s = self.e, self.sizes
+        middle = e.add(out, self.scaled(s["before"]))
+        self.border(first, out, s["before"], e.const(0))
+        self.copy(e.add(first, self.scaled(s["first"])), middle, self.scaled(s["cells"]), AHEAD)
+        self.border(first, e.add(middle, self.scaled(s["cells"])), s["after"], s["before"])
+
+    def scaled(self, cells: Any) -> Any:
+        """So many cells, in elements."""
+        return self.e.mul(cells, self.sizes["lanes"]) if self.spec.lanes else cells
+
+    def border(self, first: Any, out: Any, cells: Any, done: Any) -> None:
+        """So many cells from element `out` on; their sources lie behind those of the ones that are done."""
+        e = self.e
+        if self.spec.constant:
+            self.fill(out, self.scaled(cells))
+            return
+        columns = e.table(self.sizes["columns"])
+        with e.loop(e.const(0), cells) as i:
+            cell = self.scaled(e.item(columns, e.add(done, i)))
+            at, to = e.add(first, cell), e.add(out, self.scaled(i))
+            if self.spec.lanes:
+                self.copy(at, to, self.sizes["lanes"])
+            else:
+                self.move(at, to, 1)
+
+    def copy(self, first: Any, out: Any, count: Any, ahead: int = 0) -> None:
+        """So many elements as they are, while those so many bytes behind are brought near."""
+        e = self.e
+
+        def move(i: Any, width: int) -> None:
+            at, to = e.add(first, i), e.add(out, i)
+            if ahead and width > 1:
+                e.prefetch(e.pointers["x"], at, ahead)
+                if not self.spec.stream:
+                    e.prefetch(e.pointers["y"], to, ahead, True)
+            self.move(at, to, width)
+
+        e.sweep(count, self.widths, move)
+
+    def move(self, first: Any, out: Any, width: int) -> None:
+        """One vector."""
+        self.store(self.e.raw_load(self.e.pointers["x"], first, self.kind, width), out, width)
+
+    def store(self, value: Any, out: Any, width: int) -> None:
+        """Elements into the result, past the caches if it is too large for them."""
+        e, whole = self.e, self.widths[0]
+        if not self.spec.stream or width < whole:
+            e.raw_store(value, e.pointers["y"], out, self.kind)
+            return
+        to = e.at(e.pointers["y"], out, self.kind)
+        stored = e.builder.store(value, to, align=whole * self.spec.size)
+        stored.set_metadata("nontemporal", e.module.add_metadata([ir.Constant(I32, 1)]))
+
+    def fill(self, out: Any, count: Any) -> None:
+        """The one value, again and again."""
+        e, value = self.e, self.sizes["value"]
+        one = value if self.kind == I64 else e.builder.trunc(value, self.kind)
+
+        e.sweep(count, self.widths, lambda i, n: self.store(e.spread(one, n).value, e.add(out, i), n))
+
+
+@lru_cache(maxsize=32)
+def _kernel(spec: Framing) -> build.Kernel:
+    return build.kernel("kernel", spec.emit("kernel"), 3)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A kernel with its sizes."""
+
+    kernel: build.Kernel
+    units: int
+    team: int
+    """The most threads that are worth their start."""
+    sizes: Any
+    kept: tuple[Any, ...]
+    """The tables that the sizes point to."""
+
+
+def spread(x: Tensor, mode: str, widths: Sequence[Pair], value: float = 0.0) -> Tensor | None:
+    """x with its borders, whose mode is "constant" or one of `geometry.borders`; negative widths crop.
+
+    None if this kernel cannot read x.
+    """
+    if not (x.is_cpu and x.layout is torch.strided and x.element_size() in _BITS and x.numel()):
+        return None
+    x, last = x.resolve_conj().resolve_neg(), is_last(x)
+    seen, pairs = x, tuple(widths)
+    if last:
+        seen, pairs = x.movedim(1, -1), (pairs[0], *pairs[2:], pairs[1])
+    one = torch.full((1,), value, dtype=x.dtype) if mode == "constant" else None
+    bits = 0 if one is None else int(one.view(_BITS[x.element_size()]).item())
+    plan = _plan(tuple(seen.shape), seen.stride(), x.element_size(), mode, pairs, bits)
+    if plan is None:
+        seen = seen.contiguous()
+        plan = _plan(tuple(seen.shape), seen.stride(), x.element_size(), mode, pairs, bits)
+    if plan is None:
+        return None
+    size = [n + lo + hi for n, (lo, hi) in zip(x.shape, widths, strict=True)]
+    y = torch.empty(size, dtype=x.dtype, memory_format=memory_format(x.dim() - 2, last))
+    prefer_large(y)
+    if plan.units:
+        team = 1 if plan.team == 1 else min(plan.team, torch.get_num_threads())
+        addresses = [plan.sizes.ctypes.data, seen.data_ptr(), y.data_ptr(), 0]
+        threads.share(plan.kernel, addresses, 0, plan.units, team)
+    return y
+
+
+@lru_cache(maxsize=1024)
+def _plan(
+    shape: tuple[int, ...], stride: tuple[int, ...], size: int, mode: str, widths: tuple[Pair, ...], bits: int
+) -> _Plan | None:
+    """The plan for axes in the order of memory; None if they do not lie as the kernel reads them."""
+    stride = _settled(shape, stride)
+    padded = [axis for axis, pair in enumerate(widths) if pair != (0, 0)] or [len(shape) - 1]
+    inner, lanes = padded[-1], math.prod(shape[padded[-1] + 1 :])
+    even = 1  # axes that lie evenly, one after another
+    while even < padded[0] and stride[even - 1] == stride[even] * shape[even]:
+        even += 1
+    begin = min(even, padded[0])
+    out = [n + lo + hi for n, (lo, hi) in zip(shape, widths, strict=True)]
+    rows = math.prod(out[begin:inner])
+    dense = all(stride[axis] == math.prod(shape[axis + 1 :]) for axis in range(inner, len(shape)))
+    if not dense or rows > MOST_ROWS:
+        return None
+    sources = [
+        [_source(mode, position, n) for position in range(-lo, n + hi)]
+        for n, (lo, hi) in zip(shape, widths, strict=True)
+    ]
+    starts = [
+        -1 if min(cells, default=0) < 0 else sum(map(int.__mul__, cells, stride[begin:inner]))
+        for cells in product(*sources[begin:inner])
+    ]
+    (before, after), n = widths[inner], shape[inner]
+    first = max(-before, 0)
+    cells = n + min(after, 0) - first
+    before, after = max(before, 0), max(after, 0)
+    columns = sources[inner][:before] + sources[inner][before + cells :]
+    tables = tuple(np.array(table, dtype=np.int64) for table in (starts, columns))
+    kept = {"rows": rows, "table": tables[0].ctypes.data, "plane": stride[begin - 1] if begin else 0}
+    kept |= {"first": first, "cells": cells, "before": before, "after": after, "lanes": lanes}
+    kept |= {"columns": tables[1].ctypes.data, "out": out[inner] * lanes, "value": bits}
+    units = math.prod(shape[:begin]) * rows if kept["out"] else 0
+    team = min(max(1, units * kept["out"] // GRAIN), max(units, 1))
+    cell = lanes if before or after else kept["out"]  # what all places in a row are multiples of
+    stream = units * kept["out"] * size >= STREAM and not cell * size % build.vector_bytes()
+    kernel = _kernel(Framing(size, mode == "constant", lanes > 1, stream))
+    return _Plan(kernel, units, team, np.array([kept[slot] for slot in SLOTS], dtype=np.int64), tables)
+
+
+def _settled(shape: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides in which axes of one cell, whose strides mean nothing, lie as densely as they can."""
+    found, dense = list(stride), 1
+    for axis in reversed(range(len(shape))):
+        if shape[axis] == 1:
+            found[axis] = dense
+        dense = found[axis] * shape[axis]
+    return tuple(found)
+
+
+def _source(mode: str, position: int, n: int) -> int:
+    if 0 <= position < n:
+        return position
+    return -1 if mode == "constant" else source(mode, position, n)
