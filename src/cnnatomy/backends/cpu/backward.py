@@ -348,8 +348,7 @@ class _Writer:
                 e.store(zero, e.pointers[f"d{name}"], at, width)
 
         with e.loop(e.const(0), s["out_width"]) as o:
-            widths = self.spec.widths
-            e.sweep(s["lanes"], widths, lambda lane, width: self.tile(rows, o, lane, width))
+            e.sweep(s["lanes"], self.spec.widths, lambda lane, width: self.tile(rows, o, lane, width))
         e.sweep(e.builder.sub(e.mul(s["width"], s["lanes"]), read), self.spec.widths, rest)
 
     def tile(self, rows: list[_Row] | None, o: Any, lane: Any, width: int) -> None:

@@ -7,7 +7,7 @@ Functions", 1980) to where a few terms of the power series are enough for the la
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -102,7 +102,8 @@ def power_of_two(k: Lanes) -> Lanes:
 def _two_to(k: Lanes) -> Lanes:
     """2^k for an integral k that normal numbers, 0 or infinity have as exponent."""
     fraction, bias = (52, 1023) if k.bits == 64 else (23, 127)
-    return (k.to_integer() + bias).raised(fraction).as_value()
+    whole = 1.5 * 2.0**fraction + bias  # whose sum with k has k + bias as its last digits
+    return (k + whole).as_bits().raised(fraction).as_value()
 
 
 def _largest(bits: int) -> float:
@@ -126,8 +127,16 @@ def _polynomial(v: Lanes, terms: Sequence[float]) -> Lanes:
 
 
 def _exp_terms(bits: int) -> list[float]:
-    """e^r for |r| <= ln 2 / 2: r^n / n!, as far as it counts."""
-    return [1 / math.factorial(n) for n in range(13 if bits == 64 else 7, -1, -1)]
+    """e^r for |r| <= ln 2 / 2: r^n / n!, as far as it counts.
+
+    In short, 1 + r + r^2 q(r), where q meets (e^r - 1 - r) / r^2 in Chebyshev's points.
+    """
+    power = [1 / math.factorial(n) for n in range(13, -1, -1)]
+    if bits == 64:
+        return power
+    rest = np.polynomial.Polynomial(power[-3::-1])
+    met: Any = np.polynomial.Chebyshev.interpolate(rest, 4, domain=[-0.35, 0.35])
+    return [*met.convert(kind=np.polynomial.Polynomial).coef.tolist()[::-1], 1.0, 1.0]
 
 
 def _log_terms(bits: int) -> list[float]:
