@@ -76,3 +76,14 @@ def test_a_run_without_weights_has_no_page(ended: tuple[Run, Evaluation], tmp_pa
     with pytest.raises(CheckpointError, match="no weights"):
         write(tmp_path, ended[1])
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_a_run_whose_log_is_empty_has_no_page(ended: tuple[Run, Evaluation], tmp_path: Path) -> None:
+    for path in ended[0].path.iterdir():
+        if path.is_file() and path.name != "log.csv":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "log.csv").write_text("")
+    page = tmp_path / "page.html"
+    with pytest.raises(CheckpointError, match=r"log\.csv tells of no epoch"):
+        write(tmp_path, ended[1], path=page)
+    assert not page.exists()

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cnnatomy.anatomy import anatomy
 from cnnatomy.data import Dataset
+from cnnatomy.errors import CheckpointError
 from cnnatomy.models import find
 from cnnatomy.report.page import Curve, Page
 from cnnatomy.report.render import save
@@ -52,6 +53,8 @@ def gather(run: Run, evaluation: Evaluation, data: str | None = None) -> Page:
     pictures = load_data(replace(config, data=data or config.data), Silent())
     model, known = run.load_model()
     history = run.log()
+    if not history:
+        raise CheckpointError(f"{run.path / 'log.csv'} tells of no epoch", hint="--resume, or train anew")
     metrics = _metrics(run)
     losses, accuracies = curves(history)
     return Page(
