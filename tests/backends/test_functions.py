@@ -32,6 +32,8 @@ FUNCTIONS: dict[str, Callable[[Lanes], Any]] = {
     "log": lambda v: v.log(),
     "exponential": lambda v: number(*v.exponential()),
     "mantissa": lambda v: v.exponential()[0],
+    "over itself": lambda v: v.over(v.floor()),
+    "over more": lambda v: v.over(v.floor() + 20.0),
     "split": lambda v: v.split()[0],
     "exponent": lambda v: v.split()[1],
     "scale": lambda v: v.like(3.0).scale(v),
@@ -85,6 +87,19 @@ def test_exp_to_one_unit(dtype: str) -> None:
         assert units(run("exponential", x), np.exp(x.astype(np.longdouble))) < 1
         m = run("mantissa", x)
         assert 0.7 < m.min() < m.max() < 1.42
+
+
+@every_format
+@pytest.mark.parametrize(("name", "more"), [("over itself", 0), ("over more", 20)])
+def test_exp_over_a_power_loses_a_unit_for_every_halving(dtype: str, name: str, more: int) -> None:
+    for x in (numbers(dtype, -1, 2.2), numbers(dtype, -40, 2.2), numbers(dtype, -1e-4, 1e-4)):
+        truth = np.ldexp(np.exp(x.astype(np.longdouble)), -np.floor(x).astype(int) - more)
+        for least, allowed in ((0.5, 3), (2.0**-8, 11), (0, 40)):
+            far = truth >= least
+            if far.any():
+                assert units(run(name, x)[far], truth[far]) < allowed
+    inf, nan = np.inf, np.nan
+    same(run(name, like(dtype, 0.0, -inf, nan))[:3], like(dtype, 2.0**-more, nan, nan)[:3])
 
 
 @every_format

@@ -113,6 +113,14 @@ class Lane(Protocol):
         """ln v, to 3 units in the last place; -inf at 0, NaN below."""
         ...
 
+    def over(self, power: Lane, /) -> Lane:
+        """e^v / 2^power for an integral power of which e^v is not much more.
+
+        It is right to 3 units in the last place, and as many more as it is halvings below 1; where that is
+        below every normal number it is 0.
+        """
+        ...
+
     def scale(self, power: Lane, /) -> Lane:
         """v 2^power for an integral power, however large or small.
 
@@ -317,6 +325,10 @@ class Reducer(ABC):
         `tap` is the input's number in the output's window.
         """
         raise TypeError(f"{self} has no pull")
+
+    def sole(self, values: State, given: State, tap: Lane) -> State:
+        """As `pull`, of an input that no other output reads, so that nothing of its own is worth keeping."""
+        return self.pull(self.own(values), given, tap)
 
 
 class Fold(Reducer):

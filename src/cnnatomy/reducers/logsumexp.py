@@ -132,6 +132,11 @@ class LogSumExp(Fold):
         (m, k), (top, part) = own, given
         return (m.scale(k - top) * part,)
 
+    def sole(self, values: State, given: State, tap: Lane) -> State:
+        """As pull."""
+        (x,), (top, part) = values, given
+        return ((x if self.sharpness == 1 else x * self.sharpness).over(top) * part,)
+
 
 class _Plain(Fold):
     """As `LogSumExp`, where no exponential comes near the ends of the format."""

@@ -359,7 +359,8 @@ class _Writer:
             e.add(e.mul(o, lanes, e.const(self.spec.tile)), e.mul(lanes, e.const(t)), lane) for t in taps
         ]
         values = [self.values(column, width) for column in columns]
-        own = [self.brought(each) for each in values]
+        sole = self.reducer.gradient == "pairs" and rows is not None and len(rows) == 1
+        own = [() if sole else self.brought(each) for each in values]
         cells = [self.accumulators(len(self.inputs), width) for _ in (taps[:1] if self.sums else taps)]
 
         def gather(row: _Row) -> None:
@@ -369,7 +370,13 @@ class _Writer:
                 return
             given = self.given(row, at, o, width)
             for t in taps:
-                self.add(cells[t], row, own[t], given, e.const(t), width)
+                if sole:
+                    number = e.taps(e.add(row.tap, e.const(t)), width)
+                    more = self.reducer.sole(values[t], given, number)
+                else:
+                    more = self.more(row, own[t], given, e.const(t), width)
+                for cell, one in zip(cells[t], more, strict=True):
+                    self.accumulate(cell, one)
 
         self.each_row(rows, gather)
         for t, column in enumerate(columns):

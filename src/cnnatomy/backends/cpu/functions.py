@@ -62,6 +62,24 @@ def decay(v: Lanes) -> Lanes:
     return _polynomial(rest, _exp_terms(v.bits)) * _two_to(k)
 
 
+def over(v: Lanes, power: Lanes) -> Lanes:
+    """e^v / 2^power for an integral power of which e^v is not much more."""
+
+    def near() -> tuple[Lanes]:
+        high, low = _log2e(v.bits)
+        exponent = v.times_plus(low, v.times_plus(high, power * -1.0))  # what cancels is exact
+        exponent = v.like(-1023.0 if v.bits == 64 else -127.0).most(exponent)
+        k = exponent.nearest()
+        terms = [term * math.log(2) ** n for n, term in enumerate(reversed(_exp_terms(v.bits)))]
+        return (_polynomial(exponent - k, terms[::-1]) * _two_to(k),)
+
+    def anywhere() -> tuple[Lanes]:
+        m, k = exponential(v)
+        return (m.scale(k - power),)
+
+    return (power.abs() < BEYOND).everywhere(near, anywhere)[0]
+
+
 def split(v: Lanes) -> tuple[Lanes, Lanes]:
     """(m, k) with v = m 2^k, k integral and 1/sqrt 2 <= m < sqrt 2, of v >= 0."""
     m, k = _parts(v)
@@ -115,6 +133,13 @@ def _ln2(bits: int) -> tuple[float, float]:
     """ln 2 in two parts, the first exact in the format."""
     high = math.log(2) if bits == 64 else float(np.float32(math.log(2)))
     low = 2.3190468138462996e-17 if bits == 64 else math.log(2) - high  # ln 2 = 0.693147180559945309417232...
+    return high, low
+
+
+def _log2e(bits: int) -> tuple[float, float]:
+    """log2 e in two parts, the first exact in the format."""
+    high = math.log2(math.e) if bits == 64 else float(np.float32(math.log2(math.e)))
+    low = 2.0355273740931033e-17 if bits == 64 else math.log2(math.e) - high  # 1.442695040888963407359924...
     return high, low
 
 

@@ -282,6 +282,10 @@ class Lanes:
         """ln v"""
         return functions.log(self)
 
+    def over(self, power: Lane) -> Lanes:
+        """e^v / 2^power"""
+        return functions.over(self, Lanes(self.builder, traced(power)))
+
     def scale(self, power: Lane) -> Lanes:
         """v 2^power"""
         return self * functions.power_of_two(Lanes(self.builder, traced(power)))
