@@ -281,6 +281,10 @@ def test_the_path_is_the_fastest_that_fits(region: Region, lanes: int, paths: st
         ((40,), Sliding(2), 1),
         ((2, 12, 40), Sliding((1, 2, 2)), 0),
         ((1, 12, 40), Sliding((1, 2, 2)), 2),
+        ((1, 8, 8), Adaptive((2, 4, 4)), 0),  # a slice that two outputs read
+        ((1, 8, 8), Sliding(2, (1, 2, 2), (1, 0, 0)), 0),
+        ((1, 8, 8), Sliding((3, 2, 2), (1, 2, 2), (1, 0, 0)), 0),  # whose first tap is in the padding
+        ((1, 8, 8), Sliding((1, 2, 2), 2, ((1, 0), 0, 0)), 0),  # nothing of it
     ],
     ids=str,
 )

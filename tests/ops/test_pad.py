@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -282,3 +284,38 @@ def test_gradients_of_large_results_are_those_of_small_ones(monkeypatch: pytest.
     assert all(map(torch.equal, grads[:10], grads[10:]))
     twice = random((1, 2, 4, 5), torch.float64).requires_grad_()
     assert torch.autograd.gradgradcheck(lambda x: pad(x, ((1, 2), (2, 0)), constant_values=3.0), twice)
+
+
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "symmetric", "wrap"])
+def test_a_trace_pads_with_torchs_own_operators(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    monkeypatch.setattr(padding, "LARGE", 0)
+    x = random((1, 2, 6, 7))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls its tracer deprecated
+        traced: Any = torch.jit.trace(lambda t: pad(t, 2, mode), x)  # type: ignore[no-untyped-call]
+    other = random((1, 2, 6, 7), seed=1)
+    assert torch.equal(traced(other), pad(other, 2, mode))
+
+
+def test_the_default_device_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(padding, "LARGE", 0)
+    x = random((1, 2, 6, 7))
+    with torch.device("meta"):
+        found = {mode: pad(x, 1, mode) for mode in ("constant", "edge")}
+    assert all(y.is_cpu and torch.equal(y, pad(x, 1, mode)) for mode, y in found.items())
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_values_beyond_the_dtype_are_refused(monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
+    monkeypatch.setattr(padding, "LARGE", 0 if large else 1 << 40)
+    with pytest.raises(RuntimeError, match="overflow"):
+        pad(random((2, 3), torch.float16), 1, constant_values=1e30)
+    assert pad(random((2, 3), torch.float16), 1, constant_values=math.inf).isinf().sum() == 14
+
+
+def test_long_axes_make_no_long_tables() -> None:
+    framing.spread(torch.zeros(1, 200_000), "edge", ((0, 0), (1, 1)))
+    shape, stride = (2, 200_000), (200_000, 1)
+    plan = framing._plan(shape, stride, 4, "edge", ((0, 0), (2, 1)), 0)
+    assert plan is not None
+    assert sum(table.nbytes for table in plan.kept) < 100

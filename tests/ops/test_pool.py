@@ -183,6 +183,7 @@ def test_watched_tensors_go_through_the_library() -> None:
         (lambda: cnnatomy.pool(cast(Any, [1.0]), Sliding(2)), "a torch.Tensor, got list"),
         (lambda: cnnatomy.pool(random((1, 1, 4, 4)), cast(Any, 2)), r"try Sliding\(2\)"),
         (lambda: cnnatomy.pool(random((1, 1, 4, 4)), cast(Any, "max"), cast(Any, Sliding(2))), "no region"),
+        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), cast(Any, Sliding)), "no region"),
         (lambda: cnnatomy.pool(random((1, 1, 2, 2, 2, 2)), Sliding(2)), "spatial axes"),
         (lambda: cnnatomy.pool(random((4, 4)), Sliding(2), rank=2), "axes, got shape"),
         (lambda: cnnatomy.pool(random((1, 1, 4, 4)), Sliding(2), "mean", return_indices=True), "selects"),

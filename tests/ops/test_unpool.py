@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -399,3 +400,21 @@ def test_four_axes_without_a_batch_have_no_channels_last() -> None:
     assert torch.equal(
         unpool(last(y), last(indices), (3, 4, 5), rank=3), unpool(y, indices, (3, 4, 5), rank=3)
     )
+
+
+def test_the_default_device_is_not_asked() -> None:
+    y, indices = random((1, 2, 3)).requires_grad_(), torch.tensor([[[0, 2, 4], [4, 4, 1]]])
+    with torch.device("meta"):
+        x = unpool(y, indices, 5)
+        (grad,) = torch.autograd.grad(x, y, x.detach())
+    assert torch.equal(x, unpool(y, indices, 5))
+    assert grad.is_cpu
+
+
+def test_a_trace_unpools_with_torchs_own_operators() -> None:
+    y, indices = random((1, 2, 3)), torch.tensor([[[0, 2, 4], [4, 3, 1]]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls its tracer deprecated
+        traced: Any = torch.jit.trace(lambda t: unpool(t, indices, 5), y)  # type: ignore[no-untyped-call]
+    other = random((1, 2, 3), seed=1)
+    assert torch.equal(traced(other), unpool(other, indices, 5))

@@ -1,8 +1,8 @@
 """Borders that repeat cells of the input, or hold one value, written in one pass, and their transpose.
 
-The output is allocated once. On the CPU one kernel writes it; elsewhere the interior is copied and every
-strip is then filled from what is already there. The transpose adds the strips to a copy of the interior:
-slices alone, hence the same sum in the same order on every device.
+The output is allocated once. On the CPU one kernel writes it where it can; elsewhere the interior is copied
+and every strip is then filled from what is already there. The transpose adds the strips to a copy of the
+interior: slices alone, hence the same sum in the same order on every device.
 """
 
 from __future__ import annotations

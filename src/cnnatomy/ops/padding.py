@@ -1,8 +1,8 @@
 """Padding as an operator: `pad`, with the modes of np.pad.
 
 Every mode is a *filler*: a function of x, an axis and the two widths that gives both borders. Axes are padded
-in order, first to last, so that the last one decides the corners. Modes that repeat cells take a shorter way
-(`border.py`) wherever nobody traces or transforms them.
+in order, first to last, so that the last one decides the corners. Modes that repeat cells, and large borders
+of one value, take a shorter way (`border.py`) wherever nobody traces or transforms them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import partial
-from math import prod
+from math import isfinite, prod
 from typing import Any, TypeAlias
 
 import torch
@@ -23,7 +23,7 @@ from cnnatomy.checks import index
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry.borders import Pair, cropped, pairs, settled
 from cnnatomy.ops import border, filler
-from cnnatomy.ops.routing import plain, transformed
+from cnnatomy.ops.routing import eager, transformed
 
 Borders: TypeAlias = tuple[Tensor, Tensor]
 Filler: TypeAlias = Callable[..., Borders]
@@ -167,7 +167,7 @@ def _by_mode(x: Tensor, full: tuple[Pair, ...], mode: str, chosen: Sequence[int]
         first = ends[0][0]
         alike = all(value == first for pair in ends for value in pair)
         if mode == "constant" and alike and not isinstance(first, complex):
-            if _eager(x) and x.is_floating_point() and x.nbytes >= LARGE:
+            if eager(x) and x.is_floating_point() and x.nbytes >= LARGE and _holds(x.dtype, first):
                 return _spread(x, mode, full, first)
             return F.pad(x, [width for pair in reversed(full) for width in pair], value=first)
         make: Any = filler.constant if mode == "constant" else filler.ramp
@@ -183,15 +183,15 @@ def _by_mode(x: Tensor, full: tuple[Pair, ...], mode: str, chosen: Sequence[int]
         raise ArgumentError("reflect_type is unknown", expected="'even' or 'odd'", got=repr(option))
     if option == "odd":
         return _by_axis(x, full, dict.fromkeys(chosen, partial(filler.odd, mode)))
-    if _eager(x) and border.sides(x, mode, full):
+    if eager(x) and border.sides(x, mode, full):
         return _spread(x, mode, full)
     kinds = {axis: settled(mode, x.shape[axis], full[axis]) for axis in chosen}
     return _by_axis(x, full, {axis: partial(filler.repeated, kind) for axis, kind in kinds.items()})
 
 
-def _eager(x: Tensor) -> bool:
-    """True if nobody traces or transforms x."""
-    return not (torch.compiler.is_compiling() or transformed()) and plain(x)
+def _holds(dtype: torch.dtype, value: float) -> bool:
+    """True unless a finite value is beyond the dtype's."""
+    return not isfinite(value) or abs(value) <= torch.finfo(dtype).max
 
 
 def _spread(x: Tensor, mode: str, full: tuple[Pair, ...], value: float = 0.0) -> Tensor:

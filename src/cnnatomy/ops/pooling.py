@@ -82,7 +82,7 @@ def pool(
         options = {"return_indices": return_indices, "rank": rank, "training": training, "seed": seed}
         everything: dict[str, Any] = {**options, "padding_mode": padding_mode, **inputs}
         return handle_torch_function(pool, (x, *inputs.values()), x, region, reducer, **everything)
-    if not (isinstance(x, Tensor) and hasattr(region, "composite")):
+    if not (isinstance(x, Tensor) and isinstance(region, Region)):
         _refuse_kinds(x, region)
     what = by_name(reducer)
     if not training:

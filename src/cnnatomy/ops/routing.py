@@ -37,6 +37,12 @@ def each(run: Callable[..., Sequence[Tensor]], *tensors: Tensor) -> tuple[Tensor
     return tuple(torch._add_batch_dim(y.view(count, len(y) // count, *y.shape[1:]), 0, level) for y in found)
 
 
+def eager(*tensors: Tensor) -> bool:
+    """True if nobody traces or transforms a call on these tensors."""
+    seen = torch.compiler.is_compiling() or tracing() or transformed()
+    return not seen and all(map(plain, tensors))
+
+
 def transformed() -> bool:
     """True inside `torch.func` transforms and forward-mode differentiation."""
     return _functorch.maybe_current_level() is not None or forward_ad._current_level >= 0

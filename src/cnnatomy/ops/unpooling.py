@@ -17,7 +17,7 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import per_axis
 from cnnatomy.ops import function, library
 from cnnatomy.ops.pooling import pool
-from cnnatomy.ops.routing import plain, transformed
+from cnnatomy.ops.routing import eager, plain, transformed
 from cnnatomy.reducers import Mean
 from cnnatomy.regions import Boxes, Region, Sliding
 from cnnatomy.regions.composite import Composite
@@ -221,7 +221,7 @@ def place(y: Tensor, indices: Tensor, size: tuple[int, ...], apart: bool = False
 
     With `apart`, the indices are known to come from regions that share no cell, and need not be compared.
     """
-    if not torch.compiler.is_compiling() and plain(y) and plain(indices) and not transformed() and y.is_cpu:
+    if eager(y, indices) and y.is_cpu:
         if torch.is_grad_enabled() and y.requires_grad:
             x: Tensor = Placed.apply(y, indices, size, not apart)  # type: ignore[no-untyped-call]
             return x
@@ -264,7 +264,7 @@ def _dense(y: Tensor, rank: int, last: bool) -> Tensor:
 def _empty(y: Tensor, size: Sequence[int], dtype: torch.dtype, last: bool) -> Tensor:
     """Memory for maps of this size."""
     lead, form = y.shape[: -len(size)], memory_format(len(size), last)
-    return torch.empty((*lead, *size), dtype=dtype, memory_format=form)
+    return torch.empty((*lead, *size), dtype=dtype, device=y.device, memory_format=form)
 
 
 def _sizes(indices: Tensor, rank: int, cells: int, last: bool) -> placing.Sizes:

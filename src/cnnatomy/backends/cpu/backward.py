@@ -4,7 +4,8 @@ One unit of work is one input row, so threads never write to the same place and 
 For `sum` reducers the rows of outputs that cover it are added into one row first; for the others every pair
 of an input and an output that reads it is visited. Across the columns, a regular window on one lane is
 handled in vectors over blocks of `stride` input columns wherever all its outputs exist; the few columns at
-the borders, irregular windows, and several lanes walk the table of readers.
+the borders, irregular windows, and several lanes walk the table of readers. With several lanes, windows that
+lie side by side tell their own columns instead.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Forward:
     widths: tuple[int, ...]
     run: bool  # one lane and long windows: vectors run along the window
     direct: bool  # without a window across: no column is read twice, so none is worth keeping
-    even: int  # the stride of windows down, if they cut all planes evenly into rows of windows, else 0
+    even: int  # the stride of windows down, if they cut planes of one slice evenly into rows, else 0
 
     def emit(self, name: str) -> str:
         """The kernel's LLVM text."""

@@ -9,10 +9,9 @@ matters.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -172,7 +171,7 @@ class _Plan:
 def spread(x: Tensor, mode: str, widths: Sequence[Pair], value: float = 0.0) -> Tensor | None:
     """x with its borders, whose mode is "constant" or one of `geometry.borders`; negative widths crop.
 
-    None if this kernel cannot read x.
+    None if this kernel cannot read x, or has too many different rows to list them.
     """
     if not (x.is_cpu and x.layout is torch.strided and x.element_size() in _BITS and x.numel()):
         return None
@@ -180,16 +179,16 @@ def spread(x: Tensor, mode: str, widths: Sequence[Pair], value: float = 0.0) -> 
     seen, pairs = x, tuple(widths)
     if last:
         seen, pairs = x.movedim(1, -1), (pairs[0], *pairs[2:], pairs[1])
-    one = torch.full((1,), value, dtype=x.dtype) if mode == "constant" else None
+    one = torch.full((1,), value, dtype=x.dtype, device=x.device) if mode == "constant" else None
     bits = 0 if one is None else int(one.view(_BITS[x.element_size()]).item())
     plan = _plan(tuple(seen.shape), seen.stride(), x.element_size(), mode, pairs, bits)
-    if plan is None:
+    if plan is None and not seen.is_contiguous():
         seen = seen.contiguous()
         plan = _plan(tuple(seen.shape), seen.stride(), x.element_size(), mode, pairs, bits)
     if plan is None:
         return None
     size = [n + lo + hi for n, (lo, hi) in zip(x.shape, widths, strict=True)]
-    y = torch.empty(size, dtype=x.dtype, memory_format=memory_format(x.dim() - 2, last))
+    y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=memory_format(x.dim() - 2, last))
     prefer_large(y)
     if plan.units:
         team = 1 if plan.team == 1 else min(plan.team, torch.get_num_threads())
@@ -198,7 +197,7 @@ def spread(x: Tensor, mode: str, widths: Sequence[Pair], value: float = 0.0) -> 
     return y
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _plan(
     shape: tuple[int, ...], stride: tuple[int, ...], size: int, mode: str, widths: tuple[Pair, ...], bits: int
 ) -> _Plan | None:
@@ -215,20 +214,17 @@ def _plan(
     dense = all(stride[axis] == math.prod(shape[axis + 1 :]) for axis in range(inner, len(shape)))
     if not dense or rows > MOST_ROWS:
         return None
-    sources = [
-        [_source(mode, position, n) for position in range(-lo, n + hi)]
-        for n, (lo, hi) in zip(shape, widths, strict=True)
-    ]
-    starts = [
-        -1 if min(cells, default=0) < 0 else sum(map(int.__mul__, cells, stride[begin:inner]))
-        for cells in product(*sources[begin:inner])
-    ]
+    starts = np.zeros(1, dtype=np.int64)
+    for axis in range(begin, inner):  # a row that any axis does not find has no place
+        found = np.array(_sources(mode, shape[axis], range(-widths[axis][0], shape[axis] + widths[axis][1])))
+        places = starts[:, None] + found * stride[axis]
+        starts = np.where((starts[:, None] < 0) | (found < 0), -1, places).reshape(-1)
     (before, after), n = widths[inner], shape[inner]
     first = max(-before, 0)
     cells = n + min(after, 0) - first
     before, after = max(before, 0), max(after, 0)
-    columns = sources[inner][:before] + sources[inner][before + cells :]
-    tables = tuple(np.array(table, dtype=np.int64) for table in (starts, columns))
+    columns = _sources(mode, n, (*range(-before, 0), *range(n, n + after)))
+    tables = (starts.astype(np.int64), np.array(columns, dtype=np.int64))
     kept = {"rows": rows, "table": tables[0].ctypes.data, "plane": stride[begin - 1] if begin else 0}
     kept |= {"first": first, "cells": cells, "before": before, "after": after, "lanes": lanes}
     kept |= {"columns": tables[1].ctypes.data, "out": out[inner] * lanes, "value": bits}
@@ -250,7 +246,8 @@ def _settled(shape: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, ...]
     return tuple(found)
 
 
-def _source(mode: str, position: int, n: int) -> int:
-    if 0 <= position < n:
-        return position
-    return -1 if mode == "constant" else source(mode, position, n)
+def _sources(mode: str, n: int, positions: Iterable[int]) -> list[int]:
+    """The cells that positions along an axis show; -1 for the one value."""
+    if mode == "constant":
+        return [position if 0 <= position < n else -1 for position in positions]
+    return [position if 0 <= position < n else source(mode, position, n) for position in positions]

@@ -1,7 +1,7 @@
 """Exponentials and logarithms of vectors under trace, from polynomials.
 
 Arguments are reduced with the two-part constants of Cody and Waite ("Software Manual for the Elementary
-Functions", 1980) to where a few terms of the power series are enough for the last digit.
+Functions", 1980) to where a few terms, of the power series or near it, are enough for the last digit.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ class _Scratch(threading.local):
     def of(self, size: int) -> int:
         """The address of at least so many bytes."""
         if size > self.size:
-            self.tensor = torch.empty(size, dtype=torch.uint8)
+            self.tensor = torch.empty(size, dtype=torch.uint8, device=_CPU)
             self.size, self.address = size, self.tensor.data_ptr()
         return self.address
 

@@ -181,7 +181,7 @@ def put(values: Tensor, where: Tensor, x: Tensor, wins: Tensor | None, sizes: Si
     lie in the same order.
     """
     prefer_large(x)
-    wrong = torch.zeros(1, dtype=torch.uint8)
+    wrong = torch.zeros(1, dtype=torch.uint8, device=x.device)
     _run(False, values, where, x, wins, wrong, sizes)
     return not wrong.item()
 

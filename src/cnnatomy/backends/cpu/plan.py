@@ -184,11 +184,12 @@ def forward_plan(key: Key) -> Plan:
 
 
 def _even(depth: Axis, height: Axis) -> int:
-    """The stride of windows down, if they cut every plane into rows of whole windows; else 0."""
+    """The stride of windows down, if they cut every plane of one slice into rows of whole windows; else 0."""
     stride = height.window.stride if height.window else height.size
     cut = [o * stride for o in range(height.outputs)] == list(height.table.start)
     whole = min(height.table.count) == height.taps and height.outputs * stride == height.size
-    return stride if cut and whole and depth.size == 1 else 0
+    flat = depth.size == depth.outputs == depth.taps == 1 and depth.origin(0) == 0
+    return stride if cut and whole and flat else 0
 
 
 def _direct(layout: _Layout, reducer: Fold) -> bool:
