@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cnnatomy import backends
 from cnnatomy.backends import reference
-from cnnatomy.backends.cpu import launch, plan
+from cnnatomy.backends.cpu import backward, launch, plan
 from cnnatomy.backends.cpu.plan import Key, backward_plan, forward_plan
 from cnnatomy.backends.layout import is_last
 from cnnatomy.errors import ArgumentError
@@ -239,13 +239,14 @@ def test_a_wrong_kernel_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("region", "lanes", "paths"),
     [
-        (Sliding(2), 1, "fused strided columns strided"),
+        (Sliding(2), 1, "fused strided columns scatter"),  # a column is left
         (Sliding(3, 2, 1), 1, "strided strided columns scatter"),
-        (Sliding(2, 2, 0, 1, True), 1, "strided strided columns strided"),
+        (Sliding(2, 2, 0, 1, True), 1, "strided strided columns scatter"),
         (Sliding(17, 1), 1, "tabled segments looped scatter"),
         (Sliding(7, 1), 1, "strided strided looped scatter"),
         (Sliding((1, 17), 1), 1, "tabled segments lanes scatter"),
-        (Sliding(2, padding=((2, 0), (0, 0))), 1, "strided strided columns strided"),
+        (Sliding(2, padding=((2, 0), (0, 0))), 1, "strided strided columns scatter"),
+        (Sliding(2, 1), 1, "strided strided columns strided"),
         (Sliding(2), 8, "direct tiles lanes tiles"),
         (Sliding(3, 2, 1), 8, "direct tabled lanes tabled"),
         (Sliding(4, 2, 1), 8, "tabled tabled lanes tabled"),
@@ -264,6 +265,96 @@ def test_the_path_is_the_fastest_that_fits(region: Region, lanes: int, paths: st
         key = Key(region, reducer(name), "float32", (33, 33), lanes, "uint8", True)
         found += [forward_plan(key).path, backward_plan(key).path]
     assert " ".join(found) == paths
+
+
+@pytest.mark.parametrize(
+    ("region", "size", "path"),
+    [
+        (Sliding(3, 1, 1), (8, 20), "strided"),
+        (Sliding(2), (8, 56), "strided"),
+        (Sliding(2), (8, 16), "scatter"),  # short rows
+        (Sliding(5, 1, 2), (8, 56), "scatter"),  # many taps
+        (Sliding(3), (8, 56), "scatter"),  # columns that are left
+        (Sliding(3), (8, 60), "strided"),
+        (Sliding(7, 1, 3), (8,), "scatter"),
+        (Sliding(7, 1, 3), (56,), "strided"),
+        (Sliding(2, 1), (8, 8, 20), "scatter"),
+    ],
+    ids=str,
+)
+def test_winners_gather_where_that_is_less_than_a_step_an_output(
+    region: Region, size: tuple[int, ...], path: str
+) -> None:
+    found = backward_plan(Key(region, reducer("max"), "float32", size, 1, "uint8", True))
+    assert found.path == path
+
+
+@pytest.fixture
+def gathering(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Gather in every window that can."""
+    monkeypatch.setattr(plan, "_scatters", lambda key, layout, blocks, inner: blocks is None)
+    for cached in (backward_plan, launch._backward_call):
+        cached.cache_clear()
+    yield
+    for cached in (backward_plan, launch._backward_call):
+        cached.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        *(Sliding(3, 1, 1), Sliding(3, 2, 1), Sliding(2, 3), Sliding(5, 2, ((3, 1),))),
+        *(Sliding(3, 1, 2, 2), Sliding(4, 3, ((0, 2),), ceil_mode=True)),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("gathering")
+def test_the_columns_at_the_ends_of_rows_go_in_vectors_too(region: Sliding) -> None:
+    edges = set()
+    for size in (5, 9, 17, 40):
+        axis = region.axes((size,))[0]
+        if axis.outputs < 1 or axis.window is None:
+            continue
+        widths, window = plan.vector_widths("float32"), plan._strided(axis, 1, ())
+        assert window is not None
+        pad = axis.window.padding[0]
+        edges.add(backward.Blocks.of(window, pad, size, axis.outputs, widths).edge)
+        for name in ("max", "l2"):
+            check([random((2, 3, size), seed=size)], region, reducer(name))
+    assert any(edges)
+
+
+@pytest.mark.usefixtures("gathering")
+def test_the_ends_of_rows_in_maps() -> None:
+    for dtype, size in ((torch.float32, (5, 18)), (torch.float64, (6, 9)), (torch.bfloat16, (4, 27))):
+        check([random((2, 3, *size), dtype)], Sliding(3, 1, 1), reducer("max"))
+        check([random((2, 3, *size), dtype)], Sliding((2, 3), (1, 2), ((1, 0), (2, 1))), reducer("logsumexp"))
+
+
+@pytest.mark.parametrize(
+    ("height", "region", "apart"),
+    [
+        (8, Sliding(5, 1, 2), 0),
+        (10, Sliding(5, 1, 2), 5),
+        (11, Sliding((5, 9), 1, (2, 4)), 5),
+        (11, Sliding((3, 5), (1, 1), (2, 2), (2, 1)), 5),
+        (9, Adaptive((5, 3)), 2),
+        (7, Adaptive((3, 3)), 0),
+        (8, Adaptive((4, 3)), 2),
+        (12, Sliding((4, 7), (4, 1), ((8, 8), (3, 3))), 3),  # windows without any tap
+        (40, Sliding((17, 15), 1), 0),  # taps in more than a byte
+        (60, Sliding((17, 15), 1), 22),
+        (60, Sliding((15, 17), 1), 23),  # as many as a byte tells
+        (1, Sliding((1, 25), 1), 0),
+    ],
+    ids=str,
+)
+def test_rows_whose_windows_share_no_cell_scatter_in_pairs(height: int, region: Region, apart: int) -> None:
+    x = random((2, 3, height, 33))
+    key = Key(region, reducer("max"), "float32", (height, 33), 1, "uint8", True)
+    assert backward_plan(key).path == "scatter"
+    assert plan._apart(region.axes((height, 33))[0]) == apart
+    check([x], region, reducer("max"))
 
 
 @pytest.mark.parametrize(

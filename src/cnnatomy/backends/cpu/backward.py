@@ -3,9 +3,9 @@
 One unit of work is one input row, so threads never write to the same place and the order of sums is fixed.
 For `sum` reducers the rows of outputs that cover it are added into one row first; for the others every pair
 of an input and an output that reads it is visited. Across the columns, a regular window on one lane is
-handled in vectors over blocks of `stride` input columns wherever all its outputs exist; the few columns at
-the borders, irregular windows, and several lanes walk the table of readers. With several lanes, windows that
-lie side by side tell their own columns instead.
+handled in vectors over blocks of `stride` input columns, at either end without the outputs that do not exist;
+columns that fill no block, short rows' borders, irregular windows, and several lanes walk the table of
+readers. With several lanes, windows that lie side by side tell their own columns instead.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cnnatomy.reducers.contract import Lane, Output, Reducer, State
 
 SLOTS = (
     *("lanes", "width", "out_width", "depth", "height", "out_depth", "out_height"),
-    *("kernel_height", "kernel_width", "inner_lo", "inner_hi", "border", "resume"),
+    *("kernel_height", "kernel_width", "inner_lo", "inner_hi", "inner_last", "border", "resume"),
     *(f"{axis}_{what}" for axis in "dhw" for what in ("first", "out", "tap", "divisor")),
     *("w_start", "w_count", "w_skip", "sums", "scratch_row"),
 )
@@ -32,6 +32,41 @@ SLOTS = (
 
 Of columns only those before `border` and from `resume` on have entries, one after another.
 """
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Columns in blocks of a window's stride, and their readers: output m + shift reads block m's column."""
+
+    stride: int
+    reads: tuple[tuple[int, int, int], ...]  # (tap, the column in the block, shift)
+    edge: int  # how wide vectors are, the first and the last without outputs that do not exist; 0 for neither
+    beyond: int  # so many more outputs than there are the last block would ask for, had it no shift
+    all: bool  # whether no column is left
+
+    @classmethod
+    def of(cls, window: Strided, pad: int, size: int, outputs: int, widths: tuple[int, ...]) -> Blocks:
+        """The readers of a row's blocks, the first of which begins at column 0."""
+        places = [divmod(tap * window.dilation - pad, window.stride) for tap in range(window.kernel)]
+        reads = tuple((tap, phase, -block) for tap, (block, phase) in enumerate(places))
+        least, most = (bound(shift for _, _, shift in reads) for bound in (min, max))
+        blocks = size // window.stride
+        beyond = max(blocks - outputs, -most)
+        before, after = max(0, -least), beyond + most
+
+        def fits(width: int) -> bool:
+            """Whether the first vector's outputs exist but before the row, the last one's but behind it."""
+            exist = width + max(0, most) <= outputs and width + before <= blocks
+            return exist and max(before, after) <= width and before + after <= width + 1
+
+        edge = next((width for width in widths if width > 1 and fits(width)), 0)
+        return cls(window.stride, reads, edge, beyond, edge > 0 and blocks * window.stride == size)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How many blocks at either end ask for outputs that do not exist."""
+        shifts = [shift for _, _, shift in self.reads]
+        return max(0, -min(shifts)), self.beyond + max(shifts)
 
 
 _ABREAST = {"sum": 4, "winner": 4, "pairs": 2}
@@ -45,8 +80,7 @@ class Backward:
     reducer: Reducer
     dtype: str
     taps: str | None
-    across: Strided | None
-    pad: int  # columns of padding before the first
+    blocks: Blocks | None  # for one lane and a regular window across
     rank: int
     readers: int  # most rows of outputs that read one row of inputs, unrolled when few
     widths: tuple[int, ...]
@@ -231,7 +265,7 @@ class _Writer:
 
             e.sweep(length, self.wide, body)
 
-        if self.spec.across:
+        if self.spec.blocks:
             run(e.const(0), self.out_row, None)
         else:
             with e.loop(e.const(0), self.sizes["out_width"]) as o:
@@ -257,44 +291,68 @@ class _Writer:
         if self.spec.segments:
             self.segments(rows)
             return
-        if self.spec.across:
-            self.blocks(rows, self.spec.across)
+        if self.spec.blocks:
+            self.blocks(rows, self.spec.blocks)
+        if self.spec.blocks and self.spec.blocks.all:
+            return
         self.tabled(rows, e.const(0), s["border"], e.const(0))
-        if self.spec.across:
+        if self.spec.blocks:
             self.tabled(rows, s["resume"], s["width"], e.builder.sub(s["resume"], s["border"]))
 
-    def blocks(self, rows: list[_Row] | None, across: Strided) -> None:
-        """Blocks of `stride` input columns whose outputs all exist, in vectors over blocks."""
+    def blocks(self, rows: list[_Row] | None, blocks: Blocks) -> None:
+        """The columns in blocks, in vectors over blocks."""
         e, s = self.e, self.sizes
+        none = dict.fromkeys((shift for _, _, shift in blocks.reads), 0)
 
-        def body(i: Any, width: int) -> None:
-            m = e.add(s["inner_lo"], i)
-            column = e.builder.sub(e.mul(m, e.const(across.stride)), e.const(self.spec.pad))
-            values = self.values(column, width * across.stride)
-            own = [
-                self.brought(tuple(e.pick(value, phase, across.stride, width) for value in values))
-                for phase in range(across.stride)
-            ]
-            cells = [self.accumulators(len(self.inputs), width) for _ in range(across.stride)]
+        def body(m: Any, width: int) -> None:
+            self.block(rows, blocks, m, width, none)
 
-            def gather(row: _Row | None) -> None:
-                given: dict[int, State] = {}
-                for tap in range(across.kernel):
-                    block, phase = divmod(tap * across.dilation, across.stride)
-                    o = e.builder.sub(m, e.const(block))
-                    if block not in given:
-                        given[block] = self.given(row, o, None, width)
-                    self.add(cells[phase], row, own[phase], given[block], e.const(tap), width)
+        if not blocks.edge:
+            inner = e.builder.sub(s["inner_hi"], s["inner_lo"])
+            e.sweep(inner, self.spec.widths, lambda i, width: body(e.add(s["inner_lo"], i), width))
+            return
+        with e.loop(s["inner_lo"], s["inner_hi"], blocks.edge) as m:
+            body(e.smaller(m, s["inner_last"]), blocks.edge)
+        first = {shift: max(0, -shift) for shift in none}
+        last = {shift: -max(0, blocks.beyond + shift) for shift in none}
+        self.block(rows, blocks, e.const(0), blocks.edge, first)
+        self.block(rows, blocks, s["inner_hi"], blocks.edge, last)
 
-            if self.sums:
-                gather(None)
-            else:
-                self.each_row(rows, gather)
-            for k, name in enumerate(self.inputs):
-                parts = [self.total(group[k]) for group in cells]
-                self.put(name, e.interleave(parts, width), values, column, width * across.stride)
+    def block(
+        self, rows: list[_Row] | None, blocks: Blocks, m: Any, width: int, missing: dict[int, int]
+    ) -> None:
+        """The blocks m .. m + width - 1.
 
-        e.sweep(e.builder.sub(s["inner_hi"], s["inner_lo"]), self.spec.widths, body)
+        For every shift, so many of their outputs are missing: the first ones, or the last ones if below 0.
+        """
+        e, stride = self.e, blocks.stride
+        column = e.mul(m, e.const(stride))
+        values = self.values(column, width * stride)
+        own = [
+            self.brought(tuple(e.pick(value, phase, stride, width) for value in values))
+            for phase in range(stride)
+        ]
+        cells = [self.accumulators(len(self.inputs), width) for _ in range(stride)]
+
+        def gather(row: _Row | None) -> None:
+            given: dict[int, State] = {}
+            for tap, phase, shift in blocks.reads:
+                gone = missing[shift]
+                if shift not in given:
+                    found = self.given(row, e.add(m, e.const(shift + gone)), None, width)
+                    given[shift] = tuple(e.moved(one, gone) for one in found)
+                more = self.more(row, own[phase], given[shift], e.const(tap), width)
+                exist = e.within(width, max(0, gone), width + min(0, gone))
+                for cell, one in zip(cells[phase], more, strict=True):
+                    self.accumulate(cell, exist.select(one, 0.0) if gone else one)
+
+        if self.sums:
+            gather(None)
+        else:
+            self.each_row(rows, gather)
+        for k, name in enumerate(self.inputs):
+            parts = [self.total(group[k]) for group in cells]
+            self.put(name, e.interleave(parts, width), values, column, width * stride)
 
     def tabled(self, rows: list[_Row] | None, start: Any, stop: Any, missing: Any) -> None:
         """Each input column walks its readers; vectors run over lanes.
@@ -334,7 +392,7 @@ class _Writer:
                     for cell, name in zip(cells, self.inputs, strict=True):
                         self.put(name, self.total(cell), values, column, width)
 
-                e.sweep(lanes, (1,) if self.spec.across else self.wide, body)
+                e.sweep(lanes, (1,) if self.spec.blocks else self.wide, body)
 
             self.by_count(e.builder.sub(end, first), self.spec.columns, swept)
 

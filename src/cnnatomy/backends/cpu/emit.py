@@ -232,6 +232,22 @@ class Emitter:
             return lanes
         return self.lanes(self.builder.add(lanes.value, ir.Constant(lanes.kind, list(range(count)))))
 
+    def moved(self, lanes: Lane, by: int) -> Lane:
+        """Every lane `by` lanes further up; those that come in are some of these."""
+        value = traced(lanes)
+        if not by:
+            return lanes
+        width = value.type.count
+        order = [min(max(i - by, 0), width - 1) for i in range(width)]
+        mask = ir.Constant(ir.VectorType(I32, width), order)
+        return self.lanes(self.builder.shuffle_vector(value, value, mask))
+
+    def within(self, width: int, first: int, stop: int) -> Truth:
+        """True in the lanes from `first` up to `stop`."""
+        bits = [int(first <= i < stop) for i in range(width)]
+        bit = ir.IntType(1)
+        return Truth(self.builder, ir.Constant(vector(bit, width), bits if width > 1 else bits[0]))
+
     def part(self, lanes: Lane, width: int, number: int) -> Lanes:
         """The lanes of one part of so many."""
         value, first = traced(lanes), width * number

@@ -28,12 +28,6 @@ _CACHED = 1 << 20
 _NEAR = 1 << 13
 """Bytes of a plane that are better asked for ahead."""
 
-_EVEN = {1: 11, 2: 11, 3: 8}
-"""By the number of axes, the taps (1 + 20 / columns) from which outputs look for their winners.
-
-Measured on maps of 14 to 224 columns, in windows of 2 to 49 taps.
-"""
-
 _LISTED = 3
 """The most readers of an input column that are written out, where no more is done than add them."""
 
@@ -246,18 +240,14 @@ def backward_plan(key: Key) -> Plan:
         return _whole_plan(key, layout)
     width, across, sizes = layout.w, layout.across, layout.sizes
     segments = across is None and key.lanes == 1 and width.step == 1
-    if key.reducer.selects and key.lanes == 1 and _scatters(key, layout):
-        return _scatter_plan(key, layout)
-    pad = lo = hi = 0  # blocks of input columns whose outputs all exist
+    blocks = None
     if across and width.window:
-        pad = width.window.padding[0]
-        reach = (width.window.extent - 1) // across.stride  # how many blocks back a window may have begun
-        lo = max(reach, -(-pad // across.stride))
-        hi = max(lo, min(width.outputs, (width.size + pad) // across.stride))
-        lo, hi = (lo, hi) if lo < hi else (0, 0)
-    stride = across.stride if across else 1
-    inner = range(lo * stride - pad, hi * stride - pad) if lo < hi else range(width.size, width.size)
-    sizes |= {"inner_lo": lo, "inner_hi": hi, "border": inner.start, "resume": inner.stop}
+        padding, size = width.window.padding[0], width.size
+        blocks = backward.Blocks.of(across, padding, size, width.outputs, layout.widths)
+    inner = _inner(layout, blocks)
+    if key.reducer.selects and key.lanes == 1 and _scatters(key, layout, blocks, inner):
+        return _scatter_plan(key, layout)
+    sizes |= {"border": inner.start, "resume": inner.stop}
     borders = [*range(inner.start), *range(inner.stop, width.size)]
     for letter, axis, cells in (
         ("d", layout.d, range(layout.d.size)),
@@ -274,7 +264,7 @@ def backward_plan(key: Key) -> Plan:
     for what, numbers in (("start", runs.start), ("count", runs.count), ("skip", runs.skip)):
         sizes[f"w_{what}"] = layout.array(numbers)
     spec = backward.Backward(
-        *(key.reducer, key.dtype, key.taps, across, pad, len(layout.axes), most, layout.widths),
+        *(key.reducer, key.dtype, key.taps, blocks, len(layout.axes), most, layout.widths),
         *(listed, segments, tile),
     )
     units = layout.d.size * layout.h.size
@@ -284,6 +274,22 @@ def backward_plan(key: Key) -> Plan:
     path = "strided" if across else "segments" if segments else "tiles" if tile else "tabled"
     pointers = len(backward.pointers(key.reducer))
     return layout.plan(spec, backward.SLOTS, path, units, scratch, pointers)
+
+
+def _inner(layout: _Layout, blocks: backward.Blocks | None) -> range:
+    """The columns that are in blocks; which blocks have all of their outputs is laid out."""
+    size, lo, hi, last = layout.w.size, 0, 0, 0
+    inner = range(size, size)
+    if blocks:
+        (before, after), count = blocks.reach, size // blocks.stride
+        last = count - after - blocks.edge
+        if blocks.edge:
+            lo, hi, inner = blocks.edge, count - blocks.edge, range(count * blocks.stride)
+        elif before < count - after:
+            lo, hi = before, count - after
+            inner = range(lo * blocks.stride, hi * blocks.stride)
+    layout.sizes |= {"inner_lo": lo, "inner_hi": hi, "inner_last": last}
+    return inner
 
 
 def _tile(width: Axis) -> int:
@@ -304,17 +310,24 @@ def _whole_plan(key: Key, layout: _Layout) -> Plan:
     return layout.plan(spec, whole.SLOTS, "whole", layout.sizes["rows"], scratch, pointers)
 
 
-def _scatters(key: Key, layout: _Layout) -> bool:
+def _scatters(key: Key, layout: _Layout, blocks: backward.Blocks | None, inner: range) -> bool:
     """Whether outputs look for their winners, instead of all that windows hold for outputs that chose them.
 
-    The one takes a step for each output, the other a vector's for each tap, and more where rows are short.
+    Gathering takes a vector's step for each tap, and time for each row and for each column that is not one of
+    those in blocks; scattering takes a step for each output, and clears the cells. The numbers are tenths of
+    a nanosecond, measured on windows of 2 to 49 taps, maps of 7 to 1000 columns, one to three axes; in three
+    axes gathering never won.
     """
-    width = layout.w
-    if layout.across is None or width.outputs < layout.widths[0]:
-        return True  # gathering would not fill its vectors
-    sums_fit = key.dtype in ("float32", "float64") or 4 * math.prod(key.size) <= _CACHED
-    taps = layout.d.taps * layout.h.taps * width.taps
-    return sums_fit and taps * (1 + 20 / width.size) > _EVEN[len(layout.axes)]
+    if blocks is None:
+        return True
+    if key.dtype not in ("float32", "float64") and 4 * math.prod(key.size) > _CACHED:
+        return False  # sums would not stay near
+    if len(layout.axes) == 3:
+        return True
+    outputs, rows, columns = layout.h.outputs * layout.w.outputs, layout.h.size, layout.w.size
+    taps = layout.h.taps * layout.w.taps * 8 / (blocks.edge or layout.widths[0])
+    gather = taps + 70 * (len(layout.axes) + columns - len(inner)) * rows / outputs
+    return gather > 16 + 2.5 * rows * columns / outputs
 
 
 def _scatter_plan(key: Key, layout: _Layout) -> Plan:
@@ -324,13 +337,24 @@ def _scatter_plan(key: Key, layout: _Layout) -> Plan:
         layout.sizes[f"{letter}_step"] = axis.step
     kernel = (layout.d.taps, layout.h.taps, layout.w.taps)
     large = math.prod(key.size) * layout.item >= _NEAR and key.dtype in ("float32", "float64")
-    spec = scatter.Scatter(key.dtype, key.taps, kernel, layout.widths, large)
+    apart = layout.sizes["apart"] = _apart(layout.h)
+    spec = scatter.Scatter(key.dtype, key.taps, kernel, layout.widths, apart > 0, large)
     steps = [[axis.step * t for t in range(axis.taps)] for axis in (layout.d, layout.h, layout.w)]
     height, width = layout.h.size, layout.w.size
     taps = itertools.product(*steps) if spec.few else ()
-    layout.sizes["offset"] = layout.array([(z * height + y) * width + x for z, y, x in taps])
+    offsets = [(z * height + y) * width + x for z, y, x in taps]
+    layout.sizes["offset"] = layout.array(offsets + [0] * (spec.limit - len(offsets)) if spec.few else [])
     scratch = aligned(math.prod(key.size) * layout.item) if spec.wide else 0
     return layout.plan(spec, scatter.SLOTS, "scatter", 1, scratch, len(backward.pointers(key.reducer)))
+
+
+def _apart(axis: Axis) -> int:
+    """Half of the outputs, if no two so far apart share a cell; else 0."""
+    table, half = axis.table, axis.outputs // 2
+    stop = [
+        start + max(0, (n - 1) * table.step + 1) for start, n in zip(table.start, table.count, strict=True)
+    ]
+    return half if all(map(int.__le__, stop, table.start[half:])) else 0
 
 
 def _readers(axis: Axis, cells: Iterable[int]) -> tuple[list[int], list[int], list[int]]:
