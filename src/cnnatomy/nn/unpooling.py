@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import Rule, Window, paddings, per_axis
+from cnnatomy.ops.placed import place
 from cnnatomy.ops.routing import tracing
-from cnnatomy.ops.unpooling import place, unpool, unpool_mean
+from cnnatomy.ops.unpooling import unpool, unpool_mean
 from cnnatomy.regions import Region, Sliding
 
 Sizes = int | Sequence[int]

@@ -8,6 +8,7 @@ interior: slices alone, hence the same sum in the same order on every device.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -28,10 +29,11 @@ Side = tuple[int, int, int, tuple[Run, Run]]
 _NONE = Run(0, 0, 0)
 
 
-def sides(x: Tensor, mode: str, widths: Sequence[Pair]) -> tuple[Side, ...] | None:
+@lru_cache(maxsize=256)
+def sides(shape: torch.Size, mode: str, widths: tuple[Pair, ...]) -> tuple[Side, ...] | None:
     """The padded axes, first to last; None if a border is wider than one run fills."""
     found: list[Side] = []
-    for axis, (n, pair) in enumerate(zip(x.shape, widths, strict=True), -x.dim()):
+    for axis, (n, pair) in enumerate(zip(shape, widths, strict=True), -len(shape)):
         if pair != (0, 0):
             filled = (_NONE, _NONE) if mode == "constant" else border_runs(settled(mode, n, pair), n, pair)
             if filled is None:
@@ -40,7 +42,7 @@ def sides(x: Tensor, mode: str, widths: Sequence[Pair]) -> tuple[Side, ...] | No
     return tuple(found)
 
 
-def spread(x: Tensor, mode: str, widths: Sequence[Pair], value: float = 0.0) -> Tensor:
+def spread(x: Tensor, mode: str, widths: tuple[Pair, ...], value: float = 0.0) -> Tensor:
     """x with its borders."""
     found = framing.spread(x, mode, widths, value) if plain(x) else None
     if found is not None:
@@ -50,7 +52,7 @@ def spread(x: Tensor, mode: str, widths: Sequence[Pair], value: float = 0.0) -> 
     size = [n + sum(pair) for n, pair in zip(x.shape, widths, strict=True)]
     layout = memory_format(x.dim() - 2, is_last(x))
     y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=layout)
-    where = sides(x, mode, widths) or ()
+    where = sides(x.shape, mode, widths) or ()
     _inner(y, where).copy_(x)
     for done, (axis, n, before, filled) in reversed(list(enumerate(where))):
         rows = _inner(y, where[:done])  # complete along the axes after this one
@@ -109,9 +111,9 @@ class Spread(Function):
     """`spread`, differentiable any number of times: it is linear, and its transpose is `Fold`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, mode: str, widths: Sequence[Pair], value: float = 0.0) -> Tensor:
+    def forward(ctx: Any, x: Tensor, mode: str, widths: tuple[Pair, ...], value: float = 0.0) -> Tensor:
         """Write the borders."""
-        ctx.mode, ctx.widths, ctx.where = mode, widths, sides(x, mode, widths)
+        ctx.mode, ctx.widths, ctx.where = mode, widths, sides(x.shape, mode, widths)
         return spread(x, mode, widths, value)
 
     @staticmethod
@@ -128,7 +130,7 @@ class Fold(Function):
     """`fold`, whose transpose is `Spread`."""
 
     @staticmethod
-    def forward(ctx: Any, grad: Tensor, mode: str, widths: Sequence[Pair], where: Sequence[Side]) -> Tensor:
+    def forward(ctx: Any, grad: Tensor, mode: str, widths: tuple[Pair, ...], where: Sequence[Side]) -> Tensor:
         """Fold the borders back."""
         ctx.mode, ctx.widths = mode, widths
         return fold(grad, where)

@@ -183,7 +183,7 @@ def _by_mode(x: Tensor, full: tuple[Pair, ...], mode: str, chosen: Sequence[int]
         raise ArgumentError("reflect_type is unknown", expected="'even' or 'odd'", got=repr(option))
     if option == "odd":
         return _by_axis(x, full, dict.fromkeys(chosen, partial(filler.odd, mode)))
-    if eager(x) and border.sides(x, mode, full):
+    if eager(x) and border.sides(x.shape, mode, full):
         return _spread(x, mode, full)
     kinds = {axis: settled(mode, x.shape[axis], full[axis]) for axis in chosen}
     return _by_axis(x, full, {axis: partial(filler.repeated, kind) for axis, kind in kinds.items()})

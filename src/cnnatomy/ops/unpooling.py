@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
 
-from cnnatomy.backends.cpu import placing
-from cnnatomy.backends.layout import is_last, memory_format
+from cnnatomy.backends.layout import is_last
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import per_axis
 from cnnatomy.ops import function, library
+from cnnatomy.ops.placed import place
 from cnnatomy.ops.pooling import pool
-from cnnatomy.ops.routing import eager, plain, transformed
+from cnnatomy.ops.routing import plain, transformed
 from cnnatomy.reducers import Mean
 from cnnatomy.regions import Boxes, Region, Sliding
 from cnnatomy.regions.composite import Composite
@@ -214,121 +211,6 @@ def _choices(region: Sliding, wanted: int, axis: int, rank: int) -> range:
 def _hint(region: Region, out: tuple[int, ...]) -> str | None:
     found = choices(region, out) if isinstance(region, Sliding) else ()
     return f"size={tuple(sizes[0] for sizes in found)}" if found and all(found) else None
-
-
-def place(y: Tensor, indices: Tensor, size: tuple[int, ...], apart: bool = False) -> Tensor:
-    """`unpool` with everything known: y and indices (.., *out) become (.., *size).
-
-    With `apart`, the indices are known to come from regions that share no cell, and need not be compared.
-    """
-    if eager(y, indices) and y.is_cpu:
-        if torch.is_grad_enabled() and y.requires_grad:
-            x: Tensor = Placed.apply(y, indices, size, not apart)  # type: ignore[no-untyped-call]
-            return x
-        return _put(y, indices, size, False)[0]
-    last = _is_last(y, len(size))
-    values, where, axis = (*(_flat(t, len(size), last) for t in (y, indices)), _axis(y, len(size), last))
-    shape = (*values.shape[:axis], math.prod(size), *values.shape[axis + 1 :])
-    won = torch.where(_wins(where, shape, axis), values, torch.zeros_like(values))
-    return _spatial(values.new_zeros(shape).scatter_add(axis, where.clamp(min=0), won), size, axis, last)
-
-
-def _is_last(y: Tensor, rank: int) -> bool:
-    """True if y has channels, and they are last in memory."""
-    return y.dim() == rank + 2 and is_last(y)
-
-
-def _axis(y: Tensor, rank: int, last: bool) -> int:
-    """Where the cells are once they are flat."""
-    return 1 if last else y.dim() - rank
-
-
-def _flat(y: Tensor, rank: int, last: bool) -> Tensor:
-    """The spatial axes as one, in the order of memory."""
-    axis, y = _axis(y, rank, last), y.movedim(1, -1) if last else y
-    shape = y.shape
-    return y.reshape(*shape[:axis], math.prod(shape[axis : axis + rank]), *shape[axis + rank :])
-
-
-def _spatial(x: Tensor, size: Sequence[int], axis: int, last: bool) -> Tensor:
-    """The spatial axes again, and the channels before them."""
-    x = x.view(*x.shape[:axis], *size, *x.shape[axis + 1 :])
-    return x.movedim(-1, 1) if last else x
-
-
-def _dense(y: Tensor, rank: int, last: bool) -> Tensor:
-    """As kernels read it."""
-    return y.resolve_conj().resolve_neg().contiguous(memory_format=memory_format(rank, last))
-
-
-def _empty(y: Tensor, size: Sequence[int], dtype: torch.dtype, last: bool) -> Tensor:
-    """Memory for maps of this size."""
-    lead, form = y.shape[: -len(size)], memory_format(len(size), last)
-    return torch.empty((*lead, *size), dtype=dtype, device=y.device, memory_format=form)
-
-
-def _sizes(indices: Tensor, rank: int, cells: int, last: bool) -> placing.Sizes:
-    shape = indices.shape
-    outputs, lanes = math.prod(shape[-rank:]), shape[1] if last else 1
-    return math.prod(shape[:1] if last else shape[:-rank]), outputs, cells, lanes
-
-
-class Placed(Function):
-    """Values at their cells, in one pass over both; the pass tells which of them got there."""
-
-    @staticmethod
-    def forward(ctx: Any, y: Tensor, indices: Tensor, size: tuple[int, ...], ranked: bool) -> Tensor:
-        """Put them there."""
-        x, wins = _put(y, indices, size, ranked)
-        ctx.save_for_backward(indices, wins)
-        ctx.rank, ctx.last = len(size), _is_last(y, len(size))
-        return x
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        """Take them back; in torch's own operators where that has a derivative, or is seen by somebody."""
-        (indices, wins), rank, last = ctx.saved_tensors, ctx.rank, ctx.last
-        if plain(grad) and not torch.is_grad_enabled():
-            y = _empty(indices, indices.shape[-rank:], grad.dtype, last)
-            sizes = _sizes(indices, rank, math.prod(grad.shape[-rank:]), last)
-            placing.take(y, _dense(indices, rank, last), _dense(grad, rank, last), wins, sizes)
-            return y, None, None, None
-        flat, where = (_flat(t, rank, last) for t in (grad, indices))
-        axis = _axis(indices, rank, last)
-        kept = where >= 0 if wins is None else _flat(wins, rank, last)
-        found = torch.where(kept, flat.gather(axis, where.clamp(min=0)), 0)
-        return _spatial(found, indices.shape[-rank:], axis, last), None, None, None
-
-
-def _put(y: Tensor, indices: Tensor, size: tuple[int, ...], ranked: bool) -> tuple[Tensor, Tensor | None]:
-    """x, and if `ranked` which outputs are the last to name their cell."""
-    rank, last, cells = len(size), _is_last(y, len(size)), math.prod(size)
-    values, where = (_dense(t, rank, last) for t in (y, indices))
-    x = _empty(y, size, y.dtype, last)
-    wins = torch.empty_like(where, dtype=torch.bool) if ranked else None
-    if not placing.put(values, where, x, wins, _sizes(y, rank, cells, last)):
-        _check(where, cells)
-    return x, wins
-
-
-def _check(where: Tensor, cells: int) -> None:
-    """See that all indices are in range."""
-    least, most = (int(bound) for bound in torch.aminmax(where))
-    if least < -1 or most >= cells:
-        wrong = most if most >= cells else least
-        expected = f"-1 .. {cells - 1}, for size= has {cells} cells"
-        raise ArgumentError("an index is out of range", expected=expected, got=str(wrong))
-
-
-def _wins(where: Tensor, shape: tuple[int, ...], axis: int) -> Tensor:
-    """Which outputs are the last to name their cell, found in an order-free way."""
-    ranks = [1] * where.dim()
-    ranks[axis] = where.shape[axis]
-    order = torch.arange(where.shape[axis], device=where.device).view(ranks)  # in row-major order
-    order = torch.where(where < 0, -1, order)
-    at = where.clamp(min=0)
-    latest = where.new_full(shape, -1).scatter_reduce(axis, at, order, "amax")
-    return (where >= 0) & (latest.gather(axis, at) == order)
 
 
 def _summed(y: Tensor, region: Region, size: tuple[int, ...]) -> Tensor:
