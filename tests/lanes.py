@@ -139,10 +139,11 @@ class Lanes:
         power = torch.where(m == 0, -_BEYOND, torch.where(m.isinf(), _BEYOND, power))
         return Lanes(m), Lanes(power)
 
-    def over(self, power: Any) -> Lanes:
-        """e^v / 2^power"""
+    def over(self, power: Any, factor: Any) -> Lanes:
+        """factor e^v / 2^power"""
         m, k = self.exponential()
-        return m.scale(k - power)
+        scaled: Lanes = m.scale(k - power) * factor
+        return scaled
 
     def scale(self, power: Any) -> Lanes:
         """v 2^power, with 2^power 0 below every normal number, infinite above every number, 0 for NaN."""

@@ -113,8 +113,8 @@ class Lane(Protocol):
         """ln v, to 3 units in the last place; -inf at 0, NaN below."""
         ...
 
-    def over(self, power: Lane, /) -> Lane:
-        """e^v / 2^power for an integral power of which e^v is not much more.
+    def over(self, power: Lane, factor: Lane, /) -> Lane:
+        """factor e^v / 2^power for an integral power of which e^v is not much more.
 
         It is right to 3 units in the last place, and as many more as it is halvings below 1; where that is
         below every normal number it is 0.

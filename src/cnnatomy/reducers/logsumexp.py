@@ -135,7 +135,7 @@ class LogSumExp(Fold):
     def sole(self, values: State, given: State, tap: Lane) -> State:
         """As pull."""
         (x,), (top, part) = values, given
-        return ((x if self.sharpness == 1 else x * self.sharpness).over(top) * part,)
+        return ((x if self.sharpness == 1 else x * self.sharpness).over(top, part),)
 
 
 class _Plain(Fold):

@@ -407,7 +407,7 @@ class _Writer:
                 e.store(zero, e.pointers[f"d{name}"], at, width)
 
         with e.loop(e.const(0), s["out_width"]) as o:
-            e.sweep(s["lanes"], self.spec.widths, lambda lane, width: self.tile(rows, o, lane, width))
+            e.sweep(s["lanes"], self.wide, lambda lane, width: self.tile(rows, o, lane, width))
         e.sweep(e.builder.sub(e.mul(s["width"], s["lanes"]), read), self.spec.widths, rest)
 
     def tile(self, rows: list[_Row] | None, o: Any, lane: Any, width: int) -> None:
@@ -418,8 +418,15 @@ class _Writer:
             e.add(e.mul(o, lanes, e.const(self.spec.tile)), e.mul(lanes, e.const(t)), lane) for t in taps
         ]
         values = [self.values(column, width) for column in columns]
-        sole = self.reducer.gradient == "pairs" and rows is not None and len(rows) == 1
-        own = [() if sole else self.brought(each) for each in values]
+        if self.reducer.gradient == "pairs" and rows is not None and len(rows) == 1:
+            given = self.given(rows[0], at, o, width)
+            for t, column in enumerate(columns):
+                number = e.taps(e.add(rows[0].tap, e.const(t)), width)
+                found = self.reducer.sole(values[t], given, number)
+                for gradient, name in zip(found, self.inputs, strict=True):
+                    self.put(name, gradient, values[t], column, width)
+            return
+        own = [self.brought(each) for each in values]
         cells = [self.accumulators(len(self.inputs), width) for _ in (taps[:1] if self.sums else taps)]
 
         def gather(row: _Row) -> None:
@@ -429,13 +436,7 @@ class _Writer:
                 return
             given = self.given(row, at, o, width)
             for t in taps:
-                if sole:
-                    number = e.taps(e.add(row.tap, e.const(t)), width)
-                    more = self.reducer.sole(values[t], given, number)
-                else:
-                    more = self.more(row, own[t], given, e.const(t), width)
-                for cell, one in zip(cells[t], more, strict=True):
-                    self.accumulate(cell, one)
+                self.add(cells[t], row, own[t], given, e.const(t), width)
 
         self.each_row(rows, gather)
         for t, column in enumerate(columns):

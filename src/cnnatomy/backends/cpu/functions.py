@@ -62,8 +62,11 @@ def decay(v: Lanes) -> Lanes:
     return _polynomial(rest, _exp_terms(v.bits)) * _two_to(k)
 
 
-def over(v: Lanes, power: Lanes) -> Lanes:
-    """e^v / 2^power for an integral power of which e^v is not much more."""
+def over(v: Lanes, power: Lanes, factor: Lanes) -> Lanes:
+    """factor e^v / 2^power for an integral power of which e^v is not much more.
+
+    The factor meets 2^k while the polynomial is still at work: what one step waits for limits all of it.
+    """
 
     def near() -> tuple[Lanes]:
         high, low = _log2e(v.bits)
@@ -71,11 +74,11 @@ def over(v: Lanes, power: Lanes) -> Lanes:
         exponent = v.like(-1023.0 if v.bits == 64 else -127.0).most(exponent)
         k = exponent.nearest()
         terms = [term * math.log(2) ** n for n, term in enumerate(reversed(_exp_terms(v.bits)))]
-        return (_polynomial(exponent - k, terms[::-1]) * _two_to(k),)
+        return (_polynomial(exponent - k, terms[::-1]) * (_two_to(k) * factor),)
 
     def anywhere() -> tuple[Lanes]:
         m, k = exponential(v)
-        return (m.scale(k - power),)
+        return (m.scale(k - power) * factor,)
 
     return (power.abs() < BEYOND).everywhere(near, anywhere)[0]
 

@@ -282,9 +282,9 @@ class Lanes:
         """ln v"""
         return functions.log(self)
 
-    def over(self, power: Lane) -> Lanes:
-        """e^v / 2^power"""
-        return functions.over(self, Lanes(self.builder, traced(power)))
+    def over(self, power: Lane, factor: Lane) -> Lanes:
+        """factor e^v / 2^power"""
+        return functions.over(self, *(Lanes(self.builder, traced(one)) for one in (power, factor)))
 
     def scale(self, power: Lane) -> Lanes:
         """v 2^power"""

@@ -166,10 +166,10 @@ def scratch(size: int) -> int:
 
 def _run(call: _Call, given: Sequence[Tensor], fresh: list[Tensor], seed: Tensor | None = None) -> None:
     """Run the kernel on what it is given, laid out as it reads it, and on memory for its results."""
-    form, flat = call.form, call.form is torch.contiguous_format
+    form = call.form
     held = [
         one
-        if flat and one.is_contiguous() and not one.is_neg()
+        if one.is_contiguous(memory_format=form) and not one.is_neg()
         else one.resolve_neg().contiguous(memory_format=form)
         for one in given
     ]
