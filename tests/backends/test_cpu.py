@@ -390,6 +390,24 @@ def test_planes_cut_evenly_need_no_table_of_rows(size: tuple[int, ...], region: 
 
 
 @pytest.mark.parametrize(
+    ("what", "region", "alike"),
+    [
+        (reducer("mean"), Sliding(2), 4),
+        (reducer("kmax"), Sliding((3, 2), 2), 6),
+        (reducer("mean"), Sliding(3, 1, 1), 0),  # fewer at the borders
+        (Mean(count_include_pad=True), Sliding(3, 1, 1), 9),
+        (Mean(divisor=2.5), Sliding(3, 1, 1), 2.5),
+        (reducer("mean"), Sliding(2, 2, 0, 1, True), 0),
+        (reducer("max"), Sliding(2), 0),  # which divides by nothing
+    ],
+)
+def test_windows_of_one_size_divide_by_what_is_known(what: Reducer, region: Region, alike: float) -> None:
+    assert plan._Layout(Key(region, what, "float32", (13, 37), 1, "uint8", True)).alike == alike
+    check([random((2, 3, 13, 37))], region, what)
+    check([last(random((2, 9, 13, 37)))], region, what)
+
+
+@pytest.mark.parametrize(
     ("what", "region", "dtype", "shape", "track", "theirs"),
     [
         (reducer("max"), Whole(), torch.float32, (2, 3, 9, 9), False, True),

@@ -61,6 +61,7 @@ class Forward:
     widths: tuple[int, ...]
     run: bool  # one lane and long windows: vectors run along the window
     direct: bool  # without a window across: no column is read twice, so none is worth keeping
+    alike: float  # what a mean divides by, if windows are regular and that is the same for all, else 0
     even: int  # the stride of windows down, if they cut planes of one slice evenly into rows, else 0
 
     def emit(self, name: str) -> str:
@@ -71,7 +72,7 @@ class Forward:
 class _Writer(Rows):
     def __init__(self, spec: Forward, name: str) -> None:
         super().__init__(name, spec.reducer, spec.dtype, spec.taps, spec.track)
-        self.spec, self.quick = spec, spec.reducer.quick
+        self.spec, self.quick, self.alike = spec, spec.reducer.quick, spec.alike
         self.whole = False  # whether it is known here that no row or column of the window is missing
         self.use(self.quick or spec.reducer)
 

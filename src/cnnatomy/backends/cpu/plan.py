@@ -126,6 +126,8 @@ class _Layout:
         real = np.float64 if key.dtype == "float64" else np.float32
         ones = ((1.0,),) * (3 - len(self.axes))
         divisors = key.reducer.divisors(self.axes) if key.reducer.counts else ((1.0,),) * len(self.axes)
+        uniform = key.reducer.counts and all(len(set(factors)) == 1 for factors in divisors)
+        self.alike = math.prod(factors[0] for factors in divisors) if uniform else 0.0
         for letter, factors in zip("dhw", (*ones, *divisors), strict=True):
             self.sizes[f"{letter}_divisor"] = self.array(factors, real)
 
@@ -168,6 +170,7 @@ def forward_plan(key: Key) -> Plan:
     spec = forward.Forward(
         *(reducer, key.dtype, key.taps, key.track, across, len(layout.axes)),
         *(layout.h.taps, columns, layout.widths, run, direct),
+        layout.alike if across or direct else 0.0,
         _even(layout.d, layout.h) if direct or (across and across.fused) else 0,
     )
     path = "fused" if across and across.fused else "strided" if across else "direct" if direct else "tabled"
