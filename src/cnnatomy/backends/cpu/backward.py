@@ -11,7 +11,7 @@ readers. With several lanes, windows that lie side by side tell their own column
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -40,27 +40,26 @@ class Blocks:
 
     stride: int
     reads: tuple[tuple[int, int, int], ...]  # (tap, the column in the block, shift)
-    edge: int  # how wide vectors are, the first and the last without outputs that do not exist; 0 for neither
     beyond: int  # so many more outputs than there are the last block would ask for, had it no shift
-    all: bool  # whether no column is left
+    edge: int = 0  # how wide vectors are, the first and the last without what does not exist; 0 for neither
+    whole: bool = False  # whether no column is left
 
     @classmethod
     def of(cls, window: Strided, pad: int, size: int, outputs: int, widths: tuple[int, ...]) -> Blocks:
         """The readers of a row's blocks, the first of which begins at column 0."""
         places = [divmod(tap * window.dilation - pad, window.stride) for tap in range(window.kernel)]
         reads = tuple((tap, phase, -block) for tap, (block, phase) in enumerate(places))
-        least, most = (bound(shift for _, _, shift in reads) for bound in (min, max))
-        blocks = size // window.stride
-        beyond = max(blocks - outputs, -most)
-        before, after = max(0, -least), beyond + most
+        count, most = size // window.stride, max(shift for _, _, shift in reads)
+        found = cls(window.stride, reads, max(count - outputs, -most))
+        before, after = found.reach
 
         def fits(width: int) -> bool:
-            """Whether the first vector's outputs exist but before the row, the last one's but behind it."""
-            exist = width + max(0, most) <= outputs and width + before <= blocks
-            return exist and max(before, after) <= width and before + after <= width + 1
+            """Whether a vector at either end lacks outputs at that end only, and others lack none."""
+            ends = width + max(0, most) <= outputs and width + before <= count
+            return ends and max(before, after) <= width and before + after <= width + 1
 
         edge = next((width for width in widths if width > 1 and fits(width)), 0)
-        return cls(window.stride, reads, edge, beyond, edge > 0 and blocks * window.stride == size)
+        return replace(found, edge=edge, whole=edge > 0 and count * window.stride == size)
 
     @property
     def reach(self) -> tuple[int, int]:
@@ -293,7 +292,7 @@ class _Writer:
             return
         if self.spec.blocks:
             self.blocks(rows, self.spec.blocks)
-        if self.spec.blocks and self.spec.blocks.all:
+        if self.spec.blocks and self.spec.blocks.whole:
             return
         self.tabled(rows, e.const(0), s["border"], e.const(0))
         if self.spec.blocks:
