@@ -342,9 +342,10 @@ def test_the_ends_of_rows_in_maps() -> None:
         (7, Adaptive((3, 3)), 0),
         (8, Adaptive((4, 3)), 2),
         (12, Sliding((4, 7), (4, 1), ((8, 8), (3, 3))), 3),  # windows without any tap
-        (40, Sliding((17, 15), 1), 0),  # taps in more than a byte
+        (40, Sliding((17, 15), 1), 0),
         (60, Sliding((17, 15), 1), 22),
-        (60, Sliding((15, 17), 1), 23),  # as many as a byte tells
+        (60, Sliding((15, 17), 1), 23),  # as many taps as a byte tells
+        (60, Sliding((17, 17), 1), 22),  # more than that
         (1, Sliding((1, 25), 1), 0),
     ],
     ids=str,
@@ -387,6 +388,24 @@ def test_planes_cut_evenly_need_no_table_of_rows(size: tuple[int, ...], region: 
         check([x], region, reducer(name))
         if len(size) > 1:
             check([last(x)], region, reducer(name))
+
+
+@pytest.mark.parametrize("name", ["logsumexp", "soft", "gem"])
+def test_a_row_does_not_depend_on_those_that_its_thread_makes(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    region, x = Sliding((3, 7), 2, ((0, 0), (0, 12)), (1, 3)), random((1, 2, 25, 48)).abs()
+    x[0, 0, 2, 5] = 1e30  # which takes a slower way, in its rows alone
+    monkeypatch.setattr(launch, "GRAIN", 1)
+    found = []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        launch._forward_call.cache_clear()
+        y, saved = launch.forward([x], region, reducer(name), True)
+        found.append((y, *saved))
+    launch._forward_call.cache_clear()
+    for other in found[1:]:
+        assert all(map(torch.equal, found[0], other))
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,9 @@ class _Maps:
         form = memory_format(self.rank, self.last)
         return torch.empty((*y.shape[: -self.rank], *size), dtype=dtype, device=y.device, memory_format=form)
 
-    def sizes(self, indices: Tensor, cells: int) -> placing.Sizes:
+    def sizes(self, y: Tensor, cells: int) -> placing.Sizes:
         """What kernels are told."""
-        shape = indices.shape
+        shape = y.shape
         outputs, lanes = math.prod(shape[-self.rank :]), shape[1] if self.last else 1
         return math.prod(shape[:1] if self.last else shape[: -self.rank]), outputs, cells, lanes
 

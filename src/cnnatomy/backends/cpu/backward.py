@@ -4,8 +4,9 @@ One unit of work is one input row, so threads never write to the same place and 
 For `sum` reducers the rows of outputs that cover it are added into one row first; for the others every pair
 of an input and an output that reads it is visited. Across the columns, a regular window on one lane is
 handled in vectors over blocks of `stride` input columns, at either end without the outputs that do not exist;
-columns that fill no block, short rows' borders, irregular windows, and several lanes walk the table of
-readers. With several lanes, windows that lie side by side tell their own columns instead.
+columns that fill no block, borders too wide for a vector or rows too short for one, irregular windows, and
+several lanes walk the table of readers. With several lanes, windows that lie side by side tell their own
+columns instead.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Blocks:
 
     stride: int
     reads: tuple[tuple[int, int, int], ...]  # (tap, the column in the block, shift)
-    beyond: int  # so many more outputs than there are the last block would ask for, had it no shift
+    beyond: int  # so many outputs more than there are the last block asks for, beside its shift
     edge: int = 0  # how wide vectors are, the first and the last without what does not exist; 0 for neither
     whole: bool = False  # whether no column is left
 
@@ -54,7 +55,7 @@ class Blocks:
         before, after = found.reach
 
         def fits(width: int) -> bool:
-            """Whether a vector at either end lacks outputs at that end only, and others lack none."""
+            """Whether vectors at either end lack outputs at that end only, and there is one between them."""
             ends = width + max(0, most) <= outputs and width + before <= count
             return ends and max(before, after) <= width and before + after <= width + 1
 

@@ -84,7 +84,7 @@ class _Writer(Rows):
     def begin(self) -> None:
         super().begin()
         self.slot: Any = self.e.const(0)
-        self.doubt = self.e.cell(I64)
+        self.doubt, self.doubtful = self.e.cell(I64), self.e.cell(I64)  # of this row, and a bit for each row
         if self.ahead:
             self.identity_rows()
 
@@ -120,7 +120,16 @@ class _Writer(Rows):
         e = self.e
         with e.loop(e.lo, e.hi, BLOCK) as start:
             stop = e.smaller(e.add(start, e.const(BLOCK)), e.hi)
-            self.tried(lambda: self.block(start, stop))
+            self.begin_trial()
+            self.block(start, stop)
+            self.again(self.doubtful, lambda rows: self.redo(rows, start, stop))
+
+    def redo(self, rows: Any, start: Any, stop: Any) -> None:
+        """Those rows again whose bits are set: no row depends on those that a thread has beside it."""
+        e, b = self.e, self.e.builder
+        with e.loop(start, stop) as row:
+            bit = b.and_(b.lshr(rows, b.sub(row, start)), e.const(1))
+            e.when(e.equal(bit, e.const(1)), lambda: self.block(row, e.add(row, e.const(1))))
 
     def block(self, start: Any, stop: Any) -> None:
         """Some rows of a regular window."""
@@ -131,7 +140,16 @@ class _Writer(Rows):
             with self.each(start, stop):
                 self.slot = e.builder.load(slots, typ=I64)
                 work()
+                self.mark()
                 e.builder.store(e.add(self.slot, e.const(1)), slots)
+
+    def mark(self) -> None:
+        """Set a row's bit if any of its results is not trusted."""
+        b, cells = self.e.builder, (self.doubt, self.doubtful)
+        doubt, rows = (b.load(cell, typ=I64) for cell in cells)
+        bit = b.zext(b.icmp_signed("!=", doubt, self.e.const(0)), I64)
+        b.store(b.or_(rows, b.shl(bit, self.slot)), self.doubtful)
+        b.store(self.e.const(0), self.doubt)
 
     def across(self) -> None:
         self.tried(self.one_row)
@@ -148,21 +166,29 @@ class _Writer(Rows):
 
     def tried(self, work: Callable[[], None]) -> None:
         """Do work with the quick fold, and again with the whole one where its results are not trusted."""
+        self.begin_trial()
+        work()
+        self.again(self.doubt, lambda _: work())
+
+    def begin_trial(self) -> None:
+        """Doubt nothing yet."""
+        for cell in (self.doubt, self.doubtful):
+            self.e.builder.store(self.e.const(0), cell)
+
+    def again(self, cell: Any, work: Callable[[Any], None]) -> None:
+        """Do work, which is told the doubts in a cell, with the whole fold if there are any."""
         e, quick = self.e, self.quick
         if quick is None:
-            work()
             return
-        e.builder.store(e.const(0), self.doubt)
-        work()
-        doubt = e.builder.load(self.doubt, typ=I64)
+        doubts = e.builder.load(cell, typ=I64)
 
-        def again() -> None:
+        def whole() -> None:
             self.use(self.spec.reducer)
-            self.refill(work)
+            self.refill(lambda: work(doubts))
             self.use(quick)
             self.refill(lambda: None)
 
-        e.when(e.builder.icmp_signed("!=", doubt, e.const(0)), again)
+        e.when(e.builder.icmp_signed("!=", doubts, e.const(0)), whole)
 
     def refill(self, work: Callable[[], None]) -> None:
         """Work on scratch whose padding is the identity of the fold in use."""

@@ -280,7 +280,7 @@ def backward_plan(key: Key) -> Plan:
 
 
 def _inner(layout: _Layout, blocks: backward.Blocks | None) -> range:
-    """The columns that are in blocks; which blocks have all of their outputs is laid out."""
+    """The columns that are in blocks; laid out is which blocks have all outputs, or lie between the ends."""
     size, lo, hi, last = layout.w.size, 0, 0, 0
     inner = range(size, size)
     if blocks:

@@ -49,10 +49,13 @@ class Scatter:
 
     @property
     def limit(self) -> int:
-        """What every tap is below, but not that of an output without any; a power of two where one is."""
+        """What every tap is below, but not the 255 of an output without any; a power of two where one fits.
+
+        Below a power of two are two taps if all bits of either are.
+        """
         count = math.prod(self.kernel)
         power = 1 << (count - 1).bit_length()
-        return power if self.few and power < 256 else count
+        return power if power < 256 else count
 
     @property
     def wide(self) -> bool:
