@@ -342,9 +342,11 @@ class _Writer:
                     found = self.given(row, e.add(m, e.const(shift + gone)), None, width)
                     given[shift] = tuple(e.moved(one, gone) for one in found)
                 more = self.more(row, own[phase], given[shift], e.const(tap), width)
-                exist = e.within(width, max(0, gone), width + min(0, gone))
+                if gone:
+                    exist = e.within(width, max(0, gone), width + min(0, gone))
+                    more = tuple(exist.select(one, 0.0) for one in more)
                 for cell, one in zip(cells[phase], more, strict=True):
-                    self.accumulate(cell, exist.select(one, 0.0) if gone else one)
+                    self.accumulate(cell, one)
 
         if self.sums:
             gather(None)

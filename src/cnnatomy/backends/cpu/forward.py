@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -120,9 +121,7 @@ class _Writer(Rows):
         e = self.e
         with e.loop(e.lo, e.hi, BLOCK) as start:
             stop = e.smaller(e.add(start, e.const(BLOCK)), e.hi)
-            self.begin_trial()
-            self.block(start, stop)
-            self.again(self.doubtful, lambda rows: self.redo(rows, start, stop))
+            self.tried(partial(self.block, start, stop), lambda rows: self.redo(rows, start, stop))
 
     def redo(self, rows: Any, start: Any, stop: Any) -> None:
         """Those rows again whose bits are set: no row depends on those that a thread has beside it."""
@@ -164,31 +163,26 @@ class _Writer(Rows):
             self.fold_window()
             self.tabled(None)
 
-    def tried(self, work: Callable[[], None]) -> None:
-        """Do work with the quick fold, and again with the whole one where its results are not trusted."""
-        self.begin_trial()
-        work()
-        self.again(self.doubt, lambda _: work())
+    def tried(self, work: Callable[[], None], redo: Callable[[Any], None] | None = None) -> None:
+        """Do work with the quick fold, and again with the whole one where its results are not trusted.
 
-    def begin_trial(self) -> None:
-        """Doubt nothing yet."""
-        for cell in (self.doubt, self.doubtful):
-            self.e.builder.store(self.e.const(0), cell)
-
-    def again(self, cell: Any, work: Callable[[Any], None]) -> None:
-        """Do work, which is told the doubts in a cell, with the whole fold if there are any."""
+        If only some rows are to be done again, `redo` is told a bit for each.
+        """
         e, quick = self.e, self.quick
+        for cell in (self.doubt, self.doubtful):
+            e.builder.store(e.const(0), cell)
+        work()
         if quick is None:
             return
-        doubts = e.builder.load(cell, typ=I64)
+        doubts = e.builder.load(self.doubtful if redo else self.doubt, typ=I64)
 
-        def whole() -> None:
+        def again() -> None:
             self.use(self.spec.reducer)
-            self.refill(lambda: work(doubts))
+            self.refill(partial(redo, doubts) if redo else work)
             self.use(quick)
             self.refill(lambda: None)
 
-        e.when(e.builder.icmp_signed("!=", doubts, e.const(0)), whole)
+        e.when(e.builder.icmp_signed("!=", doubts, e.const(0)), again)
 
     def refill(self, work: Callable[[], None]) -> None:
         """Work on scratch whose padding is the identity of the fold in use."""
