@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,12 +16,13 @@ from torch import Tensor
 
 import cnnatomy
 from benchmarks.engines import engines
-from benchmarks.harness import Candidate
+from benchmarks.harness import Candidate, in_turn
 from benchmarks.peers import PEERS, Peer
 from benchmarks.plain import over
 from cnnatomy.regions import Adaptive, Region, Sliding, Whole
 
 OURS, EAGER, COMPILED, COPY = "cnnatomy", "torch eager", "torch.compile", "copy of the same bytes"
+FRESH = ", from memory"
 DIRECTIONS = ("forward", "forward-grad", "backward")
 """Without gradients, where torch's max_pool2d finds its winners all the same; of a tensor that requires one,
 where all keep what backward needs; and the backward pass."""
@@ -91,25 +93,17 @@ class Case:
             yield measure(peer, ways, tensors)
 
     def _forward(self, peer: Peer, ways: dict[str, Compute], tensors: Sequence[Tensor]) -> list[Candidate]:
-        def call(way: Compute) -> Callable[[], Tensor]:
-            def run() -> Tensor:
-                with torch.set_grad_enabled(recorded):
-                    return way(*tensors)
-
-            return run
-
-        recorded = tensors[0].requires_grad
-        found = [candidate(name, call(way), peer) for name, way in ways.items()]
-        out = call(ways[EAGER])()
-        if not recorded:
+        found = [candidate(name, partial(way, *tensors), peer) for name, way in ways.items()]
+        out = ways[EAGER](*tensors)
+        if not out.requires_grad:
             found += engines(self.reducer, self.region, tensors[0], out.shape)
-        return [*found, copying(sum(tensor.numel() for tensor in tensors) + out.numel(), out.dtype)]
+        return [*found, *yardsticks(lambda: partial(ways[OURS], *again(tensors)), [*tensors, out])]
 
     def _backward(self, peer: Peer, ways: dict[str, Compute], tensors: Sequence[Tensor]) -> list[Candidate]:
         leaves = [tensor.requires_grad_() for tensor in tensors]
         grad = torch.randn_like(ways[EAGER](*leaves).detach())
 
-        def pull(way: Compute) -> Callable[[], tuple[Tensor, ...]]:
+        def pull(way: Compute, leaves: Sequence[Tensor]) -> Callable[[], tuple[Tensor, ...]]:
             made: list[Tensor] = []  # on first use: a failure is then the candidate's own
 
             def run() -> tuple[Tensor, ...]:
@@ -119,8 +113,8 @@ class Case:
 
             return run
 
-        found = [candidate(name, pull(way), peer) for name, way in ways.items()]
-        return [*found, copying(sum(leaf.numel() for leaf in leaves) + grad.numel(), grad.dtype)]
+        found = [candidate(name, pull(way, leaves), peer) for name, way in ways.items()]
+        return [*found, *yardsticks(lambda: pull(ways[OURS], again(leaves)), [*leaves, grad])]
 
 
 def candidate(name: str, run: Callable[[], object], peer: Peer) -> Candidate:
@@ -129,25 +123,38 @@ def candidate(name: str, run: Callable[[], object], peer: Peer) -> Candidate:
     return Candidate(name, run, check=peer.comparable, note=note)
 
 
-def copying(count: int, dtype: torch.dtype) -> Candidate:
-    """The yardstick: copy as many bytes as the operator must read and write."""
-    source, target = torch.ones(count // 2, dtype=dtype), torch.empty(count // 2, dtype=dtype)
-    return Candidate(COPY, lambda: target.copy_(source), check=False)
+def again(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The same in other memory."""
+    return [tensor.detach().clone().requires_grad_(tensor.requires_grad) for tensor in tensors]
+
+
+def yardsticks(ours: Callable[[], Callable[[], object]], tensors: Sequence[Tensor]) -> list[Candidate]:
+    """Copy as many bytes as are read and written, from the caches and from memory; and ours from memory."""
+    count, dtype = sum(tensor.numel() for tensor in tensors) // 2, tensors[0].dtype
+
+    def copy() -> Callable[[], Tensor]:
+        return partial(torch.empty(count, dtype=dtype).copy_, torch.ones(count, dtype=dtype))
+
+    nbytes = sum(tensor.nbytes for tensor in tensors)
+    fresh = {OURS: in_turn(ours, nbytes), COPY: in_turn(copy, nbytes)}
+    beyond = [Candidate(name + FRESH, run, check=False) for name, run in fresh.items()]
+    return [Candidate(COPY, copy(), check=False), *beyond]
 
 
 def computed(peer: Peer, region: Region, x: Tensor) -> tuple[Compute, Compute]:
     """Ours and theirs, as functions of x and what else the reducer takes."""
     plain = over(region, (x.shape[2], x.shape[3]))
 
-    def ours(x: Tensor, *rest: Tensor) -> Tensor:
+    pooled = partial(cnnatomy.pool, region=region, reducer=peer.reducer, training=peer.reducer.draws)
+
+    def beside(x: Tensor, *rest: Tensor) -> Tensor:
         named: dict[str, Any] = dict(zip(peer.reducer.companions, rest, strict=True))
-        pooled: Tensor = cnnatomy.pool(x, region, peer.reducer, training=peer.reducer.draws, **named)
-        return pooled
+        return pooled(x, **named)  # type: ignore[no-any-return]
 
     def theirs(*inputs: Tensor) -> Tensor:
         return peer.run(plain, *inputs)
 
-    return ours, theirs
+    return beside if peer.reducer.companions else pooled, theirs
 
 
 def inputs(

@@ -2,8 +2,10 @@
 
 Every candidate is first held against the first one's result: a wrong candidate is refused a time. Then all
 run in turn, round after round, every second round in the opposite order, so that a slow spell of the machine
-falls on all alike; just before it is timed, each runs once untimed. What counts is the ratio of medians
-within a run, never a time by itself.
+falls on all alike. A turn is so many calls as last some milliseconds, timed as one; as many calls before it
+are not timed, since a processor's caches take several to forget the candidate before: times are those of
+data in the caches, if they hold it; `in_turn` makes a candidate whose data they do not hold. What counts is
+the ratio of medians within a run, never a time by itself.
 """
 
 from __future__ import annotations
@@ -14,16 +16,31 @@ import math
 import platform
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import metadata
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from cnnatomy.backends.cpu.pages import prefer_large
+
 ROUNDS, LEAST_ROUNDS = 31, 5
+GROUND = 1 << 29
+"""Bytes on large pages that results may come to lie on."""
+
+TURN = 1e7
+"""Nanoseconds that a turn should last; one call if that takes longer."""
+
+MOST_CALLS = 1000
+
+BEYOND = 1 << 27
+"""Bytes that no cache holds."""
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 TOLERANCE = {
@@ -46,7 +63,7 @@ class Candidate:
         name: what the row is called.
         run: compute it once.
         check: False for what computes another thing, such as a copy.
-        calls: run so often for one time, which is then divided.
+        calls: run at least so often for one time, which is then divided.
         note: what a reader of the row must know.
     """
 
@@ -58,10 +75,17 @@ class Candidate:
 
     def time(self, now: Callable[[], int]) -> float:
         """Nanoseconds of one run."""
+        run, calls = self.run, range(self.calls)
         start = now()
-        for _ in range(self.calls):
-            self.run()
+        for _ in calls:
+            run()
         return (now() - start) / self.calls
+
+    def turn(self, now: Callable[[], int]) -> Candidate:
+        """This with as many calls as make a turn."""
+        self.time(now)
+        enough = min(MOST_CALLS, math.ceil(TURN / max(self.time(now), 1)))
+        return replace(self, calls=max(self.calls, enough))
 
 
 @dataclass(frozen=True)
@@ -92,14 +116,29 @@ class Row:
 def keep_memory() -> bool:
     """Have the C library keep freed memory instead of handing it back, where it is glibc; False elsewhere.
 
-    Otherwise one candidate's freed result makes the next one fault its pages in anew, or not, by chance.
+    Otherwise one candidate's freed result makes the next one fault its pages in anew, or not, by chance. What
+    is kept begins as large pages, where a system gives them: later some results would lie on large pages and
+    others on small ones, by chance as well.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):
         return False
     done = [mallopt(option, 1 << 30) for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD)]
+    ground = torch.empty(GROUND, dtype=torch.uint8)
+    prefer_large(ground)
+    ground.zero_()
     return all(done)
+
+
+def in_turn(make: Callable[[], Callable[[], Any]], nbytes: int) -> Callable[[], None]:
+    """Runs on data of their own, of `nbytes` each, made so often that no cache holds them all; one a call.
+
+    Results are kept until their run comes round again, so that they do not lie in the caches either.
+    """
+    runs = [make() for _ in range(max(1, math.ceil(BEYOND / nbytes)))]
+    turns, held = cycle(runs), deque[Any](maxlen=len(runs))
+    return lambda: held.append(next(turns)())
 
 
 def compare(
@@ -120,14 +159,14 @@ def compare(
     """
     now = time.perf_counter_ns if clock == "wall" else time.process_time_ns
     refusals = check(candidates)
-    timed = [one for one in candidates if one.name not in refusals]
+    timed = [one.turn(now) for one in candidates if one.name not in refusals]
     if seconds < math.inf:
         a_round = 2e-9 * sum(one.time(now) * one.calls for one in timed)
         rounds = min(rounds, max(LEAST_ROUNDS, int(seconds / max(a_round, 1e-9))))
     spent: dict[str, list[float]] = {one.name: [] for one in timed}
     for turn in range(rounds):
         for one in timed if turn % 2 else reversed(timed):
-            one.time(now)  # untimed: wakes its own threads, and its neighbour's go to sleep
+            one.time(now)  # untimed: wakes its own threads and fills the caches
             spent[one.name].append(one.time(now))
     notes = {one.name: refusals.get(one.name, one.note) for one in candidates}
     return [_row(case, name, spent.get(name, []), clock, note) for name, note in notes.items()]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks import memory, pooling
+from benchmarks import harness, memory, pooling
 from benchmarks.cases import COPY, DIRECTIONS, EAGER, OURS, WINDOWS, Case, computed, distinct, inputs
 from benchmarks.engines import onnxruntime
-from benchmarks.harness import Candidate, Row, check, compare, device, load, save
+from benchmarks.harness import Candidate, Row, check, compare, device, in_turn, load, save
 from benchmarks.peers import PEERS
 from cnnatomy import REGISTRY, Expected, Whole, pool
 
@@ -22,7 +23,9 @@ SMALL = "2x3x16x18"
 
 
 @pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
+def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(harness, "TURN", 0)
+    monkeypatch.setattr(harness, "BEYOND", 1 << 12)
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -74,7 +77,8 @@ def test_both_orders_are_run() -> None:
 
     compare("case", [Candidate("truth", lambda: X), named("b"), named("c")], rounds=2)
     assert order[:2] == ["b", "c"]  # the check
-    assert order[2:] == ["c", "c", "b", "b", "b", "b", "c", "c"]
+    assert order[2:6] == ["b", "b", "c", "c"]  # how many calls make a turn
+    assert order[6:] == ["c", "c", "b", "b", "b", "b", "c", "c"]
 
 
 def test_slow_cases_take_fewer_rounds_and_calls_share_a_time() -> None:
@@ -82,7 +86,31 @@ def test_slow_cases_take_fewer_rounds_and_calls_share_a_time() -> None:
     one = Candidate("a", lambda: calls.append(None), check=False, calls=10)
     (row,) = compare("case", [one], rounds=100, seconds=0.0)
     assert row.rounds == 5
-    assert len(calls) == 1 + 10 + 2 * 5 * 10  # the check, the estimate, the rounds
+    assert len(calls) == 1 + 20 + 10 + 2 * 5 * 10  # the check, two estimates, the rounds
+
+
+def test_turns_last_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "TURN", 1e7)
+    turn = Candidate("one", lambda: time.sleep(1e-3), check=False).turn(time.perf_counter_ns)
+    assert 1 < turn.calls <= 10
+
+
+def test_runs_in_turn_have_data_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "BEYOND", 100)
+    made: list[int] = []
+    ran: list[int] = []
+
+    def make() -> Callable[[], None]:
+        number = len(made)
+        made.append(number)
+        return lambda: ran.append(number)
+
+    run = in_turn(make, 40)
+    for _ in range(5):
+        run()
+    assert (made, ran) == ([0, 1, 2], [0, 1, 2, 0, 1])
+    in_turn(make, 1000)
+    assert made == [0, 1, 2, 3]
 
 
 def test_every_pooling_has_a_peer() -> None:

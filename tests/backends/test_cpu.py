@@ -477,16 +477,43 @@ def test_cells_of_wide_maps_look_for_the_outputs_that_chose_them(region: Sliding
 @pytest.mark.parametrize(
     ("region", "size"),
     [
+        (Sliding((2, 3)), (7, 10)),  # a row and a column that no window reads
+        (Sliding(4), (9, 8)),  # windows too large to be written out
+        (Sliding((3, 2, 1)), (8, 5, 3)),  # slabs and rows that no window reads
+        (Adaptive(4), (8, 12)),
+    ],
+    ids=str,
+)
+def test_windows_side_by_side_tell_their_own_cells(region: Region, size: tuple[int, ...]) -> None:
+    for name in ("max", "l2", "importance"):
+        what = reducer(name)
+        assert backward_plan(Key(region, what, "float32", size, 37, "uint8", True)).path == "tiles"
+        tensors = [last(random((2, 37, *size))) for _ in range(1 + len(what.companions))]
+        check([tensor.abs() for tensor in tensors] if what.positive else tensors, region, what)
+
+
+def test_windows_side_by_side_take_exponents_beyond_the_format() -> None:
+    what, x = reducer("logsumexp"), last(random((2, 19, 8, 6)))
+    x[0, 3, 2, 5], x[0, 4, 2, 5], x[1, :, 0, 0], x[1, 2, 6:] = 5000.0, -5000.0, -3000.0, 2500.0
+    assert backward_plan(Key(Sliding(2), what, "float32", (8, 6), 19, "uint8", True)).path == "tiles"
+    check([x], Sliding(2), what)
+
+
+@pytest.mark.parametrize(
+    ("region", "size"),
+    [
         (Sliding((3, 2), (1, 2)), (7, 6)),  # rows that three windows read
-        (Sliding((2, 3), (4, 3), ((1, 1), 0)), (9, 10)),  # rows that none reads, and columns
-        (Sliding(2), (5, 4, 6)),
+        (Sliding((2, 3), (4, 3), ((1, 1), 0)), (9, 10)),  # rows that none reads
+        (Sliding(2, padding=1), (6, 6)),
+        (Sliding(2, dilation=2), (8, 8)),
+        (Sliding(2, ceil_mode=True), (5, 6)),
         (Adaptive(4), (9, 8)),
     ],
     ids=str,
 )
-def test_windows_side_by_side_tell_their_own_columns(region: Region, size: tuple[int, ...]) -> None:
+def test_windows_almost_side_by_side_walk_the_table(region: Region, size: tuple[int, ...]) -> None:
     for what in (reducer("max"), reducer("l2")):
-        assert backward_plan(Key(region, what, "float32", size, 37, "uint8", True)).path == "tiles"
+        assert backward_plan(Key(region, what, "float32", size, 37, "uint8", True)).path == "tabled"
         check([last(random((2, 37, *size)))], region, what)
 
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 from torch.overrides import handle_torch_function, has_torch_function, has_torch_function_unary
 
 from cnnatomy import backends
@@ -84,7 +85,7 @@ def pool(
         return handle_torch_function(pool, (x, *inputs.values()), x, region, reducer, **everything)
     if not (isinstance(x, Tensor) and isinstance(region, Region)):
         _refuse_kinds(x, region)
-    what = by_name(reducer)
+    what = reducer if isinstance(reducer, Reducer) else by_name(reducer)
     if not training:
         what = what.settled()
     axes = x.dim()
@@ -234,13 +235,13 @@ def _source(seed: int | Tensor | None, x: Tensor) -> Tensor:
 def _kernel(
     tensors: Sequence[Tensor], region: Region, reducer: Reducer, indices: bool, seed: Tensor | None
 ) -> tuple[Tensor, Sequence[Tensor]]:
-    x, watched = tensors[0], torch.compiler.is_compiling()
-    within = not watched and transformed()
-    if not (watched or within) and plain(x):
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+    x = tensors[0]
+    if not is_dynamo_compiling() and plain(x) and not transformed():  # the usual call: see to what it costs
+        learns = x.requires_grad or (len(tensors) > 1 and any(tensor.requires_grad for tensor in tensors))
+        if learns and torch.is_grad_enabled():
             return function.eager(tensors, region, reducer, seed)
         return backends.forward(tensors, region, reducer, indices, seed)
-    if within or (not watched and batched(x)):
+    if not torch.compiler.is_compiling() and (transformed() or batched(x)):
         y, *saved = function.run(tensors, region, reducer, seed)
     else:
         y, *saved = library.pool(list(tensors), seed, region.text, reducer.text)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch._C import _functorch, _len_torch_dispatch_stack
+from torch._C import _len_torch_dispatch_stack
+from torch._C._functorch import is_legacy_batchedtensor, maybe_current_level
 from torch._guards import TracingContext
 from torch.autograd import forward_ad
 
@@ -17,14 +18,13 @@ _ORDINARY = (Tensor, torch.nn.Parameter)
 
 def plain(x: Tensor) -> bool:
     """True for an ordinary tensor with data, which nobody watches."""
-    if type(x) not in _ORDINARY or x.is_meta or _len_torch_dispatch_stack():
-        return False
-    return not batched(x)
+    ordinary = type(x) in _ORDINARY and not x.is_meta
+    return ordinary and not (_len_torch_dispatch_stack() or is_legacy_batchedtensor(x))
 
 
 def batched(x: Tensor) -> bool:
     """True for many gradients in one, as `torch.autograd.grad(is_grads_batched=True)` passes them."""
-    return bool(_functorch.is_legacy_batchedtensor(x))
+    return bool(is_legacy_batchedtensor(x))
 
 
 def each(run: Callable[..., Sequence[Tensor]], *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -45,7 +45,7 @@ def eager(*tensors: Tensor) -> bool:
 
 def transformed() -> bool:
     """True inside `torch.func` transforms and forward-mode differentiation."""
-    return _functorch.maybe_current_level() is not None or forward_ad._current_level >= 0
+    return maybe_current_level() is not None or forward_ad._current_level >= 0
 
 
 def tracing() -> bool:

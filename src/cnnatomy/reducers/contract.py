@@ -11,7 +11,7 @@ three kinds:
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +22,9 @@ from cnnatomy.regions import Axis, Region
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+BEYOND = 2.0**11
+"""An exponent beyond those of every format."""
 
 NO_TAP = 2**30
 """The tap of a window that has none: larger than every real tap, so that it loses every tie."""
@@ -114,7 +117,7 @@ class Lane(Protocol):
         ...
 
     def over(self, power: Lane, factor: Lane, /) -> Lane:
-        """factor e^v / 2^power for an integral power of which e^v is not much more.
+        """factor e^v / 2^power for an integral power, |power| < BEYOND, of which e^v is not much more.
 
         It is right to 3 units in the last place, and as many more as it is halvings below 1; where that is
         below every normal number it is 0.
@@ -194,7 +197,7 @@ Pooling = Callable[["Tensor", "Reducer"], "Tensor"]
 """Pool a tensor over the region at hand with another reducer."""
 
 
-class Reducer(ABC):
+class Reducer(metaclass=spec.Family):
     """One pooling: its plain-torch definition, and what every kind of reducer declares.
 
     `gradient` says how dy/dx is gathered:
@@ -329,6 +332,10 @@ class Reducer(ABC):
     def sole(self, values: State, given: State, tap: Lane) -> State:
         """As `pull`, of an input that no other output reads, so that nothing of its own is worth keeping."""
         return self.pull(self.own(values), given, tap)
+
+    def usual(self, given: State) -> Mask | None:
+        """Whether `sole` can be told this, where it is a shorter way; None if it can be told anything."""
+        return None
 
 
 class Fold(Reducer):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.reducers import checks, scaled
-from cnnatomy.reducers.contract import Field, Fold, Lane, Mask, Output, Pooling, State, Windows
+from cnnatomy.reducers.contract import BEYOND, Field, Fold, Lane, Mask, Output, Pooling, State, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -133,9 +133,13 @@ class LogSumExp(Fold):
         return (m.scale(k - top) * part,)
 
     def sole(self, values: State, given: State, tap: Lane) -> State:
-        """As pull."""
+        """As pull, of exponents that a format can have."""
         (x,), (top, part) = values, given
         return ((x if self.sharpness == 1 else x * self.sharpness).over(top, part),)
+
+    def usual(self, given: State) -> Mask:
+        """Whether the exponent is such."""
+        return given[0].abs() < BEYOND
 
 
 class _Plain(Fold):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, ClassVar
@@ -71,7 +71,7 @@ class Axis:
         return self.window.readers(i, self.size) if self.window else self._table.cover().readers(i)
 
 
-class Region(ABC):
+class Region(metaclass=spec.Family):
     """Where a pooling reads: frozen, hashable, and printed as the call that makes it.
 
     The printed form is also how a region travels through a compiled or exported graph:

@@ -5,8 +5,7 @@ For `sum` reducers the rows of outputs that cover it are added into one row firs
 of an input and an output that reads it is visited. Across the columns, a regular window on one lane is
 handled in vectors over blocks of `stride` input columns, at either end without the outputs that do not exist;
 columns that fill no block, borders too wide for a vector or rows too short for one, irregular windows, and
-several lanes walk the table of readers. With several lanes, windows that lie side by side tell their own
-columns instead.
+several lanes walk the table of readers.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.emit import Emitter
 from cnnatomy.backends.cpu.forward import Strided
 from cnnatomy.backends.cpu.lanes import I64, Lanes, traced, vector
-from cnnatomy.reducers.contract import Lane, Output, Reducer, State
+from cnnatomy.backends.cpu.pairs import Pairs, Row
+from cnnatomy.reducers.contract import Lane, Reducer, State
 
 SLOTS = (
     *("lanes", "width", "out_width", "depth", "height", "out_depth", "out_height"),
@@ -69,10 +68,6 @@ class Blocks:
         return max(0, -min(shifts)), self.beyond + max(shifts)
 
 
-_ABREAST = {"sum": 4, "winner": 4, "pairs": 2}
-"""So many vectors at once, fewer where much is done with each: tables are asked less often."""
-
-
 @dataclass(frozen=True)
 class Backward:
     """What a backward kernel is specialised for."""
@@ -86,48 +81,19 @@ class Backward:
     widths: tuple[int, ...]
     columns: int  # most columns of outputs that read one column of inputs, if they are worth unrolling
     segments: bool  # one lane, and windows that are no regular few: each output adds to the columns it reads
-    tile: int  # with many lanes, how wide windows are that lie side by side, each on its own columns; else 0
 
     def emit(self, name: str) -> str:
         """The kernel's LLVM text."""
         return _Writer(self, name).write()
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A row of outputs that reads this row of inputs."""
-
-    start: Any  # index of its first output
-    tap: Any  # the tap at its window's first column
-    divisor: Any
-
-
-def pointers(reducer: Reducer) -> tuple[str, ...]:
-    """The tensors that a backward kernel is given, in order; scratch comes after them."""
-    inputs = ("x", *reducer.companions)
-    values = inputs if "x" in reducer.reads else ()
-    result = ("y",) if "y" in reducer.reads else ()
-    kept = tuple(f"saved{i}" for i in range(len(reducer.saves)))
-    return ("grad", *values, *result, *kept, *(f"d{name}" for name in inputs))
-
-
-class _Writer:
+class _Writer(Pairs):
     def __init__(self, spec: Backward, name: str) -> None:
-        self.spec, self.reducer = spec, spec.reducer
-        self.inputs = ("x", *spec.reducer.companions)
-        self.e = Emitter(name, (*pointers(spec.reducer), "scratch"), spec.dtype)
-        self.sums = spec.reducer.gradient == "sum"
-        self.tap_element = ir.IntType(8 if spec.taps == "uint8" else 32)
-
-    @property
-    def wide(self) -> tuple[int, ...]:
-        """Widths of vectors, the widest of several abreast."""
-        widths = self.spec.widths
-        return (_ABREAST[self.reducer.gradient] * widths[0], *widths)
+        super().__init__(name, spec.reducer, spec.dtype, spec.taps, SLOTS)
+        self.spec = spec
 
     def write(self) -> str:
         e = self.e
-        self.sizes = {name: e.size(slot) for slot, name in enumerate(SLOTS)}
         self.out_row = e.mul(self.sizes["out_width"], self.sizes["lanes"])
         bases = (self.sizes["height"], self.sizes["depth"])
         self.summed = e.cell(I64)
@@ -141,9 +107,7 @@ class _Writer:
         self.ranges = {axis: self.readers_of(axis, i) for axis, i in (("d", depth), ("h", ih))}
         row = e.add(e.mul(e.add(e.mul(self.plane, s["depth"]), depth), s["height"]), ih)
         self.here = e.mul(row, s["width"], s["lanes"])
-        if self.spec.tile:
-            self.by_reader_count(self.tiles)
-        elif self.sums:
+        if self.sums:
             self.by_reader_count(self.sum_new_rows)
             self.columns(None)
         else:
@@ -151,16 +115,10 @@ class _Writer:
 
     # the rows of outputs that read this row
 
-    def entry(self, axis: str, what: str, index: Any) -> Any:
-        return self.e.item(self.pointer(f"{axis}_{what}"), index)
-
-    def pointer(self, slot: str) -> Any:
-        return self.e.table(self.sizes[slot])
-
     def readers_of(self, axis: str, i: Any) -> tuple[Any, Any]:
         return self.entry(axis, "first", i), self.entry(axis, "first", self.e.add(i, self.e.const(1)))
 
-    def row(self, at_d: Any, at_h: Any) -> _Row:
+    def row(self, at_d: Any, at_h: Any) -> Row:
         e, s = self.e, self.sizes
         od, oh = self.entry("d", "out", at_d), self.entry("h", "out", at_h)
         start = e.mul(
@@ -168,10 +126,7 @@ class _Writer:
         )
         slab = e.mul(self.entry("d", "tap", at_d), s["kernel_height"])
         tap = e.mul(e.add(slab, self.entry("h", "tap", at_h)), s["kernel_width"])
-        return _Row(start, tap, e.builder.fmul(self.number("d_divisor", od), self.number("h_divisor", oh)))
-
-    def number(self, slot: str, index: Any) -> Any:
-        return self.e.raw_load(self.pointer(slot), index, self.e.compute, 1)
+        return Row(start, tap, e.builder.fmul(self.number("d_divisor", od), self.number("h_divisor", oh)))
 
     def by_count(self, count: Any, most: int, body: Callable[[int | None], None]) -> None:
         """`body(n)` for every count n up to `most`, so that it unrolls; `body(None)` for others."""
@@ -184,7 +139,7 @@ class _Writer:
 
         choose(1)
 
-    def by_reader_count(self, body: Callable[[list[_Row] | None], None]) -> None:
+    def by_reader_count(self, body: Callable[[list[Row] | None], None]) -> None:
         """`body(rows)` with the rows listed where they are few; else `body(None)`."""
         e = self.e
         (d_lo, _), (h_lo, h_hi) = self.ranges["d"], self.ranges["h"]
@@ -195,7 +150,7 @@ class _Writer:
         most = self.spec.readers if self.spec.rank < 3 and self.spec.readers <= 3 else 0
         self.by_count(e.builder.sub(h_hi, h_lo), most, listed)
 
-    def each_row(self, rows: list[_Row] | None, body: Callable[[_Row], None]) -> None:
+    def each_row(self, rows: list[Row] | None, body: Callable[[Row], None]) -> None:
         if rows is not None:
             for row in rows:
                 body(row)
@@ -203,41 +158,9 @@ class _Writer:
         with self.e.loop(*self.ranges["d"]) as at_d, self.e.loop(*self.ranges["h"]) as at_h:
             body(self.row(at_d, at_h))
 
-    # what is known of outputs
-
-    def grad(self, row: _Row, at: Any, width: int) -> Lanes:
-        return self.e.load(self.e.pointers["grad"], self.e.add(row.start, at), width)
-
-    def output(self, row: _Row, at: Any, column: Any, width: int) -> Output:
-        """The outputs `at` .. of a row; `column` is the one column they all are in, if it is one."""
-        e = self.e
-        index = e.add(row.start, at)
-        one = e.full(1.0, width, e.compute)
-        y = e.load(e.pointers["y"], index, width) if "y" in self.reducer.reads else one
-        count: Lane = one
-        if self.reducer.counts:
-            count = e.spread(row.divisor, width) * self.column_divisors(at, column, width)
-        saved = tuple(self.kept(i, index, width) for i in range(len(self.reducer.saves)))
-        return Output(y, saved, count)
-
-    def kept(self, i: int, index: Any, width: int) -> Lanes:
-        """What forward saved."""
-        e, pointer = self.e, self.e.pointers[f"saved{i}"]
-        if self.reducer.saves[i] == "value":
-            return e.lanes(e.raw_load(pointer, index, e.compute, width))
-        narrow = e.raw_load(pointer, index, self.tap_element, width)
-        wide = vector(e.tap, width)
-        return e.lanes(narrow if narrow.type == wide else e.builder.zext(narrow, wide))
-
-    def column_divisors(self, at: Any, column: Any, width: int) -> Lanes:
-        e = self.e
-        if column is None:
-            return e.lanes(e.raw_load(self.pointer("w_divisor"), at, e.compute, width))
-        return e.spread(self.number("w_divisor", column), width)
-
     # sums of outputs, row by row
 
-    def sum_new_rows(self, rows: list[_Row] | None) -> None:
+    def sum_new_rows(self, rows: list[Row] | None) -> None:
         """As `sum_rows`, unless the sums are there: an output row often reads several of inputs."""
         e = self.e
         start = rows[0].start if rows is not None and len(rows) == 1 else e.const(-1)
@@ -246,7 +169,7 @@ class _Writer:
         e.either(same, lambda: None, lambda: self.sum_rows(rows))
         e.builder.store(start, self.summed)
 
-    def sum_rows(self, rows: list[_Row] | None) -> None:
+    def sum_rows(self, rows: list[Row] | None) -> None:
         """Add what the covering rows spread into the scratch row."""
         e, lanes = self.e, self.sizes["lanes"]
 
@@ -255,7 +178,7 @@ class _Writer:
                 at = e.add(first, i)
                 (cell,) = self.accumulators(1, width)
 
-                def spread(row: _Row) -> None:
+                def spread(row: Row) -> None:
                     output = self.output(row, at, column, width)
                     self.accumulate(cell, self.reducer.spread(self.grad(row, at, width), output))
 
@@ -263,7 +186,7 @@ class _Writer:
                 total = e.builder.load(cell, typ=cell.allocated_type)
                 e.raw_store(total, e.pointers["scratch"], at, e.compute)
 
-            e.sweep(length, self.wide, body)
+            e.sweep(length, self.wide(self.spec.widths), body)
 
         if self.spec.blocks:
             run(e.const(0), self.out_row, None)
@@ -286,7 +209,7 @@ class _Writer:
 
     # across the columns
 
-    def columns(self, rows: list[_Row] | None) -> None:
+    def columns(self, rows: list[Row] | None) -> None:
         e, s = self.e, self.sizes
         if self.spec.segments:
             self.segments(rows)
@@ -299,7 +222,7 @@ class _Writer:
         if self.spec.blocks:
             self.tabled(rows, s["resume"], s["width"], e.builder.sub(s["resume"], s["border"]))
 
-    def blocks(self, rows: list[_Row] | None, blocks: Blocks) -> None:
+    def blocks(self, rows: list[Row] | None, blocks: Blocks) -> None:
         """The columns in blocks, in vectors over blocks."""
         e, s = self.e, self.sizes
         none = dict.fromkeys((shift for _, _, shift in blocks.reads), 0)
@@ -319,7 +242,7 @@ class _Writer:
         self.block(rows, blocks, s["inner_hi"], blocks.edge, last)
 
     def block(
-        self, rows: list[_Row] | None, blocks: Blocks, m: Any, width: int, missing: dict[int, int]
+        self, rows: list[Row] | None, blocks: Blocks, m: Any, width: int, missing: dict[int, int]
     ) -> None:
         """The blocks m .. m + width - 1.
 
@@ -334,7 +257,7 @@ class _Writer:
         ]
         cells = [self.accumulators(len(self.inputs), width) for _ in range(stride)]
 
-        def gather(row: _Row | None) -> None:
+        def gather(row: Row | None) -> None:
             given: dict[int, State] = {}
             for tap, phase, shift in blocks.reads:
                 gone = missing[shift]
@@ -356,7 +279,7 @@ class _Writer:
             parts = [self.total(group[k]) for group in cells]
             self.put(name, e.interleave(parts, width), values, column, width * stride)
 
-    def tabled(self, rows: list[_Row] | None, start: Any, stop: Any, missing: Any) -> None:
+    def tabled(self, rows: list[Row] | None, start: Any, stop: Any, missing: Any) -> None:
         """Each input column walks its readers; vectors run over lanes.
 
         `missing` columns before these have no entry in the table.
@@ -376,11 +299,11 @@ class _Writer:
                     own = self.brought(values)
                     cells = self.accumulators(len(self.inputs), width)
 
-                    def visit(row: _Row | None, out: Any, tap: Any) -> None:
+                    def visit(row: Row | None, out: Any, tap: Any) -> None:
                         given = self.given(row, e.add(e.mul(out, lanes), lane), out, width)
                         self.add(cells, row, own, given, tap, width)
 
-                    def gather(row: _Row | None) -> None:
+                    def gather(row: Row | None) -> None:
                         for out, tap in readers:
                             visit(row, out, tap)
                         if known is None:
@@ -394,58 +317,11 @@ class _Writer:
                     for cell, name in zip(cells, self.inputs, strict=True):
                         self.put(name, self.total(cell), values, column, width)
 
-                e.sweep(lanes, (1,) if self.spec.blocks else self.wide, body)
+                e.sweep(lanes, (1,) if self.spec.blocks else self.wide(self.spec.widths), body)
 
             self.by_count(e.builder.sub(end, first), self.spec.columns, swept)
 
-    def tiles(self, rows: list[_Row] | None) -> None:
-        """Every output tells the columns of its own window what they get; those that have none get zeros."""
-        e, s, tile = self.e, self.sizes, self.spec.tile
-        read = e.mul(s["out_width"], e.const(tile), s["lanes"])
-
-        def rest(i: Any, width: int) -> None:
-            for name in self.inputs:
-                zero, at = e.full(0.0, width, e.compute), e.add(self.here, read, i)
-                e.store(zero, e.pointers[f"d{name}"], at, width)
-
-        with e.loop(e.const(0), s["out_width"]) as o:
-            e.sweep(s["lanes"], self.wide, lambda lane, width: self.tile(rows, o, lane, width))
-        e.sweep(e.builder.sub(e.mul(s["width"], s["lanes"]), read), self.spec.widths, rest)
-
-    def tile(self, rows: list[_Row] | None, o: Any, lane: Any, width: int) -> None:
-        """The columns of one output's window, for some lanes."""
-        e, lanes = self.e, self.sizes["lanes"]
-        at, taps = e.add(e.mul(o, lanes), lane), range(self.spec.tile)
-        columns = [
-            e.add(e.mul(o, lanes, e.const(self.spec.tile)), e.mul(lanes, e.const(t)), lane) for t in taps
-        ]
-        values = [self.values(column, width) for column in columns]
-        if self.reducer.gradient == "pairs" and rows is not None and len(rows) == 1:
-            given = self.given(rows[0], at, o, width)
-            for t, column in enumerate(columns):
-                number = e.taps(e.add(rows[0].tap, e.const(t)), width)
-                found = self.reducer.sole(values[t], given, number)
-                for gradient, name in zip(found, self.inputs, strict=True):
-                    self.put(name, gradient, values[t], column, width)
-            return
-        own = [self.brought(each) for each in values]
-        cells = [self.accumulators(len(self.inputs), width) for _ in (taps[:1] if self.sums else taps)]
-
-        def gather(row: _Row) -> None:
-            if self.sums:
-                output = self.output(row, at, o, width)
-                self.accumulate(cells[0][0], self.reducer.spread(self.grad(row, at, width), output))
-                return
-            given = self.given(row, at, o, width)
-            for t in taps:
-                self.add(cells[t], row, own[t], given, e.const(t), width)
-
-        self.each_row(rows, gather)
-        for t, column in enumerate(columns):
-            for cell, name in zip(cells[0 if self.sums else t], self.inputs, strict=True):
-                self.put(name, self.total(cell), values[t], column, width)
-
-    def segments(self, rows: list[_Row] | None) -> None:
+    def segments(self, rows: list[Row] | None) -> None:
         """Every output adds to the run of columns that it reads, in a row of sums."""
         e, s = self.e, self.sizes
 
@@ -472,7 +348,7 @@ class _Writer:
         at = self.e.add(self.sizes["sums"], self.e.mul(self.sizes["scratch_row"], self.e.const(k)))
         return self.e.at(self.e.pointers["scratch"], at, ir.IntType(8))
 
-    def add_runs(self, row: _Row | None) -> None:
+    def add_runs(self, row: Row | None) -> None:
         """Add what the outputs of a row tell their inputs."""
         e = self.e
         with e.loop(e.const(0), self.sizes["out_width"]) as o:
@@ -489,47 +365,7 @@ class _Writer:
 
             e.pieces(count, self.spec.widths, body)
 
-    # inputs and outputs meet
-
-    def values(self, column: Any, width: int) -> State:
-        """The inputs themselves, where the gradient looks at them."""
-        if "x" not in self.reducer.reads:
-            return ()
-        e = self.e
-        return tuple(e.load(e.pointers[name], e.add(self.here, column), width) for name in self.inputs)
-
-    def brought(self, values: State) -> State:
-        return self.reducer.own(values) if self.reducer.gradient == "pairs" else values
-
-    def given(self, row: _Row | None, at: Any, column: Any, width: int) -> State:
-        """What the outputs `at` .. tell their inputs."""
-        e = self.e
-        if row is None:
-            return (e.lanes(e.raw_load(e.pointers["scratch"], at, e.compute, width)),)
-        grad, output = self.grad(row, at, width), self.output(row, at, column, width)
-        return self.reducer.give(grad, output) if self.reducer.gradient == "pairs" else (grad, *output.saved)
-
-    def add(self, cells: list[Any], row: _Row | None, own: State, given: State, tap: Any, width: int) -> None:
+    def add(self, cells: list[Any], row: Row | None, own: State, given: State, tap: Any, width: int) -> None:
         """Add what outputs tell the inputs that are their window's `tap`-th column."""
         for cell, more in zip(cells, self.more(row, own, given, tap, width), strict=True):
             self.accumulate(cell, more)
-
-    def more(
-        self, row: _Row | None, own: State, given: State, tap: Any, width: int, counts: bool = False
-    ) -> State:
-        """What outputs tell their window's `tap`-th column, or the columns from there on."""
-        e = self.e
-        if row is None:
-            return given[:1]
-        number = e.taps(e.add(row.tap, tap), width)
-        if counts:
-            number = e.counting(number)
-        if self.reducer.gradient == "pairs":
-            return self.reducer.pull(own, given, number)
-        grad, winner = given
-        return (winner.same(number).select(grad, 0.0),)
-
-    def put(self, name: str, gradient: Lane, values: State, column: Any, width: int) -> None:
-        if self.sums:
-            gradient = self.reducer.collect(gradient, values[0] if values else gradient)
-        self.e.store(gradient, self.e.pointers[f"d{name}"], self.e.add(self.here, column), width)

@@ -9,7 +9,7 @@ from typing import Any
 from llvmlite import ir
 
 from cnnatomy.backends.cpu.lanes import I32, I64, PTR, Lanes, Truth, splat, traced, vector
-from cnnatomy.reducers.contract import Lane
+from cnnatomy.reducers.contract import Lane, Mask
 
 BYTE = ir.IntType(8)
 STORAGE: dict[str, tuple[ir.Type, ir.Type]] = {
@@ -172,14 +172,23 @@ class Emitter:
         """a == b of integers."""
         return self.builder.icmp_signed("==", a, b)
 
-    def sweep(self, length: Any, widths: Sequence[int], body: Callable[[Any, int], None]) -> None:
+    def sweep(
+        self, length: Any, widths: Sequence[int], body: Callable[[Any, int], None], apart: bool = False
+    ) -> None:
         """`body(start, width)` over `length` elements; the last vector steps back to end where they end.
 
-        Elements it shares with the vector before are computed twice, to the same result.
+        Elements it shares with the vector before are computed twice, to the same result. Where little is done
+        with a vector, the last one is better written `apart` than asked for at every step.
         """
         width, rest = widths[0], widths[1:]
 
         def wide() -> None:
+            if apart and width > 1:
+                last = self.builder.sub(length, self.const(width))
+                with self.loop(self.const(0), last, width) as i:
+                    body(i, width)
+                body(last, width)
+                return
             with self.loop(self.const(0), length, width) as i:
                 body(self.smaller(i, self.builder.sub(length, self.const(width))) if width > 1 else i, width)
 
@@ -187,7 +196,7 @@ class Emitter:
             wide()
             return
         fits = self.builder.icmp_signed(">=", length, self.const(width))
-        self.either(fits, wide, lambda: self.sweep(length, rest, body))
+        self.either(fits, wide, lambda: self.sweep(length, rest, body, apart))
 
     def pieces(self, length: Any, widths: Sequence[int], body: Callable[[Any, int], None]) -> None:
         """`body(start, width)` over `length` elements, each just once: what is left in narrower vectors."""
@@ -247,6 +256,14 @@ class Emitter:
         bits = [int(first <= i < stop) for i in range(width)]
         bit = ir.IntType(1)
         return Truth(self.builder, ir.Constant(vector(bit, width), bits if width > 1 else bits[0]))
+
+    def note(self, cell: Any, mask: Mask, width: int) -> None:
+        """Set a bit of an integer for each lane of a mask that is true."""
+        b, bits = self.builder, traced(mask)
+        if width > 1:
+            bits = b.bitcast(bits, ir.IntType(width))
+        whole = b.zext(bits, I64) if width < 64 else bits
+        b.store(b.or_(b.load(cell, typ=I64), whole), cell)
 
     def part(self, lanes: Lane, width: int, number: int) -> Lanes:
         """The lanes of one part of so many."""

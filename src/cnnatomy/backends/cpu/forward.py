@@ -341,7 +341,7 @@ class _Writer(Rows):
             assert state is not None
             self.result(state, o, o, width)
 
-        self.e.sweep(self.sizes["out_width"], self.spec.widths, body)
+        self.e.sweep(self.sizes["out_width"], self.spec.widths, body, apart=True)
 
     def tabled(self, empty: Any) -> None:
         """Vectors over lanes; each output column's taps come from the table.
@@ -473,8 +473,4 @@ class _Writer(Rows):
 
     def question(self, trusted: Mask, width: int) -> None:
         """Note whether any lane is not trusted."""
-        b, bits = self.e.builder, traced(~trusted)
-        if width > 1:
-            bits = b.bitcast(bits, ir.IntType(width))
-        whole = b.zext(bits, I64) if width < 64 else bits
-        b.store(b.or_(b.load(self.doubt, typ=I64), whole), self.doubt)
+        self.e.note(self.doubt, ~trusted, width)

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnatomy.reducers.contract import BEYOND
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cnnatomy.backends.cpu.lanes import Lanes
-
-BEYOND = 2.0**11
-"""An exponent beyond those of every format."""
 
 
 def exponential(v: Lanes) -> tuple[Lanes, Lanes]:
@@ -63,24 +62,16 @@ def decay(v: Lanes) -> Lanes:
 
 
 def over(v: Lanes, power: Lanes, factor: Lanes) -> Lanes:
-    """factor e^v / 2^power for an integral power of which e^v is not much more.
+    """factor e^v / 2^power for an integral power, |power| < BEYOND, of which e^v is not much more.
 
     The factor meets 2^k while the polynomial is still at work: what one step waits for limits all of it.
     """
-
-    def near() -> tuple[Lanes]:
-        high, low = _log2e(v.bits)
-        exponent = v.times_plus(low, v.times_plus(high, power * -1.0))  # what cancels is exact
-        exponent = v.like(-1023.0 if v.bits == 64 else -127.0).most(exponent)
-        k = exponent.nearest()
-        terms = [term * math.log(2) ** n for n, term in enumerate(reversed(_exp_terms(v.bits)))]
-        return (_polynomial(exponent - k, terms[::-1]) * (_two_to(k) * factor),)
-
-    def anywhere() -> tuple[Lanes]:
-        m, k = exponential(v)
-        return (m.scale(k - power) * factor,)
-
-    return (power.abs() < BEYOND).everywhere(near, anywhere)[0]
+    high, low = _log2e(v.bits)
+    exponent = v.times_plus(low, v.times_plus(high, power * -1.0))  # what cancels is exact
+    exponent = v.like(-1.0 * _layout(v.bits)[1]).most(exponent)
+    k = exponent.nearest()
+    terms = [term * math.log(2) ** n for n, term in enumerate(reversed(_exp_terms(v.bits)))]
+    return _polynomial(exponent - k, terms[::-1]) * (_two_to(k) * factor)
 
 
 def split(v: Lanes) -> tuple[Lanes, Lanes]:
@@ -105,7 +96,7 @@ def log(v: Lanes) -> Lanes:
 
 def _parts(v: Lanes) -> tuple[Lanes, Lanes]:
     """As split, of finite v > 0."""
-    fraction, bias = (52, 1023) if v.bits == 64 else (23, 127)
+    fraction, bias = _layout(v.bits)
     lifted = 2.0**64 if v.bits == 64 else 2.0**32
     small = v < 2.0 ** (2 - bias)  # denormals have their exponent in their digits
     bits = small.select(v * lifted, v).as_bits()
@@ -116,15 +107,24 @@ def _parts(v: Lanes) -> tuple[Lanes, Lanes]:
 
 def power_of_two(k: Lanes) -> Lanes:
     """2^k for integral k: 0 below every normal number, infinity above."""
-    bias = 1023 if k.bits == 64 else 127
+    _, bias = _layout(k.bits)
     return _two_to(k.most(float(-bias)).least(float(bias + 1)))
 
 
 def _two_to(k: Lanes) -> Lanes:
     """2^k for an integral k that normal numbers, 0 or infinity have as exponent."""
-    fraction, bias = (52, 1023) if k.bits == 64 else (23, 127)
-    whole = 1.5 * 2.0**fraction + bias  # whose sum with k has k + bias as its last digits
-    return (k + whole).as_bits().raised(fraction).as_value()
+    return (k + _anchor(k.bits)).as_bits().raised(_layout(k.bits)[0]).as_value()
+
+
+def _layout(bits: int) -> tuple[int, int]:
+    """How many digits of a format are the fraction, and the bias of its exponent."""
+    return (52, 1023) if bits == 64 else (23, 127)
+
+
+def _anchor(bits: int) -> float:
+    """The number whose sum with a whole k has k + bias as its last digits."""
+    fraction, bias = _layout(bits)
+    return 1.5 * 2.0**fraction + bias
 
 
 def _largest(bits: int) -> float:

@@ -48,7 +48,7 @@ class _Call:
     shape: tuple[int, ...]  # of every result
     stride: tuple[int, ...]
     results: tuple[torch.dtype, ...]
-    large: bool  # whether results are worth large pages
+    large: bool  # whether any result is worth large pages
     turns: bool  # whether it is worth laying the channels last, so that vectors run over them
 
 
@@ -88,7 +88,7 @@ def _call(
     team = min(max(1, plan.elements * planes // GRAIN), units)
     form = memory_format(len(shape) - 2, last)
     turns = plan.path == "looped" and not last and len(shape) > 3 and shape[1] >= MANY
-    large = 8 * shape[0] * shape[1] * max(math.prod(shape[2:]), math.prod(plan.out)) >= LARGE
+    large = max(kind.itemsize for kind in results) * shape[0] * shape[1] * math.prod(out) >= LARGE
     model = torch.empty((*shape[:2], *out), device="meta", memory_format=form)
     sizes, stride = tuple(model.shape), model.stride()
     return _Call(plan, plan.sizes.ctypes.data, units, team, form, sizes, stride, results, large, turns)

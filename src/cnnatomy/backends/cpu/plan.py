@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnatomy.backends.cpu import backward, build, forward, rows, scan, scatter, whole
+from cnnatomy.backends.cpu import backward, build, forward, pairs, rows, scan, scatter, tiles, whole
 from cnnatomy.geometry import AxisTable
 from cnnatomy.reducers.contract import Fold, Reducer, Scan
 from cnnatomy.regions import Axis, Region
@@ -64,7 +64,7 @@ class Plan:
     kept: list[Any]  # the arrays that sizes point to
 
 
-Spec = forward.Forward | scan.Scanned | backward.Backward | scatter.Scatter | whole.WholeMap
+Spec = forward.Forward | scan.Scanned | backward.Backward | scatter.Scatter | tiles.Tiles | whole.WholeMap
 
 
 @lru_cache(maxsize=1024)
@@ -241,6 +241,8 @@ def backward_plan(key: Key) -> Plan:
         and (key.reducer.selects or key.reducer.gradient == "sum")
     ):
         return _whole_plan(key, layout)
+    if key.lanes > 1 and all(kernel := (_tiled(layout.d), _tiled(layout.h), _tiled(layout.w))):
+        return _tiles_plan(key, layout, kernel)
     width, across, sizes = layout.w, layout.across, layout.sizes
     segments = across is None and key.lanes == 1 and width.step == 1
     blocks = None
@@ -263,19 +265,18 @@ def backward_plan(key: Key) -> Plan:
     most, beside = (max(len(axis.readers(i)) for i in range(axis.size)) for axis in (layout.h, width))
     listed = beside if key.reducer.gradient == "sum" and key.lanes > 1 and beside <= _LISTED else 0
     runs = width.table if segments else _UNUSED
-    tile = _tile(width) if key.lanes > 1 else 0
     for what, numbers in (("start", runs.start), ("count", runs.count), ("skip", runs.skip)):
         sizes[f"w_{what}"] = layout.array(numbers)
     spec = backward.Backward(
         *(key.reducer, key.dtype, key.taps, blocks, len(layout.axes), most, layout.widths),
-        *(listed, segments, tile),
+        *(listed, segments),
     )
     units = layout.d.size * layout.h.size
     scratch = aligned(width.outputs * key.lanes * layout.item) if key.reducer.gradient == "sum" else 0
     sizes |= {"sums": scratch, "scratch_row": aligned(width.size * layout.item)}
     scratch += sizes["scratch_row"] * (1 + len(key.reducer.companions)) if segments else 0
-    path = "strided" if across else "segments" if segments else "tiles" if tile else "tabled"
-    pointers = len(backward.pointers(key.reducer))
+    path = "strided" if across else "segments" if segments else "tabled"
+    pointers = len(pairs.pointers(key.reducer))
     return layout.plan(spec, backward.SLOTS, path, units, scratch, pointers)
 
 
@@ -295,13 +296,20 @@ def _inner(layout: _Layout, blocks: backward.Blocks | None) -> range:
     return inner
 
 
-def _tile(width: Axis) -> int:
-    """How wide windows are that lie side by side without padding, each on columns of its own; else 0."""
-    window = width.window
-    if window is None or not 1 < window.kernel == window.stride <= _LONGEST or window.dilation > 1:
-        return 0
-    whole = window.padding[0] == 0 and width.outputs * window.stride <= width.size
-    return window.stride if whole else 0
+def _tiled(axis: Axis) -> int:
+    """How long windows are that lie side by side from the first cell on, each on cells of its own; else 0."""
+    window = axis.window
+    if window is None:
+        return int(axis.size == axis.outputs == axis.taps == 1 and axis.origin(0) == 0)
+    kernel = window.kernel if window.kernel == window.stride <= _LONGEST and window.dilation == 1 else 0
+    return kernel if window.padding[0] == 0 and axis.outputs * window.stride <= axis.size else 0
+
+
+def _tiles_plan(key: Key, layout: _Layout, kernel: tuple[int, int, int]) -> Plan:
+    """How to run the backward pass where every cell has one reader at most, and channels are last."""
+    spec = tiles.Tiles(key.reducer, key.dtype, key.taps, kernel, layout.widths)
+    units, pointers = layout.d.outputs * layout.h.outputs, len(pairs.pointers(key.reducer))
+    return layout.plan(spec, tiles.SLOTS, "tiles", units, 0, pointers)
 
 
 def _whole_plan(key: Key, layout: _Layout) -> Plan:
@@ -309,7 +317,7 @@ def _whole_plan(key: Key, layout: _Layout) -> Plan:
     last, area = key.lanes > 1, layout.d.size * layout.h.size
     layout.sizes |= {"rows": area if last else 1, "cells": layout.w.size * (1 if last else area)}
     spec = whole.WholeMap(key.reducer, key.dtype, key.taps, last, layout.widths)
-    scratch, pointers = aligned(key.lanes * layout.item), len(backward.pointers(key.reducer))
+    scratch, pointers = aligned(key.lanes * layout.item), len(pairs.pointers(key.reducer))
     return layout.plan(spec, whole.SLOTS, "whole", layout.sizes["rows"], scratch, pointers)
 
 
@@ -348,7 +356,7 @@ def _scatter_plan(key: Key, layout: _Layout) -> Plan:
     offsets = [(z * height + y) * width + x for z, y, x in taps]
     layout.sizes["offset"] = layout.array(offsets + [0] * (spec.limit - len(offsets)) if spec.few else [])
     scratch = aligned(math.prod(key.size) * layout.item) if spec.wide else 0
-    return layout.plan(spec, scatter.SLOTS, "scatter", 1, scratch, len(backward.pointers(key.reducer)))
+    return layout.plan(spec, scatter.SLOTS, "scatter", 1, scratch, len(pairs.pointers(key.reducer)))
 
 
 def _apart(axis: Axis) -> int:
