@@ -90,11 +90,17 @@ def resample(
     single = x.dim() == spatial + 1
     batch = x.unsqueeze(0) if single else x
     settle = _settled if torch.compiler.is_compiling() else _remembered  # compilers warn of caches
-    sized, scaled = (tuple(v) if isinstance(v, Sequence) else v for v in (size, scale))
     settings = method, coordinates, antialias, coefficient
-    wanted, how = settle(tuple(batch.shape), batch.dtype, sized, scaled, settings)
+    wanted, how = settle(tuple(batch.shape), batch.dtype, _hashed(size), _hashed(scale), settings)
     y = mapped(batch, wanted, how, False)
     return y.squeeze(0) if single else y
+
+
+def _hashed(given: Any) -> Any:
+    """Numbers for every axis as a tuple; what is most often given is seen to first: asking takes time."""
+    if given is None or isinstance(given, int | float | tuple):
+        return given
+    return tuple(given) if isinstance(given, Sequence) else given
 
 
 def _settled(

@@ -86,7 +86,7 @@ def apply(x: Tensor, bands: tuple[Bands, ...]) -> Tensor:
 
 
 def _run(plan: _Plan, x: Tensor) -> Tensor:
-    y = torch.empty(plan.shape, dtype=x.dtype)
+    y = torch.empty(plan.shape, dtype=x.dtype, device=x.device)
     prefer_large(y)
     if plan.units:
         team = 1 if plan.team == 1 else min(plan.team, torch.get_num_threads())
