@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support import LAST, ORDINARY, SEED, close, inputs_for, kernels, label, last, random
 from torch import Tensor
 
+import cnnatomy
 from cnnatomy import backends
 from cnnatomy.backends import reference
 from cnnatomy.backends.cpu import backward, launch, plan
@@ -497,6 +498,20 @@ def test_windows_side_by_side_take_exponents_beyond_the_format() -> None:
     x[0, 3, 2, 5], x[0, 4, 2, 5], x[1, :, 0, 0], x[1, 2, 6:] = 5000.0, -5000.0, -3000.0, 2500.0
     assert backward_plan(Key(Sliding(2), what, "float32", (8, 6), 19, "uint8", True)).path == "tiles"
     check([x], Sliding(2), what)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_a_gradient_that_is_not_finite_meets_every_weight(value: float) -> None:
+    x = last(random((1, 19, 4, 6))).requires_grad_()
+    y = cnnatomy.pool(x, Sliding(2), "logsumexp")
+    grad = torch.ones_like(y)
+    grad[0, 3, 1, 2] = value
+    (dx,) = torch.autograd.grad(y, x, grad)
+    expected = torch.full((2, 2), value)
+    torch.testing.assert_close(dx[0, 3, 2:, 4:], expected, equal_nan=True)
+    dx = dx.clone()
+    dx[0, 3, 2:, 4:] = 0.25
+    assert dx.isfinite().all()
 
 
 @pytest.mark.parametrize(

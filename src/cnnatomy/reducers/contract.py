@@ -117,10 +117,10 @@ class Lane(Protocol):
         ...
 
     def over(self, power: Lane, factor: Lane, /) -> Lane:
-        """factor e^v / 2^power for an integral power, |power| < BEYOND, of which e^v is not much more.
+        """factor e^v / 2^power for a finite factor and an integral |power| < BEYOND.
 
-        It is right to 3 units in the last place, and as many more as it is halvings below 1; where that is
-        below every normal number it is 0.
+        e^v must not be much more than 2^power. Right to 3 units in the last place, and as many more as this
+        is halvings below 1; where that is below every normal number it is 0.
         """
         ...
 

@@ -133,13 +133,14 @@ class LogSumExp(Fold):
         return (m.scale(k - top) * part,)
 
     def sole(self, values: State, given: State, tap: Lane) -> State:
-        """As pull, of exponents that a format can have."""
+        """As pull, of exponents that a format can have and finite gradients."""
         (x,), (top, part) = values, given
         return ((x if self.sharpness == 1 else x * self.sharpness).over(top, part),)
 
     def usual(self, given: State) -> Mask:
-        """Whether the exponent is such."""
-        return given[0].abs() < BEYOND
+        """Whether they are such: a gradient that is not finite is not 0 times 0."""
+        k, part = given
+        return (part * 0.0 + k).abs() < BEYOND
 
 
 class _Plain(Fold):

@@ -62,16 +62,19 @@ def decay(v: Lanes) -> Lanes:
 
 
 def over(v: Lanes, power: Lanes, factor: Lanes) -> Lanes:
-    """factor e^v / 2^power for an integral power, |power| < BEYOND, of which e^v is not much more.
+    """factor e^v / 2^power for a finite factor and an integral |power| < BEYOND.
 
-    The factor meets 2^k while the polynomial is still at work: what one step waits for limits all of it.
+    e^v must not be much more than 2^power. The factor meets 2^k while the polynomial is still at work: what
+    one step waits for limits all of it. The polynomial leaves out its 1, for which that product is added:
+    registers are scarce as well.
     """
     high, low = _log2e(v.bits)
     exponent = v.times_plus(low, v.times_plus(high, power * -1.0))  # what cancels is exact
     exponent = v.like(-1.0 * _layout(v.bits)[1]).most(exponent)
     k = exponent.nearest()
     terms = [term * math.log(2) ** n for n, term in enumerate(reversed(_exp_terms(v.bits)))]
-    return _polynomial(exponent - k, terms[::-1]) * (_two_to(k) * factor)
+    rest, scale = exponent - k, _two_to(k) * factor
+    return (_polynomial(rest, terms[:0:-1]) * rest).times_plus(scale, scale)
 
 
 def split(v: Lanes) -> tuple[Lanes, Lanes]:
