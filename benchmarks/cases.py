@@ -103,7 +103,9 @@ class Case:
         leaves = [tensor.requires_grad_() for tensor in tensors]
         grad = torch.randn_like(ways[EAGER](*leaves).detach())
 
-        def pull(way: Compute, leaves: Sequence[Tensor]) -> Callable[[], tuple[Tensor, ...]]:
+        def pull(
+            way: Compute, leaves: Sequence[Tensor], grad: Tensor = grad
+        ) -> Callable[[], tuple[Tensor, ...]]:
             made: list[Tensor] = []  # on first use: a failure is then the candidate's own
 
             def run() -> tuple[Tensor, ...]:
@@ -114,7 +116,12 @@ class Case:
             return run
 
         found = [candidate(name, pull(way, leaves), peer) for name, way in ways.items()]
-        return [*found, *yardsticks(lambda: pull(ways[OURS], again(leaves)), [*leaves, grad])]
+
+        def elsewhere() -> Callable[[], tuple[Tensor, ...]]:
+            *others, other = again([*leaves, grad])
+            return pull(ways[OURS], others, other)
+
+        return [*found, *yardsticks(elsewhere, [*leaves, grad])]
 
 
 def candidate(name: str, run: Callable[[], object], peer: Peer) -> Candidate:

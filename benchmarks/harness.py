@@ -31,15 +31,15 @@ from cnnatomy.backends.cpu.pages import prefer_large
 
 ROUNDS, LEAST_ROUNDS = 31, 5
 GROUND = 1 << 29
-"""Bytes on large pages that results may come to lie on."""
+"""Bytes that `keep_memory` takes at once, on large pages: what is made later finds its place there."""
 
 TURN = 1e7
 """Nanoseconds that a turn should last; one call if that takes longer."""
 
 MOST_CALLS = 1000
 
-BEYOND = 1 << 27
-"""Bytes that no cache holds."""
+UNCACHED = 1 << 27
+"""Bytes that the caches of one core do not hold."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
@@ -114,11 +114,11 @@ class Row:
 
 
 def keep_memory() -> bool:
-    """Have the C library keep freed memory instead of handing it back, where it is glibc; False elsewhere.
+    """Have the C library keep freed memory, and some from the start, where it is glibc; False elsewhere.
 
-    Otherwise one candidate's freed result makes the next one fault its pages in anew, or not, by chance. What
-    is kept begins as large pages, where a system gives them: later some results would lie on large pages and
-    others on small ones, by chance as well.
+    Otherwise it hands memory back, and one candidate's freed result makes the next one fault its pages in
+    anew, or not, by chance. What is kept begins as large pages, where a system gives them: later some results
+    would lie on large pages and others on small ones, by chance as well.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -134,10 +134,11 @@ def keep_memory() -> bool:
 def in_turn(make: Callable[[], Callable[[], Any]], nbytes: int) -> Callable[[], None]:
     """Runs on data of their own, of `nbytes` each, made so often that no cache holds them all; one a call.
 
-    Results are kept until their run comes round again, so that they do not lie in the caches either.
+    Each has run once, which may have taken longer. Results are kept until their run comes round again: nor do
+    they lie in the caches.
     """
-    runs = [make() for _ in range(max(1, math.ceil(BEYOND / nbytes)))]
-    turns, held = cycle(runs), deque[Any](maxlen=len(runs))
+    runs = [make() for _ in range(max(1, math.ceil(UNCACHED / nbytes)))]
+    turns, held = cycle(runs), deque[Any]((run() for run in runs), maxlen=len(runs))
     return lambda: held.append(next(turns)())
 
 

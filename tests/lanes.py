@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cnnatomy.reducers.contract import BEYOND
+
 LN2 = (6.93147180369123816490e-01, 1.90821492927058770002e-10)  # the first part has 32 bits
-_BEYOND = 2.0**11  # an exponent beyond those of every format
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,14 +137,15 @@ class Lanes:
         m, k = torch.frexp(self.value)
         low = m < math.sqrt(0.5)
         m, power = torch.where(low, 2 * m, m), (k - low.to(k.dtype)).to(m.dtype)
-        power = torch.where(m == 0, -_BEYOND, torch.where(m.isinf(), _BEYOND, power))
+        power = torch.where(m == 0, -BEYOND, torch.where(m.isinf(), BEYOND, power))
         return Lanes(m), Lanes(power)
 
     def over(self, power: Any, factor: Any) -> Lanes:
-        """factor e^v / 2^power"""
+        """factor e^v / 2^power; NaN where the contract says nothing."""
         m, k = self.exponential()
         scaled: Lanes = m.scale(k - power) * factor
-        return scaled
+        said = (power.value.abs() < BEYOND) & factor.value.isfinite()
+        return Lanes(torch.where(said, scaled.value, math.nan))
 
     def scale(self, power: Any) -> Lanes:
         """v 2^power, with 2^power 0 below every normal number, infinite above every number, 0 for NaN."""

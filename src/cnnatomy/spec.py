@@ -24,6 +24,14 @@ class Family(ABCMeta):
 
     __instancecheck__ = type.__instancecheck__
 
+    def register(cls, subclass: type[T]) -> type[T]:
+        """Take no strangers.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(f"{subclass.__name__} must descend from {cls.__name__}")
+
 
 def text(record: Any) -> str:
     """The call that makes a dataclass record, as its repr prints it."""

@@ -11,12 +11,12 @@ import random as chance
 
 import pytest
 import torch
-from lanes import Lanes
+from lanes import Lanes, Truth
 from support import close
 from torch import Tensor
 
 from cnnatomy.reducers import REGISTRY
-from cnnatomy.reducers.contract import Fold, Output, Reducer, State, Windows
+from cnnatomy.reducers.contract import Fold, Mask, Output, Reducer, State, Windows
 from cnnatomy.reducers.gem import GeM
 from cnnatomy.reducers.importance import Importance
 from cnnatomy.reducers.l2 import L2
@@ -171,9 +171,20 @@ def gathered(fold: Fold, inputs: list[Tensor], grad: Tensor, seed: int) -> list[
         elif fold.gradient == "sum":
             pulled = (fold.collect(fold.spread(Lanes(grad), output), values[0]),)
         else:
-            pulled = fold.pull(fold.own(values), fold.give(Lanes(grad), output), here)
+            given = fold.give(Lanes(grad), output)
+            pulled = fold.pull(fold.own(values), given, here)
+            alike(fold.sole(values, given, here), pulled, fold.usual(given))
         found.append([lane.value for lane in pulled if isinstance(lane, Lanes)])
     return [torch.stack(rows) for rows in zip(*found, strict=True)]
+
+
+def alike(sole: State, pulled: State, usual: Mask | None) -> None:
+    """Assert that the shorter way leads to the same wherever it may be taken."""
+    for one, other in zip(sole, pulled, strict=True):
+        assert isinstance(one, Lanes)
+        assert isinstance(other, Lanes)
+        where = usual.value if isinstance(usual, Truth) else torch.ones_like(one.value, dtype=torch.bool)
+        close(one.value[where], other.value.double()[where], sums=4)
 
 
 def derived(fold: Fold, inputs: list[Tensor], grad: Tensor, padding: int = 0) -> list[Tensor]:

@@ -96,9 +96,12 @@ def resample(
     return y.squeeze(0) if single else y
 
 
+_USUAL = (int, float, tuple)
+
+
 def _hashed(given: Any) -> Any:
     """Numbers for every axis as a tuple; what is most often given is seen to first: asking takes time."""
-    if given is None or isinstance(given, int | float | tuple):
+    if given is None or isinstance(given, _USUAL):
         return given
     return tuple(given) if isinstance(given, Sequence) else given
 

@@ -334,7 +334,10 @@ class Reducer(metaclass=spec.Family):
         return self.pull(self.own(values), given, tap)
 
     def usual(self, given: State) -> Mask | None:
-        """Whether `sole` can be told this, where it is a shorter way; None if it can be told anything."""
+        """Whether `sole` can be told this, where it is a shorter way; None if it can be told anything.
+
+        What it cannot be told, `pull` is. Only for gradients in pairs.
+        """
         return None
 
 

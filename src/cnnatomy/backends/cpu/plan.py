@@ -300,7 +300,7 @@ def _tiled(axis: Axis) -> int:
     """How long windows are that lie side by side from the first cell on, each on cells of its own; else 0."""
     window = axis.window
     if window is None:
-        return int(axis.size == axis.outputs == axis.taps == 1 and axis.origin(0) == 0)
+        return int(axis.size == axis.outputs == axis.taps == 1 and axis.origin(0) == 0)  # a missing axis
     kernel = window.kernel if window.kernel == window.stride <= _LONGEST and window.dilation == 1 else 0
     return kernel if window.padding[0] == 0 and axis.outputs * window.stride <= axis.size else 0
 

@@ -44,6 +44,8 @@ class _Writer(Pairs):
     def __init__(self, spec: Tiles, name: str) -> None:
         super().__init__(name, spec.reducer, spec.dtype, spec.taps, SLOTS)
         self.spec = spec
+        self.doubt: Any = None  # the cell that remembers outputs for which the shorter way is wrong
+        self.short, self.asks = True, False  # whether it is being written, and whether it ever is wrong
 
     def write(self) -> str:
         e, s = self.e, self.sizes
@@ -80,7 +82,7 @@ class _Writer(Pairs):
     def tried(self, work: Callable[[], None]) -> None:
         """Do the work the shorter way, and again the longer one if any output does not allow that."""
         e, b = self.e, self.e.builder
-        self.doubt, self.short, self.asks = e.cell(I64), True, False
+        self.doubt = e.cell(I64)
         b.store(e.const(0), self.doubt)
         work()
         if not self.asks:
