@@ -21,8 +21,8 @@ SLOTS = (
 )
 """The plan's integers; divisors are tables."""
 
-_LISTED = 9
-"""Rows of windows of at most so many taps are written out, one after another."""
+_LISTED = 4
+"""Rows of windows of at most so many taps are written out, one after another; registers hold no more."""
 
 
 @dataclass(frozen=True)
