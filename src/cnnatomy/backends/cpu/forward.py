@@ -18,7 +18,7 @@ from llvmlite import ir
 
 from cnnatomy.backends.cpu.lanes import I64, traced
 from cnnatomy.backends.cpu.rows import Rows
-from cnnatomy.reducers.contract import Fold, Lane, Mask, State
+from cnnatomy.reducers.contract import Fold, Lane, State
 
 Blocks = tuple[int, ...]
 BLOCK = 8
@@ -463,14 +463,10 @@ class _Writer(Rows):
         count = self.count(o, width, one_column)
         index = self.e.add(self.out, at)
         if self.fold_of is self.quick:
-            self.question(self.quick.trusts(state), width)
+            self.e.note(self.doubt, ~self.quick.trusts(state), width)
         y = self.fold_of.finish(state, count)
         if self.spec.across and width > 1:
             self.e.prefetch(self.e.pointers["y"], index, _WRITE_AHEAD, write=True)
         self.e.store(y, self.e.pointers["y"], index, width)
         if self.track:
             self.save(self.fold_of.keep(state, y, count), index, width)
-
-    def question(self, trusted: Mask, width: int) -> None:
-        """Note whether any lane is not trusted."""
-        self.e.note(self.doubt, ~trusted, width)

@@ -116,18 +116,14 @@ def power_of_two(k: Lanes) -> Lanes:
 
 def _two_to(k: Lanes) -> Lanes:
     """2^k for an integral k that normal numbers, 0 or infinity have as exponent."""
-    return (k + _anchor(k.bits)).as_bits().raised(_layout(k.bits)[0]).as_value()
+    fraction, bias = _layout(k.bits)
+    whole = 1.5 * 2.0**fraction + bias  # whose sum with k has k + bias as its last digits
+    return (k + whole).as_bits().raised(fraction).as_value()
 
 
 def _layout(bits: int) -> tuple[int, int]:
     """How many digits of a format are the fraction, and the bias of its exponent."""
     return (52, 1023) if bits == 64 else (23, 127)
-
-
-def _anchor(bits: int) -> float:
-    """The number whose sum with a whole k has k + bias as its last digits."""
-    fraction, bias = _layout(bits)
-    return 1.5 * 2.0**fraction + bias
 
 
 def _largest(bits: int) -> float:
