@@ -493,8 +493,9 @@ def test_windows_side_by_side_tell_their_own_cells(region: Region, size: tuple[i
         check([tensor.abs() for tensor in tensors] if what.positive else tensors, region, what)
 
 
-def test_windows_side_by_side_take_exponents_beyond_the_format() -> None:
-    what, x = reducer("logsumexp"), last(random((2, 19, 8, 6)))
+@pytest.mark.parametrize("name", ["logsumexp", "soft"])
+def test_windows_side_by_side_take_exponents_beyond_the_format(name: str) -> None:
+    what, x = reducer(name), last(random((2, 19, 8, 6)))
     x[0, 3, 2, 5], x[0, 4, 2, 5], x[1, :, 0, 0], x[1, 2, 6:] = 5000.0, -5000.0, -3000.0, 2500.0
     x[0, 5, :2, :2] = torch.tensor([[1e30, 1e29], [1e30, 1e30]])  # of which the shorter way makes nonsense
     x[1, 6, 4:6] = -1e30
@@ -502,10 +503,12 @@ def test_windows_side_by_side_take_exponents_beyond_the_format() -> None:
     check([x], Sliding(2), what)
 
 
+@pytest.mark.parametrize("name", ["logsumexp", "soft"])
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
-def test_a_gradient_that_is_not_finite_meets_every_weight(value: float) -> None:
-    x = last(random((1, 19, 4, 6))).requires_grad_()
-    y = cnnatomy.pool(x, Sliding(2), "logsumexp")
+def test_a_gradient_that_is_not_finite_meets_every_weight(name: str, value: float) -> None:
+    x = last(random((1, 19, 4, 6)))
+    x[0, 3, 2:, 4:] = 0.5
+    y = cnnatomy.pool(x.requires_grad_(), Sliding(2), name)
     grad = torch.ones_like(y)
     grad[0, 3, 1, 2] = value
     (dx,) = torch.autograd.grad(y, x, grad)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -28,6 +28,7 @@ def number(m: Lanes, k: Lanes) -> Lanes:
 
 
 FUNCTIONS: dict[str, Callable[[Lanes], Any]] = {
+    "decay": lambda v: v.decay(),
     "exp": lambda v: v.exp(),
     "log": lambda v: v.log(),
     "exponential": lambda v: number(*v.exponential()),
@@ -42,16 +43,33 @@ FUNCTIONS: dict[str, Callable[[Lanes], Any]] = {
 }
 
 
-@lru_cache
-def kernel(dtype: str, name: str) -> build.Kernel:
-    """y = f(x) for every element."""
+def text(dtype: str, name: str, widths: tuple[int, ...] = WIDTHS) -> str:
+    """A kernel that makes y = f(x) of every element."""
     e = Emitter("kernel", ("x", "y"), dtype)
 
     def body(i: Any, width: int) -> None:
         e.store(FUNCTIONS[name](e.load(e.pointers["x"], i, width)), e.pointers["y"], i, width)
 
-    e.sweep(e.hi, WIDTHS, body)
-    return build.kernel("kernel", e.finish(), 2)
+    e.sweep(e.hi, widths, body)
+    return e.finish()
+
+
+@lru_cache
+def kernel(dtype: str, name: str) -> build.Kernel:
+    return build.kernel("kernel", text(dtype, name), 2)
+
+
+@pytest.fixture(params=[True, False], ids=["table", "no table"])
+def table(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """With a table of powers of two, where the processor can choose from one, and without."""
+    looks_up = build.looks_up() and request.param
+    monkeypatch.setattr(build, "looks_up", lambda: looks_up)
+    kernel.cache_clear()
+    for name in ("decay", "over itself"):
+        assert ("permps" in text("float32", name)) == looks_up
+        assert "permps" not in text("float64", name)
+    yield
+    kernel.cache_clear()
 
 
 def run(name: str, x: Array) -> Array:
@@ -90,6 +108,32 @@ def test_exp_to_one_unit(dtype: str) -> None:
 
 
 @every_format
+@pytest.mark.usefixtures("table")
+def test_decay_to_two_units(dtype: str) -> None:
+    least = -87.25 if dtype == "float32" else -708.25
+    for low in (least, -1, -1e-4):
+        x = numbers(dtype, low, 0)
+        assert units(run("decay", x), np.exp(x.astype(np.longdouble))) < 1.25
+    x = like(dtype, 0.0, -0.0, -np.inf, np.nan, -1e30)
+    y = run("decay", x)[:5]
+    same(y[[0, 1, 3]], like(dtype, 1, 1, np.nan)[:3])
+    assert np.all((y[[2, 4]] >= 0) & (y[[2, 4]] < 2 * np.finfo(dtype).tiny))
+
+
+def test_entries_of_a_table_in_vectors_of_any_width() -> None:
+    if not build.looks_up():
+        pytest.skip("this processor cannot choose among eight numbers")
+    x = numbers("float32", -80, 0)
+    plain = run("decay", x)
+    for width in (2, 4, 16, 32):
+        y = np.full_like(x, 7)
+        code = build.kernel("kernel", text("float32", "decay", (width, 1)), 2)
+        code.run(0, x.ctypes.data, y.ctypes.data, 0, x.size)
+        np.testing.assert_array_equal(y, plain)
+
+
+@every_format
+@pytest.mark.usefixtures("table")
 @pytest.mark.parametrize(("name", "more"), [("over itself", 0), ("over more", 20)])
 def test_exp_over_a_power_loses_a_unit_for_every_halving(dtype: str, name: str, more: int) -> None:
     for x in (numbers(dtype, -1, 2.2), numbers(dtype, -40, 2.2), numbers(dtype, -1e-4, 1e-4)):

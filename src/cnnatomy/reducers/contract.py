@@ -120,7 +120,7 @@ class Lane(Protocol):
         """factor e^v / 2^power for a finite factor and an integral |power| < BEYOND.
 
         e^v must not be much more than 2^power. Right to 3 units in the last place, and as many more as this
-        is halvings below 1; where that is below every normal number it is 0.
+        is halvings below 1; where that is below every normal number, nearly 0, and 0 of e^-inf.
         """
         ...
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.reducers import checks, scaled
-from cnnatomy.reducers.contract import Field, Fold, Lane, Mask, Output, Pooling, State, Windows
+from cnnatomy.reducers.contract import BEYOND, Field, Fold, Lane, Mask, Output, Pooling, State, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -143,6 +143,19 @@ class Soft(Fold):
         (k, m, rest), (top, part, slope) = own, given
         down = (k - top).most(_FAR)
         return (m.scale(down) * part * (down * math.log(2) + (rest + slope)),)
+
+    def sole(self, values: State, given: State, tap: Lane) -> State:
+        """As pull, of exponents that a format can have and finite gradients."""
+        (x,), (top, part, slope) = values, given
+        v = x if self.temperature == 1 else x * (1 / self.temperature)
+        high, low = _LN2[v.bits]
+        below = v.like(-BEYOND).most((v - top * high) - top * low)  # x / T - k log 2
+        return (v.over(top, part) * (below + slope),)
+
+    def usual(self, given: State) -> Mask:
+        """Whether they are such: a number that is not finite is not 0 times 0."""
+        k, part, slope = given
+        return ((part + slope) * 0.0 + k).abs() < BEYOND
 
 
 class _Plain(Fold):

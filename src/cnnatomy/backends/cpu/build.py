@@ -58,6 +58,12 @@ def converts_half() -> bool:
 
 
 @lru_cache
+def looks_up() -> bool:
+    """True if a vector of eight numbers can choose from another, and no wider one is better than that."""
+    return vector_bytes() == 32
+
+
+@lru_cache
 def vector_bytes() -> int:
     """How many bytes one vector register holds."""
     features = llvm.get_host_cpu_features()

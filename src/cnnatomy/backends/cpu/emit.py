@@ -8,8 +8,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.lanes import I32, I64, PTR, Lanes, Truth, splat, traced, vector
-from cnnatomy.reducers.contract import Lane, Mask
+from cnnatomy.backends.cpu.lanes import I32, I64, PTR, Lanes, Truth, declared, splat, traced, vector
+from cnnatomy.reducers.contract import Lane
 
 BYTE = ir.IntType(8)
 STORAGE: dict[str, tuple[ir.Type, ir.Type]] = {
@@ -177,20 +177,22 @@ class Emitter:
     ) -> None:
         """`body(start, width)` over `length` elements; the last vector steps back to end where they end.
 
-        Elements it shares with the vector before are computed twice, to the same result. Where little is done
-        with a vector, the last one is better written `apart` than asked for at every step.
+        Elements it shares with the vector before are computed twice, to the same result. A vector that steps
+        back is better written `apart` where steps are short: asking for it spoils the addresses' regular way.
         """
         width, rest = widths[0], widths[1:]
 
         def wide() -> None:
+            b = self.builder
             if apart and width > 1:
-                last = self.builder.sub(length, self.const(width))
-                with self.loop(self.const(0), last, width) as i:
+                whole = b.sub(length, b.srem(length, self.const(width)))
+                with self.loop(self.const(0), whole, width) as i:
                     body(i, width)
-                body(last, width)
+                last = b.sub(length, self.const(width))
+                self.when(b.icmp_signed("!=", whole, length), lambda: body(last, width))
                 return
             with self.loop(self.const(0), length, width) as i:
-                body(self.smaller(i, self.builder.sub(length, self.const(width))) if width > 1 else i, width)
+                body(self.smaller(i, b.sub(length, self.const(width))) if width > 1 else i, width)
 
         if not rest:
             wide()
@@ -257,14 +259,6 @@ class Emitter:
         bit = ir.IntType(1)
         return Truth(self.builder, ir.Constant(vector(bit, width), bits if width > 1 else bits[0]))
 
-    def note(self, cell: Any, mask: Mask, width: int) -> None:
-        """Set a bit of an integer for each lane of a mask that is true."""
-        b, bits = self.builder, traced(mask)
-        if width > 1:
-            bits = b.bitcast(bits, ir.IntType(width))
-        whole = b.zext(bits, I64) if width < 64 else bits
-        b.store(b.or_(b.load(cell, typ=I64), whole), cell)
-
     def part(self, lanes: Lane, width: int, number: int) -> Lanes:
         """The lanes of one part of so many."""
         value, first = traced(lanes), width * number
@@ -292,7 +286,7 @@ class Emitter:
         size = self.const({"float64": 8, "float32": 4, "uint8": 1}.get(self.dtype, 2))
         name, no = "llvm.memset.p0.i64", ir.Constant(ir.IntType(1), 0)
         signature = ir.FunctionType(ir.VoidType(), [PTR, BYTE, I64, ir.IntType(1)])
-        function = self.module.globals.get(name) or ir.Function(self.module, signature, name=name)
+        function = declared(self.module, name, signature)
         start = self.at(pointer, index, self.memory)
         self.builder.call(function, [start, ir.Constant(BYTE, 0), self.mul(count, size), no])
 
@@ -301,7 +295,7 @@ class Emitter:
         at = self.builder.gep(self.at(pointer, index, self.memory), [self.const(ahead)], source_etype=BYTE)
         signature = ir.FunctionType(ir.VoidType(), [PTR, I32, I32, I32])
         name = "llvm.prefetch.p0"
-        function = self.module.globals.get(name) or ir.Function(self.module, signature, name=name)
+        function = declared(self.module, name, signature)
         nearest, data = 3, 1
         self.builder.call(function, [at, *(ir.Constant(I32, flag) for flag in (int(write), nearest, data))])
 
@@ -333,7 +327,7 @@ class Emitter:
         kind = vector(self.memory, width)
         name = f"llvm.masked.load.v{width}{self.memory.intrinsic_name}.p0"
         signature = ir.FunctionType(kind, [PTR, I32, ir.VectorType(ir.IntType(1), width), kind])
-        function = self.module.globals.get(name) or ir.Function(self.module, signature, name=name)
+        function = declared(self.module, name, signature)
         align, none = ir.Constant(I32, 2), ir.Constant(kind, [0] * width)
         address = self.at(pointer, index, self.memory)
         return self.widened(b.call(function, [address, align, mask, none]), width)

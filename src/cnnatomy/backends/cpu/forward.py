@@ -16,6 +16,7 @@ from typing import Any
 
 from llvmlite import ir
 
+from cnnatomy.backends.cpu.doubt import Doubt
 from cnnatomy.backends.cpu.lanes import I64, traced
 from cnnatomy.backends.cpu.rows import Rows
 from cnnatomy.reducers.contract import Fold, Lane, State
@@ -85,7 +86,8 @@ class _Writer(Rows):
     def begin(self) -> None:
         super().begin()
         self.slot: Any = self.e.const(0)
-        self.doubt, self.doubtful = self.e.cell(I64), self.e.cell(I64)  # of this row, and a bit for each row
+        self.doubt = Doubt(self.e, self.spec.widths[0])  # of this row
+        self.doubtful = self.e.cell(I64)  # a bit for each row
         if self.ahead:
             self.identity_rows()
 
@@ -144,11 +146,10 @@ class _Writer(Rows):
 
     def mark(self) -> None:
         """Set a row's bit if any of its results is not trusted."""
-        b, cells = self.e.builder, (self.doubt, self.doubtful)
-        doubt, rows = (b.load(cell, typ=I64) for cell in cells)
-        bit = b.zext(b.icmp_signed("!=", doubt, self.e.const(0)), I64)
+        b = self.e.builder
+        rows, bit = b.load(self.doubtful, typ=I64), b.zext(self.doubt.any(), I64)
         b.store(b.or_(rows, b.shl(bit, self.slot)), self.doubtful)
-        b.store(self.e.const(0), self.doubt)
+        self.doubt.empty()
 
     def across(self) -> None:
         self.tried(self.one_row)
@@ -169,20 +170,20 @@ class _Writer(Rows):
         If only some rows are to be done again, `redo` is told a bit for each.
         """
         e, quick = self.e, self.quick
-        for cell in (self.doubt, self.doubtful):
-            e.builder.store(e.const(0), cell)
+        e.builder.store(e.const(0), self.doubtful)
+        self.doubt.empty()
         work()
         if quick is None:
             return
-        doubts = e.builder.load(self.doubtful if redo else self.doubt, typ=I64)
+        rows = e.builder.load(self.doubtful, typ=I64)
 
         def again() -> None:
             self.use(self.spec.reducer)
-            self.refill(partial(redo, doubts) if redo else work)
+            self.refill(partial(redo, rows) if redo else work)
             self.use(quick)
             self.refill(lambda: None)
 
-        e.when(e.builder.icmp_signed("!=", doubts, e.const(0)), again)
+        e.when(e.builder.icmp_signed("!=", rows, e.const(0)) if redo else self.doubt.any(), again)
 
     def refill(self, work: Callable[[], None]) -> None:
         """Work on scratch whose padding is the identity of the fold in use."""
@@ -463,7 +464,7 @@ class _Writer(Rows):
         count = self.count(o, width, one_column)
         index = self.e.add(self.out, at)
         if self.fold_of is self.quick:
-            self.e.note(self.doubt, ~self.quick.trusts(state), width)
+            self.doubt.note(~self.quick.trusts(state), width)
         y = self.fold_of.finish(state, count)
         if self.spec.across and width > 1:
             self.e.prefetch(self.e.pointers["y"], index, _WRITE_AHEAD, write=True)

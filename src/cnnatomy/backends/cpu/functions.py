@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnatomy.backends.cpu import build
 from cnnatomy.reducers.contract import BEYOND
 
 if TYPE_CHECKING:
@@ -56,25 +57,55 @@ def decay(v: Lanes) -> Lanes:
     high, low = _ln2(v.bits)
     least = -1022 if v.bits == 64 else -126
     held = v.like(math.ceil(least * math.log(2) * 8) / 8).most(v)
-    k = (held * math.log2(math.e)).nearest()
+    k, scale = _stepped(held * math.log2(math.e))
     rest = k.times_plus(-low, k.times_plus(-high, held))
-    return _polynomial(rest, _exp_terms(v.bits)) * _two_to(k)
+    return _grown(scale, rest, _exp_terms(v.bits, _steps(v.bits)))
 
 
 def over(v: Lanes, power: Lanes, factor: Lanes) -> Lanes:
     """factor e^v / 2^power for a finite factor and an integral |power| < BEYOND.
 
     e^v must not be much more than 2^power. The factor meets 2^k while the polynomial is still at work: what
-    one step waits for limits all of it. The polynomial leaves out its 1, for which that product is added:
-    registers are scarce as well.
+    one step waits for limits all of it.
     """
     high, low = _log2e(v.bits)
     exponent = v.times_plus(low, v.times_plus(high, power * -1.0))  # what cancels is exact
     exponent = v.like(-1.0 * _layout(v.bits)[1]).most(exponent)
-    k = exponent.nearest()
-    terms = [term * math.log(2) ** n for n, term in enumerate(reversed(_exp_terms(v.bits)))]
-    rest, scale = exponent - k, _two_to(k) * factor
-    return (_polynomial(rest, terms[:0:-1]) * rest).times_plus(scale, scale)
+    k, scale = _stepped(exponent)
+    terms = reversed(_exp_terms(v.bits, _steps(v.bits)))
+    in_twos = [term * math.log(2) ** n for n, term in enumerate(terms)]
+    return _grown(scale * factor, exponent - k, in_twos[::-1])
+
+
+def _grown(scale: Lanes, rest: Lanes, terms: Sequence[float]) -> Lanes:
+    """scale (1 + rest (..)): the polynomial leaves out its 1, for which registers would be scarce."""
+    return (_polynomial(rest, terms[:-1]) * rest).times_plus(scale, scale)
+
+
+def _steps(bits: int) -> int:
+    """How many powers of two, from one whole power up to the next, a table has."""
+    return 8 if bits == 32 and build.looks_up() else 1
+
+
+def _stepped(v: Lanes) -> tuple[Lanes, Lanes]:
+    """(k, 2^k) for the step k next to v, within the exponents that `_two_to` allows.
+
+    The last digits of a large number's sum with v count the steps: those of a whole power choose from the
+    table, which leaves out what the others, moved to where the exponent is, bring along of them.
+    """
+    if _steps(v.bits) == 1:
+        return (k := v.nearest()), _two_to(k)
+    large = 1.5 * 2.0**20  # counts in eighths
+    counted = v + large
+    count = counted.as_bits()
+    return counted - large, (count.entry(_eighths()).as_bits() + count.raised(20)).as_value()
+
+
+def _eighths() -> list[float]:
+    """2^(j / 8) for j = 0 .. 7, the bits of j / 8 at the exponent's end taken from each."""
+    j = np.arange(8)
+    bits = np.exp2(j / 8).astype(np.float32).view(np.int32) - (j << 20).astype(np.int32)
+    return [float(number) for number in bits.view(np.float32)]
 
 
 def split(v: Lanes) -> tuple[Lanes, Lanes]:
@@ -153,17 +184,19 @@ def _polynomial(v: Lanes, terms: Sequence[float]) -> Lanes:
     return total
 
 
-def _exp_terms(bits: int) -> list[float]:
-    """e^r for |r| <= ln 2 / 2: r^n / n!, as far as it counts.
+def _exp_terms(bits: int, steps: int = 1) -> list[float]:
+    """e^r for |r| <= ln 2 / 2 steps: r^n / n!, as far as it counts.
 
-    In short, 1 + r + r^2 q(r), where q meets (e^r - 1 - r) / r^2 in Chebyshev's points.
+    In short, 1 + r + r^2 q(r), where q meets (e^r - 1 - r) / r^2 in Chebyshev's points; with steps,
+    1 + r q(r), likewise.
     """
     power = [1 / math.factorial(n) for n in range(13, -1, -1)]
     if bits == 64:
         return power
-    rest = np.polynomial.Polynomial(power[-3::-1])
-    met: Any = np.polynomial.Chebyshev.interpolate(rest, 4, domain=[-0.35, 0.35])
-    return [*met.convert(kind=np.polynomial.Polynomial).coef.tolist()[::-1], 1.0, 1.0]
+    known, degree = (2, 4) if steps == 1 else (1, 2)
+    rest = np.polynomial.Polynomial(power[-1 - known :: -1])
+    met: Any = np.polynomial.Chebyshev.interpolate(rest, degree, domain=[-0.35 / steps, 0.35 / steps])
+    return [*met.convert(kind=np.polynomial.Polynomial).coef.tolist()[::-1], *power[-known:]]
 
 
 def _log_terms(bits: int) -> list[float]:

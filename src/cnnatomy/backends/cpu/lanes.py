@@ -36,6 +36,11 @@ def splat(kind: ir.Type, value: float) -> ir.Constant:
     return ir.Constant(kind, [constant] * kind.count) if isinstance(kind, ir.VectorType) else constant
 
 
+def declared(module: ir.Module, name: str, signature: ir.FunctionType) -> Any:
+    """A function of the compiler's."""
+    return module.globals.get(name) or ir.Function(module, signature, name=name)
+
+
 @dataclass(frozen=True)
 class Truth:
     """A mask under trace: one bit for each lane."""
@@ -210,7 +215,7 @@ class Lanes:
         lanes = f"v{self.kind.count}" if isinstance(self.kind, ir.VectorType) else ""
         full, module = f"{name}.{lanes}{element(self.kind).intrinsic_name}", self.builder.module
         kind = ir.FunctionType(self.kind, [self.kind] * (1 + len(others)))
-        function = module.globals.get(full) or ir.Function(module, kind, name=full)
+        function = declared(module, full, kind)
         return Lanes(self.builder, self.builder.call(function, [self.value, *others]))
 
     def abs(self) -> Lanes:
@@ -248,6 +253,28 @@ class Lanes:
     def to_value(self) -> Lanes:
         """Integers as values."""
         return Lanes(self.builder, self.builder.sitofp(self.value, self.other_kind))
+
+    def entry(self, table: Sequence[float]) -> Lanes:
+        """Of 32-bit integers: which of eight numbers their last three bits name, if the processor can."""
+        b, count = self.builder, getattr(self.kind, "count", 1)
+        kind = ir.VectorType(ir.FloatType(), 8)
+        numbers = ir.Constant(kind, [ir.Constant(kind.element, number) for number in table])
+        signature = ir.FunctionType(kind, [kind, ir.VectorType(I32, 8)])
+        choose = declared(b.module, "llvm.x86.avx2.permps", signature)
+        names = b.bitcast(self.value, ir.VectorType(I32, count))
+
+        def some(one: Any, other: Any, order: Sequence[int]) -> Any:
+            return b.shuffle_vector(one, other, ir.Constant(ir.VectorType(I32, len(order)), list(order)))
+
+        def eight(start: int) -> Any:
+            order = [min(i, count - 1) for i in range(start, start + 8)]
+            return b.call(choose, [numbers, some(names, names, order)])
+
+        parts = [eight(start) for start in range(0, count, 8)]
+        while len(parts) > 1:
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            parts = [some(one, other, range(2 * one.type.count)) for one, other in pairs]
+        return Lanes(b, b.bitcast(some(parts[0], parts[0], range(count)), self.other_kind))
 
     def ordered(self) -> Lanes:
         """An integer whose order is the order of the values."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
-from cnnatomy.backends.cpu.lanes import I64
+from cnnatomy.backends.cpu.doubt import Doubt
 from cnnatomy.backends.cpu.pairs import Pairs, Row
 from cnnatomy.reducers.contract import Lane, Reducer, State
 
@@ -44,7 +45,7 @@ class _Writer(Pairs):
     def __init__(self, spec: Tiles, name: str) -> None:
         super().__init__(name, spec.reducer, spec.dtype, spec.taps, SLOTS)
         self.spec = spec
-        self.doubt: Any = None  # the cell that remembers outputs for which the shorter way is wrong
+        self.doubt = Doubt(self.e, spec.widths[0])  # of outputs for which the shorter way is wrong
         self.short, self.asks = True, False  # whether it is being written, and whether it ever is wrong
 
     def write(self) -> str:
@@ -81,21 +82,19 @@ class _Writer(Pairs):
 
     def tried(self, work: Callable[[], None]) -> None:
         """Do the work the shorter way, and again the longer one if any output does not allow that."""
-        e, b = self.e, self.e.builder
-        self.doubt = e.cell(I64)
-        b.store(e.const(0), self.doubt)
+        self.doubt.empty()
         work()
         if not self.asks:
             return
         self.short = False
-        e.when(b.icmp_signed("!=", b.load(self.doubt, typ=I64), e.const(0)), work)
+        self.e.when(self.doubt.any(), work)
 
     def columns(self, rows: list[tuple[Any, Row]]) -> None:
         """Some of the rows of cells that a row of outputs reads."""
         e, s = self.e, self.sizes
         with e.loop(e.const(0), s["out_width"]) as o:
-            widths = self.wide(self.spec.widths)
-            e.sweep(s["lanes"], widths, lambda lane, width: self.tile(rows, o, lane, width))
+            body = partial(self.tile, rows, o)
+            e.sweep(s["lanes"], self.spec.widths, body, apart=True)
         read = e.mul(s["out_width"], e.const(self.spec.kernel[2]), s["lanes"])
         for here, _ in rows:
             self.clear(e.add(here, read), e.builder.sub(self.row, read))
@@ -108,7 +107,7 @@ class _Writer(Pairs):
         usual = self.reducer.usual(told) if self.short else None
         if usual is not None:
             self.asks = True
-            e.note(self.doubt, ~usual, width)
+            self.doubt.note(~usual, width)
         for here, row in rows:
             self.here = here
             for t in range(across):
