@@ -276,7 +276,8 @@ def test_the_path_is_the_fastest_that_fits(region: Region, lanes: int, paths: st
         (Sliding(2), (8, 16), "scatter"),  # short rows
         (Sliding(5, 1, 2), (8, 56), "scatter"),  # many taps
         (Sliding(3), (8, 56), "scatter"),  # columns that are left
-        (Sliding(3), (8, 60), "strided"),
+        (Sliding(3), (72, 72), "strided"),
+        (Sliding(8), (112, 112), "scatter"),  # few outputs
         (Sliding(7, 1, 3), (8,), "scatter"),
         (Sliding(7, 1, 3), (56,), "strided"),
         (Sliding(2, 1), (8, 8, 20), "scatter"),

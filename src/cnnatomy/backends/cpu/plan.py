@@ -25,9 +25,6 @@ _FEW = 9
 _CACHED = 1 << 20
 """Bytes that a processor's own cache holds."""
 
-_NEAR = 1 << 13
-"""Bytes of a plane that are better asked for ahead."""
-
 _LISTED = 3
 """The most readers of an input column that are written out, where no more is done than add them."""
 
@@ -326,7 +323,7 @@ def _scatters(key: Key, layout: _Layout, blocks: backward.Blocks | None, inner: 
 
     Gathering takes a vector's step for each tap, and time for each row and for each column that is not one of
     those in blocks; scattering takes a step for each output, and clears the cells. The numbers are tenths of
-    a nanosecond, measured on windows of 2 to 49 taps, maps of 7 to 1000 columns, one to three axes; in three
+    a nanosecond, measured on windows of 2 to 64 taps, maps of 7 to 1000 columns, one to three axes; in three
     axes gathering never won.
     """
     if blocks is None:
@@ -337,8 +334,8 @@ def _scatters(key: Key, layout: _Layout, blocks: backward.Blocks | None, inner: 
         return True
     outputs, rows, columns = layout.h.outputs * layout.w.outputs, layout.h.size, layout.w.size
     taps = layout.h.taps * layout.w.taps * 8 / (blocks.edge or layout.widths[0])
-    gather = taps + 70 * (len(layout.axes) + columns - len(inner)) * rows / outputs
-    return gather > 16 + 2.5 * rows * columns / outputs
+    gather = 0.9 * taps + 50 * (len(layout.axes) + columns - len(inner)) * rows / outputs
+    return gather > 14 + rows * columns / outputs
 
 
 def _scatter_plan(key: Key, layout: _Layout) -> Plan:
@@ -347,9 +344,8 @@ def _scatter_plan(key: Key, layout: _Layout) -> Plan:
         layout.sizes[f"{letter}_origin"] = layout.array([axis.origin(o) for o in range(axis.outputs)])
         layout.sizes[f"{letter}_step"] = axis.step
     kernel = (layout.d.taps, layout.h.taps, layout.w.taps)
-    large = math.prod(key.size) * layout.item >= _NEAR and key.dtype in ("float32", "float64")
     apart = layout.sizes["apart"] = _apart(layout.h)
-    spec = scatter.Scatter(key.dtype, key.taps, kernel, layout.widths, apart > 0, large)
+    spec = scatter.Scatter(key.dtype, key.taps, kernel, layout.widths, apart > 0)
     steps = [[axis.step * t for t in range(axis.taps)] for axis in (layout.d, layout.h, layout.w)]
     height, width = layout.h.size, layout.w.size
     taps = itertools.product(*steps) if spec.few else ()

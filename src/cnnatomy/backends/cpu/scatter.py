@@ -27,9 +27,6 @@ SLOTS = (
 FEW = 4096
 """Windows of at most so many taps have a table of their own; of others it would outlast the caches."""
 
-_LINE = 64
-"""Bytes that come near at once."""
-
 
 @dataclass(frozen=True)
 class Scatter:
@@ -40,7 +37,6 @@ class Scatter:
     kernel: tuple[int, int, int]  # the most taps on each axis, by which a tap's number is read
     widths: tuple[int, ...]
     pairs: bool  # whether two rows of outputs go abreast
-    large: bool  # whether a plane's sums are many enough to have the next one's brought near in the meantime
 
     @property
     def few(self) -> bool:
@@ -77,8 +73,6 @@ class _Writer:
         self.sizes = {name: e.size(slot) for slot, name in enumerate(SLOTS)}
         s = self.sizes
         size, outputs = (e.mul(s[f"{of}depth"], s[f"{of}height"], s[f"{of}width"]) for of in ("", "out_"))
-        rows = e.mul(s["out_depth"], s["out_height"])
-        self.size, self.share = size, e.add(e.builder.sdiv(size, rows), e.const(1))
         with e.loop(e.lo, e.hi) as plane:
             here = e.at(e.pointers["dx"], e.mul(plane, size), e.memory)
             sums = e.pointers["scratch"] if self.spec.wide else here
@@ -96,13 +90,6 @@ class _Writer:
 
     def origin(self, axis: str, o: Any) -> Any:
         return self.e.item(self.e.table(self.sizes[f"{axis}_origin"]), o)
-
-    def fetch_next(self, sums: Any, row: Any) -> None:
-        """Have an output row's share of the next plane brought near, so that clearing it need not wait."""
-        e, cells = self.e, _LINE // (8 if self.spec.dtype == "float64" else 4)
-        first = e.mul(row, self.share)
-        with e.loop(first, e.add(first, self.share), cells) as i:
-            e.prefetch(sums, e.add(i, self.size), 0, write=True)
 
     def outputs(self, sums: Any, base: Any) -> None:
         """Every output of a plane adds its gradient to its winner's sum."""
@@ -127,8 +114,6 @@ class _Writer:
             number = e.add(e.mul(od, s["out_height"]), oh)
             starts.append(e.add(base, e.mul(number, s["out_width"])))
             firsts.append(e.mul(e.add(slab, self.origin("h", oh)), s["width"]))
-            if self.spec.large:
-                self.fetch_next(sums, number)
         with e.loop(e.const(0), s["out_width"]) as ow:
             stored = [e.raw_load(e.pointers["saved0"], e.add(start, ow), taps, 1) for start in starts]
             winners = [one if one.type == I32 else b.zext(one, I32) for one in stored]
