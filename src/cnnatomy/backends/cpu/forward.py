@@ -356,7 +356,7 @@ class _Writer(Rows):
             if empty is not None:
                 table["count"] = e.builder.select(empty, e.const(0), table["count"])
 
-            def swept(widths: tuple[int, ...] = self.spec.widths) -> None:
+            def swept(widths: tuple[int, ...]) -> None:
                 e.sweep(s["lanes"], widths, lambda lane, width: self.at_lanes(table, o, lane, width))
 
             def whole() -> None:
@@ -364,12 +364,16 @@ class _Writer(Rows):
                 swept(self.wide)
                 self.whole = False
 
+            def partly() -> None:
+                long = self.spec.direct and self.spec.height > _CHAIN and not self.quick
+                swept(self.wide if long else self.spec.widths)
+
             if self.spec.direct and self.spec.width and self.spec.height <= _CHAIN:
                 columns = e.equal(table["count"], e.const(self.spec.width))
                 rows = e.equal(self.axes["h"]["count"], e.const(self.spec.height))
-                e.either(e.builder.and_(columns, rows), whole, swept)
+                e.either(e.builder.and_(columns, rows), whole, partly)
             else:
-                swept()
+                partly()
 
     def at_lanes(self, table: dict[str, Any], o: Any, lane: Any, width: int) -> None:
         """Output column o of some lanes."""

@@ -94,7 +94,7 @@ class _Writer(Pairs):
         e, s = self.e, self.sizes
         with e.loop(e.const(0), s["out_width"]) as o:
             body = partial(self.tile, rows, o)
-            e.sweep(s["lanes"], self.spec.widths, body, apart=True)
+            e.sweep(s["lanes"], self.spec.widths, body, apart=self.short)
         read = e.mul(s["out_width"], e.const(self.spec.kernel[2]), s["lanes"])
         for here, _ in rows:
             self.clear(e.add(here, read), e.builder.sub(self.row, read))
