@@ -20,7 +20,7 @@ from cnnatomy.backends.cpu import backward, launch, plan
 from cnnatomy.backends.cpu.plan import Key, backward_plan, forward_plan
 from cnnatomy.backends.layout import is_last
 from cnnatomy.errors import ArgumentError
-from cnnatomy.reducers import Mean, Reducer, reducer
+from cnnatomy.reducers import KMax, Mean, Reducer, reducer
 from cnnatomy.reducers.contract import NO_TAP
 from cnnatomy.regions import Adaptive, Bins, Fractional, Region, Sliding, Whole
 
@@ -502,6 +502,55 @@ def test_windows_side_by_side_take_exponents_beyond_the_format(name: str) -> Non
     x[1, 6, 4:6] = -1e30
     assert backward_plan(Key(Sliding(2), what, "float32", (8, 6), 19, "uint8", True)).path == "tiles"
     check([x], Sliding(2), what)
+
+
+PAIRS: tuple[Reducer, ...] = (
+    *(reducer(name) for name in ("logsumexp", "soft", "importance", "lp", "gem", "kmax")),
+    KMax(5),
+)
+
+
+def extreme(tensors: list[Tensor], what: Reducer) -> list[Tensor]:
+    """Positive if that is meant; else some of the values beyond any exponent, and some not finite."""
+    if what.positive:
+        return [tensor.abs() for tensor in tensors]
+    flat = tensors[0][0].flatten(1)
+    flat[0, 5:19], flat[1, 2], flat[1, -4:], flat[2, 3] = 900.0, 5000.0, -5000.0, math.inf
+    return tensors
+
+
+@pytest.mark.parametrize(
+    ("region", "size", "one"),
+    [
+        (Sliding(8), (17, 26), 0),  # rows and columns that nobody reads
+        (Sliding(9, 11, ((1, 1), (2, 2))), (20, 31), 1),  # in padding, and with gaps
+        (Adaptive(3), (24, 30), 2),
+        (Fractional(0.1, seed=1), (30, 95), 3),  # runs of several lengths
+        (Sliding((2, 2, 9)), (5, 4, 20), 5),
+        (Sliding(13, 15), (47,), 6),
+    ],
+    ids=str,
+)
+def test_outputs_tell_the_runs_that_they_alone_read(region: Region, size: tuple[int, ...], one: int) -> None:
+    what = PAIRS[one]
+    assert backward_plan(Key(region, what, "float32", size, 1, "uint8", True)).path == "alone"
+    check(extreme([random((2, 3, *size)) for _ in range(1 + len(what.companions))], what), region, what)
+
+
+@pytest.mark.parametrize("what", PAIRS, ids=str)
+@pytest.mark.parametrize(("size", "lanes"), [((9, 13), True), ((4, 3, 17), False)], ids=str)
+def test_the_output_of_a_whole_map_tells_every_cell(
+    what: Reducer, size: tuple[int, ...], lanes: bool
+) -> None:
+    assert backward_plan(Key(Whole(), what, "float32", size, 19, "uint8", True)).path == "whole"
+    tensors = extreme([random((2, 19, *size)) for _ in range(1 + len(what.companions))], what)
+    check([last(tensor) for tensor in tensors] if lanes else tensors, Whole(), what)
+
+
+@pytest.mark.parametrize("name", ["logsumexp", "soft"])
+def test_exponentials_of_vectors_that_no_power_of_two_divides(name: str) -> None:
+    for stride in (3, 5):
+        check([random((2, 3, 2 * stride, 60))], Sliding(stride), reducer(name))
 
 
 @pytest.mark.parametrize("name", ["logsumexp", "soft"])

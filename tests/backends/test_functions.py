@@ -125,7 +125,7 @@ def test_entries_of_a_table_in_vectors_of_any_width() -> None:
         pytest.skip("this processor cannot choose among eight numbers")
     x = numbers("float32", -80, 0)
     plain = run("decay", x)
-    for width in (2, 4, 16, 32):
+    for width in (2, 4, 16, 24, 40):
         y = np.full_like(x, 7)
         code = build.kernel("kernel", text("float32", "decay", (width, 1)), 2)
         code.run(0, x.ctypes.data, y.ctypes.data, 0, x.size)

@@ -268,6 +268,11 @@ class Reducer(metaclass=spec.Family):
         return not self.blended and self.gradient == "winner"
 
     @property
+    def sparse(self) -> bool:
+        """True if no input has a gradient but those whose taps `keep` gives, each of `saves` being one."""
+        return self.selects
+
+    @property
     def blended(self) -> bool:
         """True if this is made of other poolings by `blend`, and has no kernel."""
         return False

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.errors import ArgumentError
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 _VALUE: Field = "value"
 _TAP: Field = "tap"
 _LIMIT = 16  # a state of more numbers than this would not stay in registers
+_FEW = 4  # so many taps are kept, each; of more only the last one and its value, for x tells the others
 _Entry = tuple[Lane, Lane]
 
 
@@ -64,8 +67,6 @@ class KMax(Fold):
     formula = "1/m sum_{j=1}^m x_(j), m = min(k, n)"
     source = "Kalchbrenner et al. 2014; Durand et al. 2016"
     gradient: ClassVar[Literal["pairs"]] = "pairs"
-    saves: ClassVar[tuple[Field, ...]] = ("value", "tap")
-    reads: ClassVar[tuple[Literal["x", "y"], ...]] = ("x",)
     counts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -77,12 +78,20 @@ class KMax(Fold):
             what = "so many values are not averaged at once"
             raise ArgumentError(what, expected=f"k up to {_LIMIT}", got=repr(self.k), hint=hint)
         object.__setattr__(self, "identity", (-math.inf,) * self.k + (NO_TAP,) * self.k)
+        few = self.k <= _FEW
+        object.__setattr__(self, "saves", (_TAP,) * self.k if few else (_VALUE, _TAP))
+        object.__setattr__(self, "reads", () if few else ("x",))
         super().__post_init__()
 
     @property
     def blended(self) -> bool:
         """True where every value is given."""
         return self.each
+
+    @property
+    def sparse(self) -> bool:
+        """True where every tap is kept."""
+        return not self.each and self.k <= _FEW
 
     def blend(self, x: Tensor, pool: Pooling, inputs: Mapping[str, Tensor]) -> Tensor:
         """The largest of every channel, then the second of every channel, and so on."""
@@ -145,8 +154,11 @@ class KMax(Fold):
         return total / count.least(self.k)
 
     def keep(self, state: State, y: Lane, count: Lane) -> State:
-        """The last value that counts, and its tap."""
+        """The taps, none of them beside a NaN; or the last value that counts, and its tap."""
         values, taps = state[: self.k], state[self.k :]
+        if self.k <= _FEW:
+            nan = values[0].isnan()
+            return tuple(nan.select(tap.like(NO_TAP), tap) for tap in taps)
         last, tap = values[0], taps[0]
         for missing in range(1, self.k):
             absent = (count < self.k - missing + 0.5) & ~values[0].isnan()
@@ -158,13 +170,18 @@ class KMax(Fold):
         return (_VALUE,) * self.k + (_TAP,) * (self.k if track else 0)
 
     def give(self, grad: Lane, output: Output) -> State:
-        """(grad / m, the last value that counts, its tap)"""
+        """grad / m, and what is kept"""
         return (grad / output.count.least(self.k), *output.saved)
 
     def pull(self, own: State, given: State, tap: Lane) -> State:
-        """The share of each value that comes no later than the last."""
-        (x,), (share, last, at) = own, given
-        return (((x > last) | (x.same(last) & ~(tap > at))).select(share, 0.0),)
+        """The share of each tap that is kept, or of each value that comes no later than the last."""
+        share, *kept = given
+        if self.k <= _FEW:
+            found = reduce(or_, (one.same(tap) for one in kept))
+        else:
+            (x,), (last, at) = own, kept
+            found = (x > last) | (x.same(last) & ~(tap > at))
+        return (found.select(share, 0.0),)
 
 
 def _comes_first(one: _Entry, other: _Entry) -> Mask:

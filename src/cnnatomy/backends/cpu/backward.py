@@ -81,6 +81,8 @@ class Backward:
     widths: tuple[int, ...]
     columns: int  # most columns of outputs that read one column of inputs, if they are worth unrolling
     segments: bool  # one lane, and windows that are no regular few: each output adds to the columns it reads
+    alone: bool  # as segments, and no column has a second reader, so that nothing is added
+    gaps: bool  # whether some column then has none
 
     def emit(self, name: str) -> str:
         """The kernel's LLVM text."""
@@ -89,7 +91,7 @@ class Backward:
 
 class _Writer(Pairs):
     def __init__(self, spec: Backward, name: str) -> None:
-        super().__init__(name, spec.reducer, spec.dtype, spec.taps, SLOTS)
+        super().__init__(name, spec.reducer, spec.dtype, spec.taps, SLOTS, spec.widths)
         self.spec = spec
 
     def write(self) -> str:
@@ -186,7 +188,7 @@ class _Writer(Pairs):
                 total = e.builder.load(cell, typ=cell.allocated_type)
                 e.raw_store(total, e.pointers["scratch"], at, e.compute)
 
-            e.sweep(length, self.wide(self.spec.widths), body)
+            e.sweep(length, self.wide, body)
 
         if self.spec.blocks:
             run(e.const(0), self.out_row, None)
@@ -211,6 +213,9 @@ class _Writer(Pairs):
 
     def columns(self, rows: list[Row] | None) -> None:
         e, s = self.e, self.sizes
+        if self.spec.alone:
+            self.runs(rows)
+            return
         if self.spec.segments:
             self.segments(rows)
             return
@@ -232,7 +237,7 @@ class _Writer(Pairs):
 
         if not blocks.edge:
             inner = e.builder.sub(s["inner_hi"], s["inner_lo"])
-            e.sweep(inner, self.spec.widths, lambda i, width: body(e.add(s["inner_lo"], i), width))
+            e.sweep(inner, self.widths, lambda i, width: body(e.add(s["inner_lo"], i), width))
             return
         with e.loop(s["inner_lo"], s["inner_hi"], blocks.edge) as m:
             body(e.smaller(m, s["inner_last"]), blocks.edge)
@@ -317,7 +322,7 @@ class _Writer(Pairs):
                     for cell, name in zip(cells, self.inputs, strict=True):
                         self.put(name, self.total(cell), values, column, width)
 
-                e.sweep(lanes, (1,) if self.spec.blocks else self.wide(self.spec.widths), body)
+                e.sweep(lanes, (1,) if self.spec.blocks else self.wide, body)
 
             self.by_count(e.builder.sub(end, first), self.spec.columns, swept)
 
@@ -334,7 +339,7 @@ class _Writer(Pairs):
 
         def each(body: Callable[[str, Any, Any, int], None]) -> None:
             for k, name in enumerate(self.inputs):
-                e.sweep(s["width"], self.spec.widths, partial(body, name, self.sums_of(k)))
+                e.sweep(s["width"], self.widths, partial(body, name, self.sums_of(k)))
 
         each(clear)
         if self.sums:
@@ -363,7 +368,31 @@ class _Writer(Pairs):
                     before = e.lanes(e.raw_load(self.sums_of(k), column, e.compute, width))
                     e.raw_store(traced(before + more), self.sums_of(k), column, e.compute)
 
-            e.pieces(count, self.spec.widths, body)
+            e.pieces(count, self.widths, body)
+
+    def runs(self, rows: list[Row] | None) -> None:
+        """Every output tells the run of columns that it alone reads."""
+        if rows is None or self.spec.gaps:
+            for name in self.inputs:
+                self.e.clear(self.e.pointers[f"d{name}"], self.here, self.sizes["width"])
+        if rows is not None or self.spec.rank > 2:
+            self.tried(lambda: self.each_row(rows, self.tell_runs))
+
+    def tell_runs(self, row: Row) -> None:
+        """Tell every output's run."""
+        e = self.e
+        with e.loop(e.const(0), self.sizes["out_width"]) as o:
+            start, count, skip = (e.item(self.pointer(f"w_{what}"), o) for what in ("start", "count", "skip"))
+            one = self.given(row, o, o, 1)
+
+            def told(width: int) -> State:
+                return tuple(e.spread(traced(number), width) for number in one)
+
+            def body(i: Any, width: int) -> None:
+                self.tell(e.add(start, i), told(width), e.add(row.tap, skip, i), width, counts=True)
+
+            self.asked(told(self.widths[0]), self.widths[0])
+            e.sweep(count, self.widths, body, apart=self.short)
 
     def add(self, cells: list[Any], row: Row | None, own: State, given: State, tap: Any, width: int) -> None:
         """Add what outputs tell the inputs that are their window's `tap`-th column."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from llvmlite import ir
@@ -271,8 +272,8 @@ class Lanes:
             return b.call(choose, [numbers, some(names, names, order)])
 
         parts = [eight(start) for start in range(0, count, 8)]
-        while len(parts) > 1:
-            pairs = zip(parts[::2], parts[1::2], strict=True)
+        while len(parts) > 1:  # both sides of a shuffle are equally long
+            pairs = zip_longest(parts[::2], parts[1::2], fillvalue=parts[-1])
             parts = [some(one, other, range(2 * one.type.count)) for one, other in pairs]
         return Lanes(b, b.bitcast(some(parts[0], parts[0], range(count)), self.other_kind))
 

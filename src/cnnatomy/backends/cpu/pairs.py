@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
 
+from cnnatomy.backends.cpu.doubt import Doubt
 from cnnatomy.backends.cpu.emit import Emitter
 from cnnatomy.backends.cpu.lanes import Lanes, vector
 from cnnatomy.reducers.contract import Lane, Output, Reducer, State
@@ -41,17 +42,27 @@ class Pairs:
     """Where the row of inputs begins."""
 
     def __init__(
-        self, name: str, reducer: Reducer, dtype: str, taps: str | None, slots: Sequence[str]
+        self,
+        name: str,
+        reducer: Reducer,
+        dtype: str,
+        taps: str | None,
+        slots: Sequence[str],
+        widths: tuple[int, ...],
     ) -> None:
         self.reducer, self.inputs = reducer, ("x", *reducer.companions)
         self.e = Emitter(name, (*pointers(reducer), "scratch"), dtype)
         self.sums = reducer.gradient == "sum"
         self.tap_element = ir.IntType(8 if taps == "uint8" else 32)
         self.sizes = {slot: self.e.size(i) for i, slot in enumerate(slots)}
+        self.widths = widths
+        self.doubt = Doubt(self.e, widths[0])  # of outputs for which the shorter way is wrong
+        self.short, self.asks = True, False  # whether it is being written, and whether it ever is wrong
 
-    def wide(self, widths: Sequence[int]) -> tuple[int, ...]:
+    @property
+    def wide(self) -> tuple[int, ...]:
         """Widths of vectors, the widest of several abreast."""
-        return (_ABREAST[self.reducer.gradient] * widths[0], *widths)
+        return (_ABREAST[self.reducer.gradient] * self.widths[0], *self.widths)
 
     def entry(self, axis: str, what: str, index: Any) -> Any:
         """An entry of an axis's table."""
@@ -140,3 +151,34 @@ class Pairs:
         if self.sums:
             gradient = self.reducer.collect(gradient, values[0] if values else gradient)
         self.e.store(gradient, self.e.pointers[f"d{name}"], self.e.add(self.here, column), width)
+
+    # inputs that no other output reads
+
+    def tried(self, work: Callable[[], None]) -> None:
+        """Do the work the shorter way, and again the longer one if any output does not allow that."""
+        self.doubt.empty()
+        self.short, self.asks = True, False
+        work()
+        if self.asks:
+            self.short = False
+            self.e.when(self.doubt.any(), work)
+
+    def asked(self, told: State, width: int) -> None:
+        """Note whether outputs that tell this allow the shorter way, while that is being written."""
+        usual = self.reducer.usual(told) if self.short else None
+        if usual is not None:
+            self.asks = True
+            self.doubt.note(~usual, width)
+
+    def alone(self, values: State, told: State, number: Lane) -> State:
+        """What an output tells taps of that number, which nobody else reads."""
+        if self.short:
+            return self.reducer.sole(values, told, number)
+        return self.reducer.pull(self.reducer.own(values), told, number)
+
+    def tell(self, column: Any, told: State, tap: Any, width: int, counts: bool) -> None:
+        """Store what outputs tell inputs from that column on, their tap of that number or from there on."""
+        values, number = self.values(column, width), self.e.taps(tap, width)
+        found = self.alone(values, told, self.e.counting(number) if counts else number)
+        for name, gradient in zip(self.inputs, found, strict=True):
+            self.put(name, gradient, values, column, width)

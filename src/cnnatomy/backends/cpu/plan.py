@@ -232,18 +232,15 @@ def _forward_tables(layout: _Layout, across: forward.Strided | None) -> int:
 def backward_plan(key: Key) -> Plan:
     """How to run the backward pass."""
     layout = _Layout(key)
-    if (
-        whole_map(layout.axes)
-        and not key.reducer.companions
-        and (key.reducer.selects or key.reducer.gradient == "sum")
-    ):
+    if whole_map(layout.axes):
         return _whole_plan(key, layout)
     if key.lanes > 1 and all(kernel := (_tiled(layout.d), _tiled(layout.h), _tiled(layout.w))):
         return _tiles_plan(key, layout, kernel)
     width, across, sizes = layout.w, layout.across, layout.sizes
+    alone = _alone(key, layout)
     segments = across is None and key.lanes == 1 and width.step == 1
     blocks = None
-    if across and width.window:
+    if across and width.window and not alone:
         padding, size = width.window.padding[0], width.size
         blocks = backward.Blocks.of(across, padding, size, width.outputs, layout.widths)
     inner = _inner(layout, blocks)
@@ -261,20 +258,30 @@ def backward_plan(key: Key) -> Plan:
         sizes |= {f"{letter}_{what}": layout.array(numbers) for what, numbers in columns.items()}
     most, beside = (max(len(axis.readers(i)) for i in range(axis.size)) for axis in (layout.h, width))
     listed = beside if key.reducer.gradient == "sum" and key.lanes > 1 and beside <= _LISTED else 0
-    runs = width.table if segments else _UNUSED
+    runs = width.table if segments or alone else _UNUSED
     for what, numbers in (("start", runs.start), ("count", runs.count), ("skip", runs.skip)):
         sizes[f"w_{what}"] = layout.array(numbers)
     spec = backward.Backward(
         *(key.reducer, key.dtype, key.taps, blocks, len(layout.axes), most, layout.widths),
-        *(listed, segments),
+        *(listed, segments, alone, alone and sum(runs.count) < width.size),
     )
     units = layout.d.size * layout.h.size
     scratch = aligned(width.outputs * key.lanes * layout.item) if key.reducer.gradient == "sum" else 0
     sizes |= {"sums": scratch, "scratch_row": aligned(width.size * layout.item)}
     scratch += sizes["scratch_row"] * (1 + len(key.reducer.companions)) if segments else 0
-    path = "strided" if across else "segments" if segments else "tabled"
+    path = "alone" if alone else "strided" if across else "segments" if segments else "tabled"
     pointers = len(pairs.pointers(key.reducer))
     return layout.plan(spec, backward.SLOTS, path, units, scratch, pointers)
+
+
+def _alone(key: Key, layout: _Layout) -> bool:
+    """Whether outputs tell runs of columns, of a vector at least, that no other output reads."""
+    if key.lanes > 1 or key.reducer.gradient != "pairs" or layout.w.step > 1:
+        return False
+    axes = (layout.d, layout.h, layout.w)
+    return layout.w.taps >= layout.widths[0] and all(
+        len(axis.readers(i)) < 2 for axis in axes for i in range(axis.size)
+    )
 
 
 def _inner(layout: _Layout, blocks: backward.Blocks | None) -> range:
@@ -314,7 +321,7 @@ def _whole_plan(key: Key, layout: _Layout) -> Plan:
     last, area = key.lanes > 1, layout.d.size * layout.h.size
     layout.sizes |= {"rows": area if last else 1, "cells": layout.w.size * (1 if last else area)}
     spec = whole.WholeMap(key.reducer, key.dtype, key.taps, last, layout.widths)
-    scratch, pointers = aligned(key.lanes * layout.item), len(pairs.pointers(key.reducer))
+    scratch, pointers = aligned(spec.told * key.lanes * layout.item), len(pairs.pointers(key.reducer))
     return layout.plan(spec, whole.SLOTS, "whole", layout.sizes["rows"], scratch, pointers)
 
 

@@ -6,13 +6,11 @@ output is read once for all of its cells, and every cell has one output. Cells b
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from typing import Any
 
-from cnnatomy.backends.cpu.doubt import Doubt
 from cnnatomy.backends.cpu.pairs import Pairs, Row
 from cnnatomy.reducers.contract import Lane, Reducer, State
 
@@ -43,10 +41,8 @@ class Tiles:
 
 class _Writer(Pairs):
     def __init__(self, spec: Tiles, name: str) -> None:
-        super().__init__(name, spec.reducer, spec.dtype, spec.taps, SLOTS)
+        super().__init__(name, spec.reducer, spec.dtype, spec.taps, SLOTS, spec.widths)
         self.spec = spec
-        self.doubt = Doubt(self.e, spec.widths[0])  # of outputs for which the shorter way is wrong
-        self.short, self.asks = True, False  # whether it is being written, and whether it ever is wrong
 
     def write(self) -> str:
         e, s = self.e, self.sizes
@@ -80,21 +76,12 @@ class _Writer(Pairs):
         self.tried(rows)
         self.beyond(oh, od, slab)
 
-    def tried(self, work: Callable[[], None]) -> None:
-        """Do the work the shorter way, and again the longer one if any output does not allow that."""
-        self.doubt.empty()
-        work()
-        if not self.asks:
-            return
-        self.short = False
-        self.e.when(self.doubt.any(), work)
-
     def columns(self, rows: list[tuple[Any, Row]]) -> None:
         """Some of the rows of cells that a row of outputs reads."""
         e, s = self.e, self.sizes
         with e.loop(e.const(0), s["out_width"]) as o:
             body = partial(self.tile, rows, o)
-            e.sweep(s["lanes"], self.spec.widths, body, apart=self.short)
+            e.sweep(s["lanes"], self.widths, body, apart=self.short)
         read = e.mul(s["out_width"], e.const(self.spec.kernel[2]), s["lanes"])
         for here, _ in rows:
             self.clear(e.add(here, read), e.builder.sub(self.row, read))
@@ -104,10 +91,7 @@ class _Writer(Pairs):
         e, lanes = self.e, self.sizes["lanes"]
         at, across = e.add(e.mul(o, lanes), lane), self.spec.kernel[2]
         told = self.told(rows[0][1], at, o, width)
-        usual = self.reducer.usual(told) if self.short else None
-        if usual is not None:
-            self.asks = True
-            self.doubt.note(~usual, width)
+        self.asked(told, width)
         for here, row in rows:
             self.here = here
             for t in range(across):
@@ -124,8 +108,8 @@ class _Writer(Pairs):
 
     def heard(self, row: Row, told: State, values: State, t: int, width: int) -> tuple[Lane, ...]:
         """What that makes for the cell of its window's t-th column."""
-        if self.reducer.gradient == "pairs" and self.short:
-            return self.reducer.sole(values, told, self.e.taps(self.e.add(row.tap, self.e.const(t)), width))
+        if self.reducer.gradient == "pairs":
+            return self.alone(values, told, self.e.taps(self.e.add(row.tap, self.e.const(t)), width))
         return self.more(None if self.sums else row, self.brought(values), told, self.e.const(t), width)
 
     # cells without an output

@@ -12,9 +12,9 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.emit import Emitter
-from cnnatomy.backends.cpu.lanes import I64, Lanes, traced
-from cnnatomy.reducers.contract import Output, Reducer
+from cnnatomy.backends.cpu.lanes import I64, element, traced
+from cnnatomy.backends.cpu.pairs import Pairs, Row
+from cnnatomy.reducers.contract import Reducer, State
 
 SLOTS = ("lanes", "rows", "cells", "d_divisor", "h_divisor", "w_divisor")
 """The plan's integers: units of a plane, and the cells of each; the divisors are tables of one number."""
@@ -24,67 +24,72 @@ SLOTS = ("lanes", "rows", "cells", "d_divisor", "h_divisor", "w_divisor")
 class WholeMap:
     """What such a kernel is specialised for."""
 
-    reducer: Reducer  # that selects, or whose cells all get the same but for their own value
+    reducer: Reducer
     dtype: str
     taps: str
     last: bool  # whether vectors run over channels
     widths: tuple[int, ...]
+
+    @property
+    def told(self) -> int:
+        """For each channel, so many numbers are kept at most."""
+        return 2 + len(self.reducer.saves)
 
     def emit(self, name: str) -> str:
         """The kernel's LLVM text."""
         return _Writer(self, name).write()
 
 
-class _Writer:
+class _Writer(Pairs):
     def __init__(self, spec: WholeMap, name: str) -> None:
-        self.spec, self.reducer = spec, spec.reducer
-        values = ("x",) if "x" in spec.reducer.reads else ()
-        result = ("y",) if "y" in spec.reducer.reads else ()
-        kept = tuple(f"saved{i}" for i in range(len(spec.reducer.saves)))
-        self.e = Emitter(name, ("grad", *values, *result, *kept, "dx", "scratch"), spec.dtype)
+        super().__init__(name, spec.reducer, spec.dtype, spec.taps, SLOTS, spec.widths)
+        self.spec = spec
 
     def write(self) -> str:
         e = self.e
-        self.sizes = {name: e.size(slot) for slot, name in enumerate(SLOTS)}
         lanes, rows, cells = (self.sizes[name] for name in ("lanes", "rows", "cells"))
-        fill = self.select if self.reducer.selects else self.same
+        fill = self.select if self.reducer.sparse else self.same if self.sums else self.each
         with e.odometer(e.lo, e.hi, (rows,)) as (row, plane):
             first = e.mul(row, cells)  # of the unit's cells in its plane
-            here = e.mul(e.add(e.mul(plane, rows, cells), first), lanes)
-            fill(here, e.mul(plane, lanes), first)
+            self.here = e.mul(e.add(e.mul(plane, rows, cells), first), lanes)
+            zero = e.const(0)
+            divisor = e.builder.fmul(self.number("d_divisor", zero), self.number("h_divisor", zero))
+            fill(Row(e.mul(plane, lanes), first, divisor))
         return e.finish()
 
-    def select(self, here: Any, outputs: Any, first: Any) -> None:
+    def select(self, row: Row) -> None:
         """Zeros, and each winner that lies here."""
         e, b = self.e, self.e.builder
         lanes, cells = self.sizes["lanes"], self.sizes["cells"]
-        taps = ir.IntType(8 if self.spec.taps == "uint8" else 32)
 
-        e.clear(e.pointers["dx"], here, e.mul(cells, lanes))
+        e.clear(e.pointers["dx"], self.here, e.mul(cells, lanes))
         with e.loop(e.const(0), lanes) as lane:
-            at = e.add(outputs, lane)
-            cell = b.sub(b.zext(e.raw_load(e.pointers["saved0"], at, taps, 1), I64), first)
+            given = self.given(row, lane, e.const(0), 1)
+            for i in range(len(self.reducer.saves)):
+                stored = e.raw_load(e.pointers[f"saved{i}"], e.add(row.start, lane), self.tap_element, 1)
+                cell = b.sub(b.zext(stored, I64), row.tap)
 
-            def put() -> None:
-                place = e.add(here, e.mul(cell, lanes), lane)
-                e.store(e.load(e.pointers["grad"], at, 1), e.pointers["dx"], place, 1)
+                def put(cell: Any = cell) -> None:
+                    (gradient,) = self.more(row, (), given, cell, 1)
+                    e.store(gradient, e.pointers["dx"], e.add(self.here, e.mul(cell, lanes), lane), 1)
 
-            e.when(b.icmp_unsigned("<", cell, cells), put)  # below 0 is large
+                e.when(b.icmp_unsigned("<", cell, cells), put)  # below 0 is large
 
-    def same(self, here: Any, outputs: Any, first: Any) -> None:
+    def same(self, row: Row) -> None:
         """To every cell what its plane's output spreads."""
         e, lanes = self.e, self.sizes["lanes"]
         alike = "x" not in self.reducer.reads  # then rounded once for all cells
-        kept, widths = e.memory if alike else e.compute, self.spec.widths
+        kept, widths = e.memory if alike else e.compute, self.widths
         if alike and self.spec.dtype in ("float16", "bfloat16"):
             widths = (2 * widths[0], *widths)
 
         def keep(i: Any, width: int) -> None:
-            told = self.told(e.add(outputs, i), width)
+            output = self.output(row, i, e.const(0), width)
+            told = self.reducer.spread(self.grad(row, i, width), output)
             if alike:
                 e.store(self.reducer.collect(told, told), e.pointers["scratch"], i, width)
             else:
-                e.raw_store(told.value, e.pointers["scratch"], i, kept)
+                e.raw_store(traced(told), e.pointers["scratch"], i, kept)
 
         def put(told: Any, at: Any, width: int) -> None:
             if alike:
@@ -96,33 +101,55 @@ class _Writer:
         def told(i: Any, width: int) -> Any:
             return e.raw_load(e.pointers["scratch"], i, kept, width)
 
-        e.sweep(lanes, self.spec.widths, keep)
+        e.sweep(lanes, self.widths, keep)
         if not self.spec.last:
             one = told(e.const(0), 1)
             spread = partial(e.spread, one)
-            e.sweep(self.sizes["cells"], widths, lambda i, n: put(spread(n).value, e.add(here, i), n))
+            e.sweep(self.sizes["cells"], widths, lambda i, n: put(spread(n).value, e.add(self.here, i), n))
             return
         with e.loop(e.const(0), self.sizes["cells"]) as cell:
-            start = e.add(here, e.mul(cell, lanes))
+            start = e.add(self.here, e.mul(cell, lanes))
             e.sweep(lanes, widths, lambda i, n: put(told(i, n), e.add(start, i), n))
 
-    def told(self, at: Any, width: int) -> Lanes:
-        """What outputs spread."""
-        e, reducer = self.e, self.reducer
-        grad = e.load(e.pointers["grad"], at, width)
-        one = e.full(1.0, width, e.compute)
-        y = e.load(e.pointers["y"], at, width) if "y" in reducer.reads else one
-        saved = tuple(
-            e.lanes(e.raw_load(e.pointers[f"saved{i}"], at, e.compute, width))
-            for i in range(len(reducer.saves))
-        )
-        count = e.spread(self.divisor(), width) if reducer.counts else one
-        return e.lanes(traced(reducer.spread(grad, Output(y, saved, count))))
+    def each(self, row: Row) -> None:
+        """To every cell what its plane's output tells it."""
+        self.tried(partial(self.over_lanes if self.spec.last else self.over_cells, row))
 
-    def divisor(self) -> Any:
-        e = self.e
-        numbers = (
-            e.raw_load(e.table(self.sizes[f"{axis}_divisor"]), e.const(0), e.compute, 1) for axis in "dhw"
-        )
-        d, h, w = numbers
-        return e.builder.fmul(e.builder.fmul(d, h), w)
+    def over_cells(self, row: Row) -> None:
+        """Vectors run over cells."""
+        e, zero = self.e, self.e.const(0)
+        one = self.given(row, zero, zero, 1)
+
+        def told(width: int) -> State:
+            return tuple(e.spread(traced(number), width) for number in one)
+
+        def body(i: Any, width: int) -> None:
+            self.tell(i, told(width), e.add(row.tap, i), width, counts=True)
+
+        self.asked(told(self.widths[0]), self.widths[0])
+        e.sweep(self.sizes["cells"], self.widths, body, apart=True)
+
+    def over_lanes(self, row: Row) -> None:
+        """Vectors run over channels; what those are told is kept for all cells."""
+        e, lanes = self.e, self.sizes["lanes"]
+        kinds = list[ir.Type]()
+
+        def place(k: int) -> Any:
+            return e.at(e.pointers["scratch"], e.mul(e.const(k), lanes), e.compute)
+
+        def keep(i: Any, width: int) -> None:
+            given = self.given(row, i, e.const(0), width)
+            assert len(given) <= self.spec.told
+            self.asked(given, width)
+            kinds[:] = [element(traced(number).type) for number in given]
+            for k, number in enumerate(given):
+                e.raw_store(traced(number), place(k), i, kinds[k])
+
+        e.sweep(lanes, self.widths, keep)
+        with e.loop(e.const(0), self.sizes["cells"]) as cell:
+
+            def body(i: Any, width: int) -> None:
+                told = tuple(e.lanes(e.raw_load(place(k), i, kind, width)) for k, kind in enumerate(kinds))
+                self.tell(e.add(e.mul(cell, lanes), i), told, e.add(row.tap, cell), width, counts=False)
+
+            e.sweep(lanes, self.widths, body, apart=True)
