@@ -111,7 +111,7 @@ class Lanes:
         return Lanes(self.value.log())
 
     def decay(self) -> Lanes:
-        """e^v for v <= 0."""
+        """e^v for v <= 88."""
         return Lanes(self.value.exp())
 
     def maximum(self, other: Any) -> Lanes:

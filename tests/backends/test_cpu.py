@@ -16,7 +16,7 @@ from torch import Tensor
 import cnnatomy
 from cnnatomy import backends
 from cnnatomy.backends import reference
-from cnnatomy.backends.cpu import backward, launch, plan
+from cnnatomy.backends.cpu import backward, build, launch, plan, whole
 from cnnatomy.backends.cpu.plan import Key, backward_plan, forward_plan
 from cnnatomy.backends.layout import is_last
 from cnnatomy.errors import ArgumentError
@@ -545,6 +545,33 @@ def test_the_output_of_a_whole_map_tells_every_cell(
     assert backward_plan(Key(Whole(), what, "float32", size, 19, "uint8", True)).path == "whole"
     tensors = extreme([random((2, 19, *size)) for _ in range(1 + len(what.companions))], what)
     check([last(tensor) for tensor in tensors] if lanes else tensors, Whole(), what)
+
+
+def test_as_many_numbers_are_kept_as_the_output_of_a_whole_map_tells() -> None:
+    counts = [whole.WholeMap(what, "float32", "uint8", True, (8, 4, 1)).told for what in PAIRS]
+    assert counts == [2, 3, 3, 2, 2, 3, 3]
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Vectors of 16 bytes, as processors without AVX2 have them."""
+    monkeypatch.setattr(build, "vector_bytes", lambda: 16)
+    monkeypatch.setattr(build, "looks_up", lambda: False)
+    caches = (forward_plan, backward_plan, launch._forward_call, launch._backward_call)
+    for cached in caches:
+        cached.cache_clear()
+    yield
+    for cached in caches:
+        cached.cache_clear()
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_short_vectors(dtype: torch.dtype) -> None:
+    assert plan.vector_widths(launch.DTYPES[dtype])[0] == (4 if dtype is torch.float32 else 1)
+    for what in (reducer("logsumexp"), reducer("max")):
+        for x in (random((2, 5, 6, 11), dtype), last(random((2, 5, 6, 11), dtype))):
+            check([x], Sliding(2), what)
 
 
 @pytest.mark.parametrize("name", ["logsumexp", "soft"])

@@ -111,8 +111,8 @@ def test_exp_to_one_unit(dtype: str) -> None:
 @pytest.mark.usefixtures("table")
 def test_decay_to_two_units(dtype: str) -> None:
     least = -87.25 if dtype == "float32" else -708.25
-    for low in (least, -1, -1e-4):
-        x = numbers(dtype, low, 0)
+    for low, high in ((least, 0), (-1, 0), (-1e-4, 0), (0, 88)):
+        x = numbers(dtype, low, high)
         assert units(run("decay", x), np.exp(x.astype(np.longdouble))) < 1.25
     x = like(dtype, 0.0, -0.0, -np.inf, np.nan, -1e30)
     y = run("decay", x)[:5]

@@ -109,7 +109,7 @@ class Lane(Protocol):
         ...
 
     def decay(self) -> Lane:
-        """e^v for v <= 0, to 2 units in the last place; where that is below every normal number, nearly 0."""
+        """e^v for v <= 88, to 2 units in the last place; nearly 0 where it is below every normal number."""
         ...
 
     def log(self) -> Lane:

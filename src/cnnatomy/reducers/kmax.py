@@ -38,6 +38,8 @@ class KMax(Fold):
     (j - 1) C + c of k C, as from `Kth(j)`. They stand in descending order; the k-max pooling of Kalchbrenner
     et al. keeps the order of their positions instead.
 
+    For the gradient, up to four taps are kept of every region; of more, the last value and its tap.
+
     Args:
         k: how many values, 1 to 16 if they are averaged.
         each: give every one of them, as a channel of its own.

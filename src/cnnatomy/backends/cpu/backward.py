@@ -4,8 +4,9 @@ One unit of work is one input row, so threads never write to the same place and 
 For `sum` reducers the rows of outputs that cover it are added into one row first; for the others every pair
 of an input and an output that reads it is visited. Across the columns, a regular window on one lane is
 handled in vectors over blocks of `stride` input columns, at either end without the outputs that do not exist;
-columns that fill no block, borders too wide for a vector or rows too short for one, irregular windows, and
-several lanes walk the table of readers.
+columns that fill no block, borders too wide for a vector or rows too short for one, and several lanes walk
+the table of readers. Across irregular windows on one lane it is the outputs that add to the run of columns
+they read, or write it where nobody else reads it.
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ class Backward:
     widths: tuple[int, ...]
     columns: int  # most columns of outputs that read one column of inputs, if they are worth unrolling
     segments: bool  # one lane, and windows that are no regular few: each output adds to the columns it reads
-    alone: bool  # as segments, and no column has a second reader, so that nothing is added
-    gaps: bool  # whether some column then has none
+    alone: bool  # one lane, and no cell has a second reader: each output writes to the columns it reads
+    gaps: bool  # whether some column then has no reader
 
     def emit(self, name: str) -> str:
         """The kernel's LLVM text."""

@@ -17,7 +17,7 @@ class Doubt:
     def __init__(self, e: Emitter, width: int) -> None:
         self.e, self.width = e, width
         self.lane = I64 if isinstance(e.compute, ir.DoubleType) else I32
-        self.kind = vector(self.lane, width)
+        self.kind = ir.VectorType(self.lane, width)
         self.cell = e.cell(self.kind)
 
     def empty(self) -> None:
@@ -27,13 +27,12 @@ class Doubt:
     def note(self, mask: Mask, width: int) -> None:
         """What is true in the mask is."""
         b = self.e.builder
-        bits = b.sext(traced(mask), vector(self.lane, width))
+        bits = b.bitcast(b.sext(traced(mask), vector(self.lane, width)), ir.VectorType(self.lane, width))
         while width > self.width:
             width //= 2
             halves = (self._some(bits, bits, range(start, start + width)) for start in (0, width))
             bits = b.or_(*halves)
         if width < self.width:
-            bits = b.bitcast(bits, ir.VectorType(self.lane, width))
             none = ir.Constant(bits.type, None)
             bits = self._some(bits, none, [min(i, width) for i in range(self.width)])
         b.store(b.or_(b.load(self.cell, typ=self.kind), bits), self.cell)

@@ -53,7 +53,7 @@ def exp(v: Lanes) -> Lanes:
 
 
 def decay(v: Lanes) -> Lanes:
-    """e^v for v <= 0, held to normal numbers."""
+    """e^v for v <= 88, held to normal numbers."""
     high, low = _ln2(v.bits)
     least = -1022 if v.bits == 64 else -126
     held = v.like(math.ceil(least * math.log(2) * 8) / 8).most(v)

@@ -303,7 +303,7 @@ class Lanes:
         return functions.exp(self)
 
     def decay(self) -> Lanes:
-        """e^v for v <= 0"""
+        """e^v for v <= 88"""
         return functions.decay(self)
 
     def log(self) -> Lanes:

@@ -238,7 +238,7 @@ def backward_plan(key: Key) -> Plan:
         return _tiles_plan(key, layout, kernel)
     width, across, sizes = layout.w, layout.across, layout.sizes
     alone = _alone(key, layout)
-    segments = across is None and key.lanes == 1 and width.step == 1
+    segments = across is None and key.lanes == 1 and width.step == 1 and not alone
     blocks = None
     if across and width.window and not alone:
         padding, size = width.window.padding[0], width.size
@@ -247,7 +247,7 @@ def backward_plan(key: Key) -> Plan:
     if key.reducer.selects and key.lanes == 1 and _scatters(key, layout, blocks, inner):
         return _scatter_plan(key, layout)
     sizes |= {"border": inner.start, "resume": inner.stop}
-    borders = [*range(inner.start), *range(inner.stop, width.size)]
+    borders = [] if alone else [*range(inner.start), *range(inner.stop, width.size)]
     for letter, axis, cells in (
         ("d", layout.d, range(layout.d.size)),
         ("h", layout.h, range(layout.h.size)),
@@ -275,11 +275,11 @@ def backward_plan(key: Key) -> Plan:
 
 
 def _alone(key: Key, layout: _Layout) -> bool:
-    """Whether outputs tell runs of columns, of a vector at least, that no other output reads."""
+    """Whether outputs tell cells that no other output reads, in runs of a vector at least."""
     if key.lanes > 1 or key.reducer.gradient != "pairs" or layout.w.step > 1:
         return False
     axes = (layout.d, layout.h, layout.w)
-    return layout.w.taps >= layout.widths[0] and all(
+    return layout.w.taps >= max(4, layout.widths[0]) and all(
         len(axis.readers(i)) < 2 for axis in axes for i in range(axis.size)
     )
 

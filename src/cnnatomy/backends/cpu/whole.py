@@ -1,7 +1,8 @@
 """The backward kernel of one region that is the whole map: every cell has the same one reader.
 
 One unit of work is a plane, or one row of all channels where those are last, so that a single picture can
-still be shared among threads. Where the pooling selects, a unit is zeros, and its winners' gradients.
+still be shared among threads. Where the winners are known, a unit is zeros, and their gradients; elsewhere
+what the output tells is worked out once, and every cell takes it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class WholeMap:
 
     @property
     def told(self) -> int:
-        """For each channel, so many numbers are kept at most."""
-        return 2 + len(self.reducer.saves)
+        """For each channel, so many numbers are kept."""
+        return _Writer(self, "count").numbers() if self.reducer.gradient == "pairs" else 1
 
     def emit(self, name: str) -> str:
         """The kernel's LLVM text."""
@@ -44,6 +45,11 @@ class _Writer(Pairs):
     def __init__(self, spec: WholeMap, name: str) -> None:
         super().__init__(name, spec.reducer, spec.dtype, spec.taps, SLOTS, spec.widths)
         self.spec = spec
+
+    def numbers(self) -> int:
+        """How many an output tells its cells."""
+        zero = self.e.const(0)
+        return len(self.given(Row(zero, zero, ir.Constant(self.e.compute, 1)), zero, zero, 1))
 
     def write(self) -> str:
         e = self.e
@@ -139,7 +145,6 @@ class _Writer(Pairs):
 
         def keep(i: Any, width: int) -> None:
             given = self.given(row, i, e.const(0), width)
-            assert len(given) <= self.spec.told
             self.asked(given, width)
             kinds[:] = [element(traced(number).type) for number in given]
             for k, number in enumerate(given):
