@@ -319,7 +319,9 @@ def _tiles_plan(key: Key, layout: _Layout, kernel: tuple[int, int, int]) -> Plan
 def _whole_plan(key: Key, layout: _Layout) -> Plan:
     """How to run the backward pass where every cell has the same one reader."""
     last, area = key.lanes > 1, layout.d.size * layout.h.size
-    layout.sizes |= {"rows": area if last else 1, "cells": layout.w.size * (1 if last else area)}
+    large = math.prod(key.size) * key.lanes * layout.item > _CACHED
+    rows = area if last and (large or not key.reducer.sparse) else 1  # of few winners, each unit looks at all
+    layout.sizes |= {"rows": rows, "cells": layout.w.size * area // rows}
     spec = whole.WholeMap(key.reducer, key.dtype, key.taps, last, layout.widths)
     scratch, pointers = aligned(spec.told * key.lanes * layout.item), len(pairs.pointers(key.reducer))
     return layout.plan(spec, whole.SLOTS, "whole", layout.sizes["rows"], scratch, pointers)
