@@ -207,8 +207,9 @@ class _Writer(Rows):
             return self.fold_height(self.e.const(0), offset, width, None)
         e, depth = self.e, self.axes["d"]
         cells = self.cells(self.fields, width)
-        self.keep(cells, self.fold_height(e.const(0), offset, width, None))
-        with e.loop(e.const(1), depth["count"]) as td:
+        once = self.quick is not None  # exponentials make long code, which takes long to compile
+        self.keep(cells, self.identity(width) if once else self.fold_height(e.const(0), offset, width, None))
+        with e.loop(e.const(0 if once else 1), depth["count"]) as td:
             self.keep(cells, self.fold_height(td, offset, width, self.recall(cells)))
         return self.recall(cells)
 
