@@ -127,11 +127,15 @@ class Soft(Fold):
 
     def own(self, values: State) -> State:
         """(k, m, r), which spares the pairs an exponential."""
-        (x,) = values
-        v = x if self.temperature == 1 else x * (1 / self.temperature)
+        v = self._exponent(values)
         m, k = v.exponential()
         high, low = _LN2[v.bits]
         return k, m, ((v - k * high) - k * low).most(-1.0).least(1.0)
+
+    def _exponent(self, values: State) -> Lane:
+        """x / T"""
+        (x,) = values
+        return x if self.temperature == 1 else x * (1 / self.temperature)
 
     def give(self, grad: Lane, output: Output) -> State:
         """(k, grad / s, 1 - t / s)"""
@@ -146,8 +150,7 @@ class Soft(Fold):
 
     def sole(self, values: State, given: State, tap: Lane) -> State:
         """As pull, of exponents that a format can have and finite gradients."""
-        (x,), (top, part, slope) = values, given
-        v = x if self.temperature == 1 else x * (1 / self.temperature)
+        v, (top, part, slope) = self._exponent(values), given
         high, low = _LN2[v.bits]
         below = v.like(-BEYOND).most((v - top * high) - top * low)  # x / T - k log 2
         return (v.over(top, part) * (below + slope),)

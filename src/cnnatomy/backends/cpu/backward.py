@@ -384,16 +384,7 @@ class _Writer(Pairs):
         e = self.e
         with e.loop(e.const(0), self.sizes["out_width"]) as o:
             start, count, skip = (e.item(self.pointer(f"w_{what}"), o) for what in ("start", "count", "skip"))
-            one = self.given(row, o, o, 1)
-
-            def told(width: int) -> State:
-                return tuple(e.spread(traced(number), width) for number in one)
-
-            def body(i: Any, width: int) -> None:
-                self.tell(e.add(start, i), told(width), e.add(row.tap, skip, i), width, counts=True)
-
-            self.asked(told(self.widths[0]), self.widths[0])
-            e.sweep(count, self.widths, body, apart=self.short)
+            self.tell_run(start, count, self.given(row, o, o, 1), e.add(row.tap, skip))
 
     def add(self, cells: list[Any], row: Row | None, own: State, given: State, tap: Any, width: int) -> None:
         """Add what outputs tell the inputs that are their window's `tap`-th column."""

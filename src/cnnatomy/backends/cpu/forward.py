@@ -34,6 +34,9 @@ _CHAIN, _ABREAST = 4, 4
 So are channels that are last: memory is then read in longer runs.
 """
 
+_LISTED = 9
+"""Slabs of a volume's window with more exponentials than this are not written out."""
+
 _READ_AHEAD, _WRITE_AHEAD = 4096, 512
 """How many bytes ahead memory is asked for: a processor's own guesses end with a page."""
 
@@ -251,11 +254,17 @@ class _Writer(Rows):
 
         if self.whole:
             unrolled()
-        elif whole <= _CHAIN:
+        elif whole <= _CHAIN and not self.lengthy:
             e.either(e.equal(height["count"], e.const(whole)), unrolled, rolled)
         else:
             rolled()
         return self.recall(cells)
+
+    @property
+    def lengthy(self) -> bool:
+        """Whether a volume's window holds so many exponentials that they would take long to compile."""
+        stride = self.spec.across.stride if self.spec.across else 1
+        return self.spec.rank > 2 and self.quick is not None and self.spec.height * stride > _LISTED
 
     # the row of states
 

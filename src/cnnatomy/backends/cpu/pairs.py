@@ -10,7 +10,7 @@ from llvmlite import ir
 
 from cnnatomy.backends.cpu.doubt import Doubt
 from cnnatomy.backends.cpu.emit import Emitter
-from cnnatomy.backends.cpu.lanes import Lanes, vector
+from cnnatomy.backends.cpu.lanes import Lanes, traced, vector
 from cnnatomy.reducers.contract import Lane, Output, Reducer, State
 
 _ABREAST = {"sum": 4, "winner": 4, "pairs": 2}
@@ -182,3 +182,16 @@ class Pairs:
         found = self.alone(values, told, self.e.counting(number) if counts else number)
         for name, gradient in zip(self.inputs, found, strict=True):
             self.put(name, gradient, values, column, width)
+
+    def tell_run(self, start: Any, length: Any, one: State, tap: Any) -> None:
+        """Store what one output tells so many columns, the first of which is its tap of that number."""
+        e = self.e
+
+        def told(width: int) -> State:
+            return tuple(e.spread(traced(number), width) for number in one)
+
+        def body(i: Any, width: int) -> None:
+            self.tell(e.add(start, i), told(width), e.add(tap, i), width, counts=True)
+
+        self.asked(told(self.widths[0]), self.widths[0])
+        e.sweep(length, self.widths, body, apart=self.short)

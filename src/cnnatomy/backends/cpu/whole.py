@@ -15,7 +15,7 @@ from llvmlite import ir
 
 from cnnatomy.backends.cpu.lanes import I64, element, traced
 from cnnatomy.backends.cpu.pairs import Pairs, Row
-from cnnatomy.reducers.contract import Reducer, State
+from cnnatomy.reducers.contract import Reducer
 
 SLOTS = ("lanes", "rows", "cells", "d_divisor", "h_divisor", "w_divisor")
 """The plan's integers: units of a plane, and the cells of each; the divisors are tables of one number."""
@@ -123,17 +123,8 @@ class _Writer(Pairs):
 
     def over_cells(self, row: Row) -> None:
         """Vectors run over cells."""
-        e, zero = self.e, self.e.const(0)
-        one = self.given(row, zero, zero, 1)
-
-        def told(width: int) -> State:
-            return tuple(e.spread(traced(number), width) for number in one)
-
-        def body(i: Any, width: int) -> None:
-            self.tell(i, told(width), e.add(row.tap, i), width, counts=True)
-
-        self.asked(told(self.widths[0]), self.widths[0])
-        e.sweep(self.sizes["cells"], self.widths, body, apart=True)
+        zero = self.e.const(0)
+        self.tell_run(zero, self.sizes["cells"], self.given(row, zero, zero, 1), row.tap)
 
     def over_lanes(self, row: Row) -> None:
         """Vectors run over channels; what those are told is kept for all cells."""
@@ -157,4 +148,4 @@ class _Writer(Pairs):
                 told = tuple(e.lanes(e.raw_load(place(k), i, kind, width)) for k, kind in enumerate(kinds))
                 self.tell(e.add(e.mul(cell, lanes), i), told, e.add(row.tap, cell), width, counts=False)
 
-            e.sweep(lanes, self.widths, body, apart=True)
+            e.sweep(lanes, self.widths, body, apart=self.short)
