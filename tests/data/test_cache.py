@@ -13,8 +13,8 @@ import torch
 from cnnatomy.data import Dataset, load
 from cnnatomy.data.album import Album
 from cnnatomy.data.cache import cached
-from cnnatomy.data.decode import decode
-from cnnatomy.data.fit import Bytes, Frame, Size
+from cnnatomy.data.decode import Decoded, decode
+from cnnatomy.data.fit import Bytes, Frame
 from cnnatomy.files.places import cache_dir
 
 from .makers import class_files, encoded, random_pixels, write_files, write_tar, write_zip
@@ -29,7 +29,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How many pictures were decoded so far."""
     seen: list[int] = []
 
-    def counted(data: bytes, frame: Frame, out: Bytes) -> Size:
+    def counted(data: bytes, frame: Frame, out: Bytes) -> Decoded:
         seen.append(len(data))
         return decode(data, frame, out)
 
@@ -177,6 +177,8 @@ def test_an_album_is_kept_whole(tmp_path: Path) -> None:
             ["v", "w", "x", "y", "\udcff"],
             3,
             {(9, 9): 5},
+            {"grey": 2},
+            1,
         )
 
     first, again = (cached(["key"], frame, build) for _ in range(2))
@@ -187,3 +189,4 @@ def test_an_album_is_kept_whole(tmp_path: Path) -> None:
         again.train,
         dict(again.sizes),
     )
+    assert (dict(first.conversions), first.validation) == (dict(again.conversions), again.validation)

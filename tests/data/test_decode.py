@@ -46,6 +46,14 @@ def test_grey_is_pillows() -> None:
     np.testing.assert_array_equal(decoded(encoded(PIXELS), 1), np.asarray(PICTURE.convert("L")))
 
 
+def png(header: bytes, rows: bytes) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
 def test_sixteen_bits_are_scaled() -> None:
     grey = np.linspace(0, 65535, 480).astype(np.uint16).reshape(24, 20)
     for kind in ("PNG", "TIFF"):
@@ -53,6 +61,33 @@ def test_sixteen_bits_are_scaled() -> None:
     colours = decoded(encoded(grey, "PNG"))
     np.testing.assert_array_equal(colours[..., 0], np.round(grey / 257))
     np.testing.assert_array_equal(colours[..., 0], colours[..., 2])
+
+
+def png_of_sixteen_bits(kind: int, channels: int) -> bytes:
+    """A PNG as Pillow cannot write it: 16 bits in each of several channels."""
+    rows = b"".join(b"\0" + random_pixels(2 * 20 * channels, seed=row).tobytes() for row in range(24))
+    return png(struct.pack(">IIBBBBB", 20, 24, 16, kind, 0, 0, 0), rows)
+
+
+@pytest.mark.parametrize(
+    ("data", "sixteen"),
+    [
+        (png_of_sixteen_bits(2, 3), True),
+        (png_of_sixteen_bits(6, 4), True),
+        (png_of_sixteen_bits(4, 2), True),
+        (encoded(random_pixels(24, 20).astype(np.uint16), "PNG"), True),
+        (encoded(random_pixels(24, 20).astype(np.uint16), "TIFF"), True),
+        (b"P6 20 24 65535\n" + bytes(2880), True),
+        (b"P6 20 24 300\n" + bytes(2880), True),
+        (b"P5 20 24 65535\n" + bytes(960), True),
+        (b"P6 20 24 255\n" + bytes(1440), False),
+        (b"P6 20 24 100\n" + bytes(1440), False),
+        *((encoded(PIXELS, kind), False) for kind in ("PNG", "TIFF", "JPEG", "PPM", "WEBP", "BMP", "GIF")),
+    ],
+)
+def test_sixteen_bits_are_noticed(data: bytes, sixteen: bool) -> None:
+    out = np.zeros((3, 24, 20), np.uint8)
+    assert ("eight" in decode(data, Frame((24, 20), 3), out).conversions) == sixteen
 
 
 def test_one_bit_is_black_and_white() -> None:
@@ -168,17 +203,7 @@ def test_the_first_frame_of_an_animation() -> None:
 
 def png_header(width: int, height: int) -> bytes:
     """A PNG that announces any size, with next to no data."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(bytes(1000)))
-        + chunk(b"IEND", b"")
-    )
+    return png(struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0), bytes(1000))
 
 
 PNG, JPEG = encoded(PIXELS), encoded(PIXELS, "JPEG")

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from cnnatomy.data.colours import stacked
 from cnnatomy.data.fit import POLICIES, Frame, place
 from cnnatomy.data.fitted import FitReport
 from cnnatomy.errors import ArgumentError
@@ -167,6 +168,33 @@ def test_a_frame_checks_itself(arguments: tuple[tuple[int, int], int, str], mess
 )
 def test_the_report_says_what_was_done(policy: str, sizes: dict[tuple[int, int], int], sentence: str) -> None:
     assert FitReport(policy, (32, 32), sizes).sentence() == sentence
+
+
+@pytest.mark.parametrize(
+    ("count", "conversions", "end"),
+    [
+        (2000, {"grey": 1999}, ", 1,999 of them turned from colour to grey"),
+        (2000, {"colour": 2000}, ", all of them turned from grey to colour"),
+        (1, {"white": 1}, ", 1 of them laid on white where transparent"),
+        (
+            5,
+            {"grey": 2, "eight": 1},
+            ", 1 of them brought from 16 bits to 8, 2 of them turned from colour to grey",
+        ),
+        (5, {"grey": 0}, ""),
+    ],
+)
+def test_the_report_names_conversions(count: int, conversions: dict[str, int], end: str) -> None:
+    before = FitReport("crop", (32, 32), {(32, 32): count}).sentence()
+    assert FitReport("crop", (32, 32), {(32, 32): count}, conversions).sentence() == before + end
+
+
+def test_conversions_of_stacks() -> None:
+    colour = random_pixels(5, 3, 4, 4)
+    colour[2] = colour[2, :1]
+    assert stacked(colour, 1) == {"grey": 4}
+    assert stacked(colour, 3) == {} == stacked(colour[:, :1], 1)
+    assert stacked(colour[:, :1], 3) == {"colour": 5}
 
 
 def test_the_report_counts_what_stack_did() -> None:

@@ -38,19 +38,63 @@ def test_train_and_test_folders_are_kept_apart(tmp_path: Path) -> None:
     data = read(write_files(tmp_path, files))
     assert {name.split("/")[0] for name in data.train.names} == {"Train"}
     assert {name.split("/")[0] for name in data.test.names} == {"validation"}
-    assert (len(data.train), len(data.test), data.notes) == (10, 4, ())
+    assert (len(data.train), len(data.test), data.validation) == (10, 4, None)
+    assert data.notes == (
+        "validation/ is the test set; beside a folder test/ it would be the validation set",
+    )
+
+
+def test_train_validation_and_test_folders_are_three_sets(tmp_path: Path) -> None:
+    files = class_files(prefix="train/") | class_files(count=3, prefix="Val/")
+    files |= class_files(count=2, prefix="test/") | class_files(count=1, prefix="extra/")
+    root = write_files(tmp_path, files)
+    first, cached = read(root), read(root)
+    for data in (first, cached):
+        assert data.validation is not None
+        for part, folder in ((data.train, "train"), (data.validation, "Val"), (data.test, "test")):
+            assert sorted(part.names) == sorted(name for name in files if name.startswith(folder))
+            for image, label, name in zip(part.images, part.labels, part.names, strict=True):
+                np.testing.assert_array_equal(image.permute(1, 2, 0), np.asarray(Image.open(root / name)))
+                assert data.classes[label] == name.split("/")[1]
+        assert data.notes == ("extra/ is left aside: train/, Val/ and test/ are the sets",)
+    assert first.fingerprint == cached.fingerprint
+
+
+def test_the_fingerprint_knows_where_each_set_begins(tmp_path: Path) -> None:
+    """The same pictures in the same order: cat | dog, dog | dog, and one boundary or the other moved."""
+    pictures = list(class_files().values())
+    prints = set()
+    for number, folders in enumerate(
+        (
+            ("train/cat", "train/dog", "val/dog", "test/dog"),
+            ("train/cat", "train/dog", "test/dog", "test/dog"),
+            ("train/cat", "train/dog", "train/dog", "test/dog"),
+        )
+    ):
+        files = {f"{folder}/{i}.png": pictures[i] for i, folder in enumerate(folders)}
+        prints.add(read(write_files(tmp_path / str(number), files)).fingerprint)
+    assert len(prints) == 3
+
+
+def test_an_empty_validation_folder_is_left_aside(tmp_path: Path) -> None:
+    files = class_files(prefix="train/") | class_files(count=2, prefix="test/") | {"val/readme.txt": b"x"}
+    data = read(write_files(tmp_path, files))
+    assert data.validation is None
+    assert data.notes == ("val/ is left aside: train/ and test/ are the sets",)
 
 
 def test_what_is_left_aside_is_said(tmp_path: Path) -> None:
     files = (
         class_files(prefix="train/")
         | class_files(("cat",), prefix="test/")
-        | class_files(prefix="val/")
+        | class_files(("dog",), prefix="val/")
+        | class_files(prefix="testing/")
         | {"train/sample.png": encoded(random_pixels(4, 4))}
     )
     data = read(write_files(tmp_path, files))
     assert data.notes == (
-        "val/ is left aside: train/ and test/ are the training and the test set",
+        "testing/ is left aside: train/, val/ and test/ are the sets",
+        "the validation set has no picture of cat",
         "the test set has no picture of dog",
         "1 picture outside the class folders left aside, such as train/sample.png",
     )
@@ -126,9 +170,12 @@ def test_skip_bad_lists_them_instead(tmp_path: Path) -> None:
 
 def test_bad_pictures_leave_train_and_test_apart(tmp_path: Path) -> None:
     files = class_files(prefix="train/") | class_files(count=2, prefix="test/")
-    files |= {"train/cat/0000.png": b"", "test/dog/0001.png": b""}
+    files |= class_files(count=2, prefix="val/")
+    files |= {"train/cat/0000.png": b"", "test/dog/0001.png": b"", "val/cat/0001.png": b""}
     data = read(write_files(tmp_path, files), skip_bad=True)
-    assert (len(data.train), len(data.test)) == (9, 3)
+    assert data.validation is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (9, 3, 3)
+    assert {name.split("/")[0] for name in data.validation.names} == {"val"}
     assert {name.split("/")[0] for name in data.test.names} == {"test"}
 
 
@@ -148,7 +195,19 @@ def test_bad_pictures_leave_train_and_test_apart(tmp_path: Path) -> None:
             class_files(prefix="train/") | class_files(("eel",), prefix="test/"),
             r"test/eel is a class that training never sees: no train/eel",
         ),
+        (
+            class_files(prefix="train/") | class_files(("eel",), prefix="val/") | class_files(prefix="test/"),
+            r"val/eel is a class that training never sees: no train/eel",
+        ),
+        (
+            class_files(prefix="train/") | {"val/1.png": b"x"} | class_files(prefix="test/"),
+            r"val holds no class folders; try sorting",
+        ),
         (class_files(count=1), "leaves no picture for the test set: got 2 in all"),
+        (
+            class_files(prefix="train/") | class_files(prefix="test/") | {"val/cat/1.png": b"x"},
+            "leaves no picture for the validation set: got 20 in all( be read)?",
+        ),
     ],
 )
 def test_what_cannot_be_a_data_set_is_refused(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
@@ -210,11 +269,48 @@ def test_names_of_any_bytes_are_shown_in_one_line(tmp_path: Path) -> None:
         (root / "cat" / os.fsdecode(name)).write_bytes(encoded(random_pixels(4, 4)))
     first = read(root)
     assert read(root).fingerprint == first.fingerprint
-    assert len({*first.train.names, *first.test.names}) == 12
+    names = {*first.train.names, *first.test.names}
+    assert len(names) == 12
+    assert "cat/not\\udcff\\udcfeutf8.png" in names
+    "".join(names).encode("utf-8")
     (root / "cat" / "two\nlines.png").write_bytes(b"bad")
     with pytest.raises(DataError, match=r"cat/two\\nlines.png is no picture") as caught:
         read(root)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes for a name")
+def test_a_class_whose_name_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+    root = write_files(tmp_path / "set", class_files(("cat", "dog", os.fsdecode(b"e\xffl"))))
+    with pytest.raises(
+        DataError, match=r"class folder .*e\\udcffl has a name that is not UTF-8; try renaming"
+    ):
+        read(root)
+
+
+def test_conversions_are_counted_and_said(tmp_path: Path) -> None:
+    grey, colour = random_pixels(12, 10), random_pixels(12, 10, 3)
+    clear = np.dstack([colour, np.full((12, 10), 255, np.uint8)])
+    clear[3, 4, 3] = 0
+    files = class_files(count=2) | {
+        "cat/grey.png": encoded(grey),
+        "cat/grey_as_colour.png": encoded(np.repeat(grey[..., None], 3, axis=2)),
+        "cat/palette.png": encoded(Image.fromarray(colour).quantize(16)),
+        "dog/sixteen.png": encoded(grey.astype(np.uint16) * 257),
+        "dog/clear.png": encoded(clear),
+        "dog/opaque.png": encoded(np.dstack([colour, np.full((12, 10), 255, np.uint8)])),
+        "dog/bad.png": b"bad",
+    }
+    root = write_files(tmp_path / "set", files)
+    for _ in range(2):  # decoded, then from the cache
+        fitted = read(root, channels=1, skip_bad=True).fitted
+        assert dict(fitted.conversions) == {"eight": 1, "white": 1, "grey": 7}
+        assert fitted.sentence() == (
+            "10 pictures 12x10 (height x width) taken as they are, 1 of them brought from 16 bits to 8, "
+            "1 of them laid on white where transparent, 7 of them turned from colour to grey"
+        )
+        fitted = read(root, skip_bad=True).fitted
+        assert dict(fitted.conversions) == {"eight": 1, "white": 1, "colour": 2}
 
 
 def test_sources_that_are_not_there(tmp_path: Path) -> None:

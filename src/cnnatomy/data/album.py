@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from cnnatomy.data.fit import Bytes, Frame, Size
 from cnnatomy.data.fitted import FitReport
 from cnnatomy.data.pictures import Dataset, Pictures, Skipped
 from cnnatomy.errors import DataError
+from cnnatomy.files.text import written
 
 Labels = NDArray[np.int64]
 
@@ -23,7 +24,9 @@ Labels = NDArray[np.int64]
 class Album:
     """Every picture of a source, decoded and fitted, in the order of the source.
 
-    The first `train` pictures are the training set and the others the test set; None: not split yet.
+    The first `train` pictures are the training set, the next `validation` the validation set and the others
+    the test set; None: not split yet, and no validation set. `conversions` counts the pictures whose values
+    were changed, by what was done (`colours.CONVERSIONS`).
     `digest` is the SHA-256 of `images`; empty: not known yet.
     """
 
@@ -33,6 +36,8 @@ class Album:
     names: Sequence[str]
     train: int | None
     sizes: Mapping[Size, int]
+    conversions: Mapping[str, int] = field(default_factory=dict)
+    validation: int | None = None
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     digest: str = ""
@@ -70,23 +75,33 @@ def to_dataset(album: Album, name: str, frame: Frame, *, seed: int, test_fractio
     Raises:
         DataError: the training set or the test set would be empty.
     """
-    count = len(album.labels)
-    if album.train is None:
-        train, test = split(album.names, album.labels, test_fraction, seed)
-    else:
-        train, test = np.arange(album.train), np.arange(album.train, count)
-    for part, indices in (("training", train), ("test", test)):
+    parts = _parts(album, seed, test_fraction)
+    for part, indices in parts.items():
         if not len(indices):
-            raise DataError(f"{name} leaves no picture for the {part} set", got=f"{count:,} in all")
+            raise DataError(
+                f"{name} leaves no picture for the {part} set", got=f"{len(album.labels):,} in all"
+            )
     return Dataset(
         name=name,
-        train=_take(album, train),
-        test=_take(album, test),
-        fitted=FitReport(frame.policy, frame.size, dict(album.sizes)),
-        skipped=album.skipped,
+        train=_take(album, parts["training"]),
+        validation=_take(album, parts["validation"]) if "validation" in parts else None,
+        test=_take(album, parts["test"]),
+        fitted=FitReport(frame.policy, frame.size, dict(album.sizes), dict(album.conversions)),
+        skipped=tuple(Skipped(written(bad.path), bad.reason) for bad in album.skipped),
         notes=album.notes,
-        fingerprint=_fingerprint(album, train, test),
+        fingerprint=_fingerprint(album, list(parts.values())),
     )
+
+
+def _parts(album: Album, seed: int, test_fraction: float) -> dict[str, Labels]:
+    """Return the indices of each set; a validation set is there only where the source has one."""
+    if album.train is None:
+        train, test = split(album.names, album.labels, test_fraction, seed)
+        return {"training": train, "test": test}
+    bounds = [album.train, album.train + (album.validation or 0)]
+    train, validation, test = np.split(np.arange(len(album.labels)), bounds)
+    held = {} if album.validation is None else {"validation": validation}
+    return {"training": train, **held, "test": test}
 
 
 def _take(album: Album, indices: Labels) -> Pictures:
@@ -97,7 +112,7 @@ def _take(album: Album, indices: Labels) -> Pictures:
         images=torch.from_numpy(album.images[part]),
         labels=torch.from_numpy(album.labels[part].astype(np.int64)),
         classes=album.classes,
-        names=tuple(album.names[i] for i in indices),
+        names=tuple(written(album.names[i]) for i in indices),
     )
 
 
@@ -108,9 +123,11 @@ def image_digest(images: Bytes) -> str:
     return digest.hexdigest()
 
 
-def _fingerprint(album: Album, train: Labels, test: Labels) -> str:
+def _fingerprint(album: Album, parts: Sequence[Labels]) -> str:
     digest = hashlib.sha256((album.digest or image_digest(album.images)).encode())
     digest.update(json.dumps(album.classes).encode())
-    for part in (album.labels, train, test):
+    for part in (album.labels, *parts):
         digest.update(np.ascontiguousarray(part, dtype="<i8").data)
+    if album.train is not None:  # parts that follow each other do not say by themselves where each begins
+        digest.update(json.dumps([len(part) for part in parts]).encode())
     return digest.hexdigest()

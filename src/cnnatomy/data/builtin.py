@@ -15,6 +15,7 @@ from cnnatomy.data.archives import open_archive
 from cnnatomy.data.cache import cached
 from cnnatomy.data.catalog import SOURCES, Source
 from cnnatomy.data.cifar import read_binary
+from cnnatomy.data.colours import stacked
 from cnnatomy.data.fit import Frame
 from cnnatomy.data.idx import read_pair
 from cnnatomy.data.idx_sets import Pair, read_pairs
@@ -51,14 +52,16 @@ def _read_digits(source: Source, wish: Wish) -> Album:
         pictures, labels = read_pair(
             assets / "digits-images-idx3-ubyte.gz", assets / "digits-labels-idx1-ubyte.gz"
         )
-    grey = (pictures.astype(np.uint16) * 255 // 16).astype(np.uint8)  # the scans have 17 levels, 0..16
+    levels = pictures.astype(np.uint16)[:, None]  # the scans have 17, 0..16
+    grey = (levels * 255 // 16).astype(np.uint8)
     return Album(
-        images=wish.frame.stack(grey[:, None]),
+        images=wish.frame.stack(grey),
         labels=labels.astype(np.int64),
         classes=source.classes,
         names=[f"digits#{i}" for i in range(len(labels))],
         train=None,
         sizes={(8, 8): len(labels)},
+        conversions=stacked(grey, wish.frame.channels),
     )
 
 

@@ -26,7 +26,7 @@ from cnnatomy.data.pictures import Skipped
 from cnnatomy.files.locking import locked
 from cnnatomy.files.places import cache_dir
 
-_VERSION = 1
+_VERSION = 2
 
 
 def cached(stamp: Sequence[str], frame: Frame, build: Callable[[], Album]) -> Album:
@@ -59,7 +59,9 @@ def _read(path: Path) -> Album | None:
             classes=tuple(known["classes"]),
             names=known["names"],
             train=known["train"],
+            validation=known["validation"],
             sizes={(h, w): count for h, w, count in known["sizes"]},
+            conversions=known["conversions"],
             skipped=tuple(Skipped(*bad) for bad in known["skipped"]),
             notes=tuple(known["notes"]),
             digest=known["digest"],
@@ -73,6 +75,8 @@ def _write(path: Path, album: Album) -> None:
         "classes": album.classes,
         "names": list(album.names),
         "train": album.train,
+        "validation": album.validation,
+        "conversions": dict(album.conversions),
         "sizes": [(*size, count) for size, count in album.sizes.items()],
         "skipped": [(bad.path, bad.reason) for bad in album.skipped],
         "notes": album.notes,

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from cnnatomy.data.album import Album
+from cnnatomy.data.colours import stacked
 from cnnatomy.data.fit import Bytes, Frame
 from cnnatomy.data.shelves import Shelf
 from cnnatomy.errors import DataError
@@ -36,13 +37,15 @@ def read_binary(shelf: Shelf, frame: Frame, classes: tuple[str, ...]) -> Album:
     names = [
         f"cifar10/{part}#{i}" for part, n in (("train", train), ("test", len(parts[-1]))) for i in range(n)
     ]
+    pictures = records[:, 1:].reshape(-1, 3, SIDE, SIDE)
     return Album(
-        images=frame.stack(records[:, 1:].reshape(-1, 3, SIDE, SIDE)),
+        images=frame.stack(pictures),
         labels=records[:, 0].astype(np.int64),
         classes=classes,
         names=names,
         train=train,
         sizes={(SIDE, SIDE): len(records)},
+        conversions=stacked(pictures, frame.channels),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,20 +13,28 @@ from cnnatomy.data.album import Labels
 from cnnatomy.data.decode import KINDS, is_picture
 from cnnatomy.data.shelves import Listing
 from cnnatomy.errors import DataError
-from cnnatomy.files.text import counted, shown
+from cnnatomy.files.text import counted, shown, written
 
-_TRAIN = ("train", "training")
-_TEST = ("test", "testing", "val", "valid", "validation")  # the first that is there is the test set
+_PARTS = {  # the names of their folders; of several that are there the first is taken
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """The pictures to read, by class; the first `train` are the training set (None: to be split)."""
+    """The pictures to read, by class.
+
+    The first `train` are the training set, the next `validation` the validation set, the others the test set;
+    None: to be split, and no validation set.
+    """
 
     names: Sequence[str]
     labels: Labels
     classes: tuple[str, ...]
     train: int | None
+    validation: int | None
     notes: tuple[str, ...]
 
 
@@ -40,13 +48,14 @@ class _Level:
 
 
 def arrange(listing: Listing, where: Path) -> Arrangement:
-    """Return the arrangement of a folder per class, with a train and a test folder above them or without.
+    """Return the arrangement of a folder per class, below a train, a validation and a test folder or not.
 
     A single folder around everything is stepped into. Pictures count at any depth below their class folder.
     Classes are sorted by name, or by value where all names are numbers.
 
     Raises:
-        DataError: no pictures, no class folders, one class, a class without pictures, a class only in test.
+        DataError: no pictures, no class folders, one class, a class without pictures, a class that the
+            training folder lacks, a class whose name is not UTF-8.
     """
     files = [name for name in listing.files if is_picture(name)]
     if not files:
@@ -57,17 +66,32 @@ def arrange(listing: Listing, where: Path) -> Arrangement:
         if not inner.folders:
             break
         top = inner
-    named = {folder.lower(): folder for folder in top.folders}
-    train, tests = [named[n] for n in _TRAIN if n in named], [named[n] for n in _TEST if n in named]
-    if not (train and tests):
+    parts, notes = _parts(listing, files, top)
+    if not parts:
         return _one_set(files, top, where)
-    notes = [
-        f"{folder}/ is left aside: {train[0]}/ and {tests[0]}/ are the training and the test set"
+    return _sets(files, parts, notes, where)
+
+
+def _parts(listing: Listing, files: Sequence[str], top: _Level) -> tuple[dict[str, _Level], list[str]]:
+    """Return the training, validation and test folders, none without the first and the last, and notes."""
+    named = {folder.lower(): folder for folder in top.folders}
+    parts = {part: named[name] for part, names in _PARTS.items() for name in reversed(names) if name in named}
+    notes = []
+    if "test" not in parts and "validation" in parts:
+        parts["test"] = held = parts.pop("validation")
+        notes.append(f"{held}/ is the test set; beside a folder test/ it would be the validation set")
+    if not {"train", "test"} <= parts.keys():
+        return {}, []
+    filled = {name[len(top.prefix) :].split("/", 1)[0] for name in files if name.startswith(top.prefix)}
+    if parts.get("validation") not in filled:
+        parts.pop("validation", None)
+    used = [f"{folder}/" for folder in parts.values()]
+    notes += [
+        f"{folder}/ is left aside: {', '.join(used[:-1])} and {used[-1]} are the sets"
         for folder in top.folders
-        if folder not in (train[0], tests[0])
+        if folder not in parts.values()
     ]
-    parts = [_level(listing, files, f"{top.prefix}{folder}/") for folder in (train[0], tests[0])]
-    return _two_sets(files, parts, notes, where)
+    return {part: _level(listing, files, f"{top.prefix}{folder}/") for part, folder in parts.items()}, notes
 
 
 def _level(listing: Listing, files: Sequence[str], prefix: str) -> _Level:
@@ -80,37 +104,42 @@ def _one_set(files: Sequence[str], level: _Level, where: Path) -> Arrangement:
     classes = _classes(level, where)
     names, labels = _members(files, level, classes)
     _need_pictures(labels, classes, level, where)
-    return Arrangement(names, labels, classes, None, _loose_note(level))
+    return Arrangement(names, labels, classes, None, None, _loose_note(level))
 
 
-def _two_sets(
-    files: Sequence[str], parts: Sequence[_Level], notes: Sequence[str], where: Path
+def _sets(
+    files: Sequence[str], parts: Mapping[str, _Level], notes: Sequence[str], where: Path
 ) -> Arrangement:
-    train, test = parts
+    train = parts["train"]
     classes = _classes(train, where)
-    if not test.folders:
-        raise DataError(
-            f"{shown(where / test.prefix)} holds no class folders", hint="sorting its pictures by class"
-        )
-    if strangers := sorted(set(test.folders) - set(classes)):
-        place = f"{train.prefix}{strangers[0]}"
-        raise DataError(
-            f"{shown(where / test.prefix / strangers[0])} is a class that training never sees: no {place}"
-        )
-    (train_names, train_labels), (test_names, test_labels) = (
-        _members(files, part, classes) for part in parts
-    )
-    _need_pictures(train_labels, classes, train, where)
-    absent = [name for i, name in enumerate(classes) if i not in test_labels]
-    if absent and len(test_labels):
-        notes = [*notes, f"the test set has no picture of {', '.join(absent)}"]
+    for part, level in parts.items():
+        if part != "train":
+            _need_known_classes(level, train, where)
+    members = {part: _members(files, level, classes) for part, level in parts.items()}
+    _need_pictures(members["train"][1], classes, train, where)
     return Arrangement(
-        [*train_names, *test_names],
-        np.concatenate([train_labels, test_labels]),
+        list(chain.from_iterable(names for names, _ in members.values())),
+        np.concatenate([labels for _, labels in members.values()]),
         classes,
-        len(train_names),
-        (*notes, *_loose_note(train), *_loose_note(test)),
+        len(members["train"][0]),
+        len(members["validation"][0]) if "validation" in members else None,
+        (
+            *notes,
+            *(note for part, (_, labels) in members.items() for note in _absent_note(part, labels, classes)),
+            *(note for level in parts.values() for note in _loose_note(level)),
+        ),
     )
+
+
+def _need_known_classes(level: _Level, train: _Level, where: Path) -> None:
+    """Raise DataError if a held-out folder has no classes, or one that the training folder lacks."""
+    if not level.folders:
+        raise DataError(
+            f"{shown(where / level.prefix)} holds no class folders", hint="sorting its pictures by class"
+        )
+    if strangers := sorted(set(level.folders) - set(train.folders)):
+        stranger, place = where / level.prefix / strangers[0], shown(train.prefix + strangers[0])
+        raise DataError(f"{shown(stranger)} is a class that training never sees: no {place}")
 
 
 def _classes(level: _Level, where: Path) -> tuple[str, ...]:
@@ -120,6 +149,11 @@ def _classes(level: _Level, where: Path) -> tuple[str, ...]:
             f"{shown(where / level.prefix)} has {'only one class' if names else 'no class folders'}",
             expected="a sub-folder for each of at least 2 classes",
             got=f"{names[0]}/" if names else counted(len(level.loose), "picture"),
+        )
+    if unwritable := [name for name in names if written(name) != name]:
+        raise DataError(
+            f"the class folder {shown(where / level.prefix / unwritable[0])} has a name that is not UTF-8",
+            hint="renaming it",
         )
     return tuple(sorted(names, key=int) if all(name.isdecimal() for name in names) else names)
 
@@ -141,6 +175,11 @@ def _need_pictures(labels: Labels, classes: Sequence[str], level: _Level, where:
         if not count:
             folder = shown(where / f"{level.prefix}{classes[label]}")
             raise DataError(f"the class folder {folder} holds no pictures", expected=KINDS)
+
+
+def _absent_note(part: str, labels: Labels, classes: Sequence[str]) -> tuple[str, ...]:
+    absent = [name for label, name in enumerate(classes) if label not in labels]
+    return (f"the {part} set has no picture of {', '.join(absent)}",) if absent and len(labels) else ()
 
 
 def _loose_note(level: _Level) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """From the bytes of a picture file to pixels, by Pillow, with every way of failing as one plain reason.
 
-Decided once: the first frame of an animation or a stack of pages; the EXIF orientation is honoured; what is
-transparent shows white; 16 bits are scaled to 8; colour profiles are not applied.
+Decided once: the first frame of an animation or a stack of pages; the EXIF orientation is honoured; colour
+profiles are not applied.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
+from typing import NamedTuple
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from cnnatomy.data.colours import BadPictureError as BadPictureError
+from cnnatomy.data.colours import has_sixteen_bits, recolour
 from cnnatomy.data.fit import Bytes, Frame, Size
 from cnnatomy.data.orientation import turn_of
 from cnnatomy.files.text import byte_count
@@ -30,8 +32,11 @@ MAX_BYTES = 256 << 20
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 
 
-class BadPictureError(Exception):
-    """Why a picture cannot be read, as the end of a sentence that begins with its name."""
+class Decoded(NamedTuple):
+    """The (height, width) of a picture, and which `CONVERSIONS` changed its values."""
+
+    size: Size
+    conversions: tuple[str, ...]
 
 
 def is_picture(name: str) -> bool:
@@ -53,11 +58,22 @@ def strict_pillow() -> Iterator[None]:
         yield
 
 
-def decode(data: bytes, frame: Frame, out: Bytes) -> Size:
-    """Decode a picture file, write it fitted into the zeroed `out` (C, H, W), return its (height, width).
+def decode(data: bytes, frame: Frame, out: Bytes) -> Decoded:
+    """Decode a picture file, write it fitted into the zeroed `out` (C, H, W), return what it was.
 
     Raises:
         BadPictureError: empty, no known type, cut off or damaged, too large, or pixels without a fixed range.
+    """
+    with opened(data) as image:
+        return _decode(image, frame, out)
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator[Image.Image]:
+    """Give the picture of a file, its pixels not read yet; what fails then is one plain reason, too.
+
+    Raises:
+        BadPictureError: empty, no known type, cut off or damaged, or too large.
     """
     if not data:
         raise BadPictureError("is empty (zero bytes)")
@@ -65,7 +81,9 @@ def decode(data: bytes, frame: Frame, out: Bytes) -> Size:
         raise BadPictureError(f"is {byte_count(len(data))}, more than the {byte_count(MAX_BYTES)} allowed")
     try:
         with Image.open(BytesIO(data), formats=_formats()) as image:
-            return _decode(image, frame, out)
+            if (pixels := math.prod(image.size)) > MAX_PIXELS:
+                raise BadPictureError(f"has {pixels:,} pixels, more than the {MAX_PIXELS:,} allowed")
+            yield image
     except BadPictureError:
         raise
     except UnidentifiedImageError:
@@ -78,9 +96,8 @@ def decode(data: bytes, frame: Frame, out: Bytes) -> Size:
         raise BadPictureError(f"is cut off or damaged ({_one_line(error)})") from error
 
 
-def _decode(image: Image.Image, frame: Frame, out: Bytes) -> Size:
-    if (pixels := math.prod(image.size)) > MAX_PIXELS:
-        raise BadPictureError(f"has {pixels:,} pixels, more than the {MAX_PIXELS:,} allowed")
+def _decode(image: Image.Image, frame: Frame, out: Bytes) -> Decoded:
+    conversions = ("eight",) if has_sixteen_bits(image) else ()
     if image.format == "TIFF":
         image.load()  # Pillow turns it upright, which may swap its sides
     turn = turn_of(image)
@@ -91,9 +108,10 @@ def _decode(image: Image.Image, frame: Frame, out: Bytes) -> Size:
     image.load()
     left, top, right, bottom = part
     box = (left * shrunk, top * shrunk, right * shrunk, bottom * shrunk)
-    stored = frame.scale(in_mode(image, frame.mode), box, scaled[::-1] if turn.swap else scaled)
+    image, changed = recolour(image, frame.mode)
+    stored = frame.scale(image, box, scaled[::-1] if turn.swap else scaled)
     placement.write(turn.upright(stored), out)
-    return height, width
+    return Decoded((height, width), (*conversions, *changed))
 
 
 def _draft(image: Image.Image, zoom: float) -> float:
@@ -104,30 +122,6 @@ def _draft(image: Image.Image, zoom: float) -> float:
     width, height = image.size
     drafted = image.draft(None, (math.ceil(2 * zoom * width), math.ceil(2 * zoom * height)))
     return drafted[1][2] / width if drafted else 1.0
-
-
-def in_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Return a picture of any of Pillow's modes as "L" or "RGB"."""
-    if image.mode == mode and "transparency" not in image.info:
-        return image
-    if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_eight_bits(image)).convert(mode)
-    if image.has_transparency_data:
-        paper = Image.new("RGBA", image.size, "white")
-        paper.alpha_composite(image.convert("RGBA"))
-        return paper.convert(mode)
-    if image.mode not in ("1", "L", "P", "RGB"):
-        image = image.convert("RGB")
-    return image.convert(mode)
-
-
-def _eight_bits(image: Image.Image) -> Bytes:
-    """Return 16-bit grey as 8-bit grey, rounded."""
-    pixels = np.asarray(image)
-    low, high = pixels.min(), pixels.max()
-    if pixels.dtype.kind == "f" or low < 0 or high > 0xFFFF:
-        raise BadPictureError(f"has pixels {low}..{high}: neither 8 nor 16 bits say what is white")
-    return ((pixels.astype(np.uint32) * 255 + 0x7FFF) // 0xFFFF).astype(np.uint8)
 
 
 def _one_line(error: Exception) -> str:

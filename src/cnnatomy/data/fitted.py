@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from cnnatomy.data.colours import CONVERSIONS
 from cnnatomy.data.fit import Placement, Size, place
 from cnnatomy.files.text import counted
 
@@ -12,6 +13,8 @@ from cnnatomy.files.text import counted
 @dataclass(frozen=True)
 class FitReport:
     """The fit `policy`, the network's input `size` (height, width), and how many pictures had which size.
+
+    `conversions` says how many were changed in which way (`colours.CONVERSIONS`) beside their size.
 
     Example:
         >>> print(FitReport("letterbox", (32, 32), {(28, 28): 60_000}).sentence())
@@ -23,6 +26,7 @@ class FitReport:
     policy: str
     size: Size
     sizes: Mapping[Size, int]
+    conversions: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -52,9 +56,19 @@ class FitReport:
         what = f"{counted(self.count, 'picture')} {self._sizes()}"
         deeds = self._deeds()
         if not deeds:
-            return f"{what} taken as they are"
+            return f"{what} taken as they are{self._changes()}"
         price = self._price()
-        return f"{what} {' and '.join(deeds)} to {_by(self.size)}" + (f" ({price})" if price else "")
+        price = f" ({price})" if price else ""
+        return f"{what} {' and '.join(deeds)} to {_by(self.size)}{price}{self._changes()}"
+
+    def _changes(self) -> str:
+        """How many pictures were changed in which way, as the end of a sentence."""
+        changes = [
+            ("all of them" if count == self.count > 1 else f"{count:,} of them", CONVERSIONS[name])
+            for name in CONVERSIONS
+            if (count := self.conversions.get(name, 0))
+        ]
+        return "".join(f", {how_many} {what}" for how_many, what in changes)
 
     def _sizes(self) -> str:
         sizes = sorted(self.sizes, key=lambda size: (size[0] * size[1], size))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnatomy.data.album import Album, Labels
+from cnnatomy.data.colours import stacked
 from cnnatomy.data.fit import Bytes, Frame
 from cnnatomy.data.idx import read_pair
 from cnnatomy.errors import DataError
@@ -95,14 +96,16 @@ def read_pairs(pairs: Sequence[Pair], frame: Frame, name: str, classes: tuple[st
     values = np.arange(len(classes)) if classes else np.unique(parts[0][1]).astype(np.int64)
     if len(values) < 2:
         raise DataError(f"{shown(pairs[0].labels)} holds only one class", expected="at least 2 classes")
+    pictures = _joined([pictures for pictures, _ in parts])[:, None]
     labels = [_to_classes(part, values, pair) for (_, part), pair in zip(parts, pairs, strict=True)]
     return Album(
-        images=frame.stack(_joined([pictures for pictures, _ in parts])[:, None]),
+        images=frame.stack(pictures),
         labels=np.concatenate(labels),
         classes=classes or tuple(str(value) for value in values),
         names=_names(name, pairs, labels),
         train=len(labels[0]) if len(parts) > 1 else None,
-        sizes={(shapes[0][0], shapes[0][1]): sum(map(len, labels))},
+        sizes={(shapes[0][0], shapes[0][1]): len(pictures)},
+        conversions=stacked(pictures, frame.channels),
     )
 
 

@@ -39,7 +39,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training set and a test set with the same classes.
+    """A training set and a test set with the same classes, and a validation set where the source has one.
 
     `fitted` says what was done to the pictures, `skipped` which ones were left out, `notes` what else a
     reader of figures should know, and `fingerprint` is a SHA-256 of the pictures, the labels, the classes and
@@ -53,6 +53,7 @@ class Dataset:
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
     fingerprint: str
+    validation: Pictures | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:

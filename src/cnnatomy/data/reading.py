@@ -14,15 +14,15 @@ import numpy as np
 
 from cnnatomy.data.album import Album
 from cnnatomy.data.classes import Arrangement, arrange
-from cnnatomy.data.decode import BadPictureError, decode, strict_pillow
-from cnnatomy.data.fit import Bytes, Frame, Size
+from cnnatomy.data.decode import BadPictureError, Decoded, decode, strict_pillow
+from cnnatomy.data.fit import Bytes, Frame
 from cnnatomy.data.pictures import Progress, Skipped
 from cnnatomy.data.shelves import Read, Shelf
 from cnnatomy.errors import DataError
 from cnnatomy.files.text import byte_count, shown
 
 _CHUNK = 32  # the files a thread takes at a time: a small one is decoded in 0.1 ms
-Outcome = Size | str  # the size of a picture, or why it is bad
+Outcome = Decoded | str  # what a picture was, or why it is bad
 
 
 def read_shelf(shelf: Shelf, frame: Frame, progress: Progress) -> Album:
@@ -37,6 +37,7 @@ def read_shelf(shelf: Shelf, frame: Frame, progress: Progress) -> Album:
     what, total = f"decoding {shown(shelf.path.name)}", len(rows)
     with shelf.open(plan.names) as files:
         found = decode_all(files, rows, frame, lambda done: progress(what, done, total, "pictures"))
+    decoded = [outcome for outcome in found.values() if not isinstance(outcome, str)]
     good = np.array([not isinstance(found[name], str) for name in plan.names])
     skipped = _skipped(plan, found, shelf.path)
     for to, at in enumerate(np.flatnonzero(good) if skipped else ()):
@@ -47,7 +48,9 @@ def read_shelf(shelf: Shelf, frame: Frame, progress: Progress) -> Album:
         classes=plan.classes,
         names=[name for name, keep in zip(plan.names, good, strict=True) if keep],
         train=None if plan.train is None else int(good[: plan.train].sum()),
-        sizes=Counter(outcome for outcome in found.values() if not isinstance(outcome, str)),
+        validation=None if plan.validation is None else int(good[plan.train :][: plan.validation].sum()),
+        sizes=Counter(one.size for one in decoded),
+        conversions=Counter(name for one in decoded for name in one.conversions),
         skipped=skipped,
         notes=plan.notes,
     )

@@ -17,6 +17,16 @@ def shown(path: str | PathLike[str]) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
 
 
+def written(name: str) -> str:
+    r"""Return a file's name as text that can be written to a file, whatever bytes the name is made of.
+
+    Example:
+        >>> written("Zürich.png"), written("not utf-8: \udcff.png")
+        ('Zürich.png', 'not utf-8: \\udcff.png')
+    """
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def byte_count(n: int) -> str:
     """Return a number of bytes for people.
 
