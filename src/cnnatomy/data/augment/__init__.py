@@ -1,0 +1,27 @@
+"""Random variation of pictures while a network trains, by the batch and where the batch is.
+
+    varied = recipe("flip+shift(0.1)+reflect")(images, indices, seed=0, epoch=3)
+
+`terms` and `parsing` need the standard library only: a text is checked without loading torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from cnnatomy.data.augment.parsing import check, parse
+from cnnatomy.data.augment.terms import RECIPES, TERMS, describe
+
+if TYPE_CHECKING:
+    from cnnatomy.data.augment.varying import Augment, recipe
+
+__all__ = ["RECIPES", "TERMS", "Augment", "check", "describe", "parse", "recipe"]
+
+if not TYPE_CHECKING:  # a type checker sees the imports above, and reports names that are not there
+
+    def __getattr__(name: str) -> object:
+        """Import what needs torch when it is first used."""
+        if name in ("Augment", "recipe"):
+            return getattr(import_module(f"{__name__}.varying"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,91 @@
+"""Rectangles that are overwritten: random erasing and cutout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cnnatomy.data.augment.colour import mean
+from cnnatomy.data.augment.draws import Draws
+from cnnatomy.data.augment.geometry import box
+
+_SMALLEST, _RATIO = 0.02, 10 / 3  # Zhong et al., table 1: the ratio of the sides is 0.3 to 1 / 0.3
+
+Cells = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Erase:
+    """Overwrite a rectangle that lies within the picture, with probability `p`.
+
+    Source: Zhong et al., Random erasing data augmentation, arXiv:1708.04896, 2017.
+    """
+
+    p: float
+    area: float
+    fill: str
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """Return images (B, C, H, W), some with a rectangle overwritten."""
+        (chosen,) = np.nonzero(draws.uniform("erase")[:, 0] < self.p)
+        if not len(chosen):
+            return images
+        some = draws.take(chosen)
+        places = some.uniform("erase down", "erase right").T
+        sides = box(some, "erase", (_SMALLEST, self.area), _RATIO)
+        edges = []
+        for length, side, place in zip(images.shape[2:], sides, places, strict=True):
+            cells = np.maximum(np.rint(side * length), 1).astype(np.int64)
+            start = (place * (length - cells + 1)).astype(np.int64)
+            edges.append((start, start + cells))
+        at = torch.from_numpy(chosen).to(images.device)
+        erased = _overwritten(images[at], edges, self.fill, some, "erase noise")
+        return images.index_copy(0, at, erased)
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """Overwrite a rectangle about a random cell, cut off where it leaves the picture.
+
+    Source: DeVries and Taylor, Improved regularization of convolutional neural networks with cutout,
+    arXiv:1708.04552, 2017.
+    """
+
+    part: float
+    fill: str
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """Return images (B, C, H, W), each with a rectangle overwritten."""
+        places = draws.uniform("cutout down", "cutout right").T
+        edges = []
+        for length, place in zip(images.shape[2:], places, strict=True):
+            cells = round(self.part * length)
+            start = (place * length).astype(np.int64) - cells // 2
+            edges.append((start, start + cells))
+        return _overwritten(images, edges, self.fill, draws, "cutout noise")
+
+
+def _overwritten(
+    images: Tensor, edges: list[tuple[Cells, Cells]], fill: str, draws: Draws, noise: str
+) -> Tensor:
+    """Fill, in each picture, the cells from the first to before the second edge of both axes."""
+    rows, columns = (
+        _between(*pair, length, images.device) for pair, length in zip(edges, images.shape[2:], strict=True)
+    )
+    inside = rows[:, None, :, None] & columns[:, None, None, :]
+    return torch.where(inside, _filling(images, fill, draws, noise), images)
+
+
+def _between(start: Cells, end: Cells, length: int, device: torch.device) -> Tensor:
+    cells = np.arange(length)
+    return torch.from_numpy((cells >= start[:, None]) & (cells < end[:, None])).to(device)
+
+
+def _filling(images: Tensor, fill: str, draws: Draws, noise: str) -> Tensor:
+    if fill == "noise":
+        return draws.noise(noise, images[0].numel(), images).reshape(images.shape)
+    return images.new_zeros(()) if fill == "zero" else mean(images)
