@@ -1,31 +1,30 @@
-"""How well a classifier does on labelled pictures."""
+"""How well a classifier does on labelled pictures: the record of it."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-from torch import Tensor, nn
+from cnnatomy.files.text import counted
+from cnnatomy.train.statistics import (
+    ClassScore,
+    Confusion,
+    Constant,
+    class_scores,
+    confusions,
+    entries,
+    mean,
+    wilson,
+)
 
-from cnnatomy import checks
-from cnnatomy.data import Pictures
-from cnnatomy.models.classifier import Classifier
+if TYPE_CHECKING:
+    from torch import Tensor
 
-BATCH = 256
-
-
-@dataclass(frozen=True)
-class ClassScore:
-    """How well one class is told from the others."""
-
-    name: str
-    precision: float | None
-    """Of the pictures called so, the share that is so. None: no picture was called so."""
-    recall: float | None
-    """Of the pictures that are so, the share called so. None: there was no such picture."""
-    support: int
-    """Pictures of the class."""
+FEW = 32
+"""Up to so many classes each is shown, and the confusion matrix as a whole; of more, the worst."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,15 @@ class Mistake:
     """What the model gave the wrong class."""
 
 
+class Answers(NamedTuple):
+    """Picture by picture: its name, what it is, what it was called, and how sure the model was of that."""
+
+    names: Sequence[str]
+    labels: Tensor
+    predicted: Tensor
+    probability: Tensor
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """The result of `judge`.
@@ -56,6 +64,15 @@ class Evaluation:
     confusion: Tensor
     mistakes: tuple[Mistake, ...]
     parameters: dict[str, int]
+    part: str = "test"
+    """Which pictures of the data were judged; empty: all."""
+    training_commonest: str | None = None
+    """The class that most training pictures have, if that is known."""
+    top5_accuracy: float | None = None
+    """The share of pictures whose label is among the 5 likeliest. None: there are no more than 5 classes."""
+    averaged: float | None = None
+    """The accuracy with answers averaged over changed copies of each picture, if that was measured too."""
+    answers: Answers | None = None
 
     @property
     def pictures(self) -> int:
@@ -63,9 +80,20 @@ class Evaluation:
         return int(self.confusion.sum())
 
     @property
+    def judged(self) -> str:
+        """Which pictures were evaluated, in words: "the 359 test pictures of digits"."""
+        what = f"the {counted(self.pictures, f'{self.part} picture')}"
+        return f"{what if self.part else f'all {self.pictures:,} pictures'} of {self.data}"
+
+    @property
+    def hits(self) -> int:
+        """How many pictures got their label."""
+        return int(self.confusion.diagonal().sum())
+
+    @property
     def accuracy(self) -> float:
         """The share of pictures that got their label, 0..1."""
-        return int(self.confusion.diagonal().sum()) / self.pictures
+        return self.hits / self.pictures
 
     @property
     def error(self) -> float:
@@ -73,81 +101,82 @@ class Evaluation:
         return len(self.mistakes) / self.pictures
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """The 95% interval of the accuracy (Wilson), given this one set of pictures."""
+        return wilson(self.hits, self.pictures)
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean recall of the classes that have pictures."""
+        return mean([score.recall for score in self.per_class])
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 of the classes that have pictures or were answered."""
+        return mean([score.f1 for score in self.per_class])
+
+    @property
+    def commonest(self) -> Constant:
+        """The commonest class of these pictures, and what always answering it scores."""
+        support = self.confusion.sum(1)
+        label = int(support.argmax())
+        return Constant(self.classes[label], int(support[label]) / self.pictures)
+
+    @property
+    def yardstick(self) -> Constant:
+        """What always answering the commonest class of the training pictures scores on these.
+
+        Where the training pictures are not known, their commonest class is taken to be that of these.
+        """
+        if self.training_commonest is None:
+            return self.commonest
+        support = int(self.confusion[self.classes.index(self.training_commonest)].sum())
+        return Constant(self.training_commonest, support / self.pictures)
+
+    @property
+    def beaten(self) -> bool:
+        """Whether the model scores more than the yardstick."""
+        return self.accuracy > self.yardstick.accuracy
+
+    @cached_property
     def per_class(self) -> tuple[ClassScore, ...]:
-        """Precision, recall and support of every class."""
-        hits = self.confusion.diagonal().tolist()
-        called, support = self.confusion.sum(0).tolist(), self.confusion.sum(1).tolist()
-        return tuple(
-            ClassScore(name, hit / said if said else None, hit / there if there else None, there)
-            for name, hit, said, there in zip(self.classes, hits, called, support, strict=True)
-        )
+        """Precision, recall, F1 and support of every class."""
+        return class_scores(self.classes, self.confusion)
+
+    def worst(self, most: int) -> list[ClassScore]:
+        """The classes of the lowest F1 among those that have pictures, the worst first."""
+        told = [score for score in self.per_class if score.support]
+        return sorted(told, key=lambda score: (score.f1 or 0.0, -score.support))[:most]
+
+    @cached_property
+    def confusions(self) -> list[Confusion]:
+        """Every pair of classes that was confused, the most frequent first."""
+        return confusions(self.classes, self.confusion)
 
     def to_json(self) -> dict[str, Any]:
-        """Give everything but the list of mistakes as JSON values."""
+        """Give everything but the single answers as JSON values.
+
+        Up to 32 classes `confusion` is the whole matrix; of more there is `confusion_entries` in its place, a
+        list of [row, column, count] without the zeros. Rows are labels, columns predictions.
+        """
+        few = len(self.classes) <= FEW
+        table = self.confusion.tolist() if few else entries(self.confusion)
         return {
             "data": self.data,
+            "part": self.part or "all",
             "pictures": self.pictures,
             "accuracy": self.accuracy,
+            "interval": list(self.interval),
             "error": self.error,
             "mistakes": len(self.mistakes),
-            "loss": self.loss,
-            "classes": [vars(score) for score in self.per_class],
-            "confusion": self.confusion.tolist(),
+            "yardstick": {"class": self.yardstick.name, "accuracy": self.yardstick.accuracy},
+            "beats_yardstick": self.beaten,
+            "balanced_accuracy": self.balanced_accuracy,
+            "macro_f1": self.macro_f1,
+            "top5_accuracy": self.top5_accuracy,
+            "averaged_accuracy": self.averaged,
+            "loss": self.loss if math.isfinite(self.loss) else None,
+            "classes": [score._asdict() for score in self.per_class],
+            "confusion" if few else "confusion_entries": table,
             "parameters": self.parameters,
         }
-
-
-@torch.no_grad()
-def scores_of(model: Classifier, images: Tensor) -> Tensor:
-    """Score uint8 pictures (N, C, H, W) in evaluation mode, batch by batch: (N, classes), on the CPU."""
-    device, training = next(model.parameters()).device, model.training
-    model.eval()
-    try:
-        parts = [model(model.preprocess(part.to(device))).cpu() for part in torch.split(images, BATCH)]
-    finally:
-        model.train(training)
-    return torch.cat(parts)
-
-
-def measure(model: Classifier, pictures: Pictures) -> tuple[float, float]:
-    """Give loss and accuracy only."""
-    scores = scores_of(model, pictures.images)
-    hits = scores.argmax(1) == pictures.labels
-    return model.loss(scores, pictures.labels).item(), hits.double().mean().item()
-
-
-def judge(model: Classifier, pictures: Pictures, data: str) -> Evaluation:
-    """Evaluate a model on pictures whose labels index its classes.
-
-    Raises:
-        ArgumentError: this is no model with classes, or these are no pictures.
-    """
-    checks.of_kind("the model", model, Classifier, "one of cnnatomy.models.build")
-    checks.of_kind("what to judge on", pictures, Pictures, "cnnatomy.data.Pictures")
-    scores = scores_of(model, pictures.images)
-    predicted, labels = scores.argmax(1), pictures.labels
-    count = len(model.classes)
-    confusion = torch.bincount(labels * count + predicted, minlength=count * count).view(count, count)
-    sure = model.probabilities(scores).gather(1, predicted[:, None]).squeeze(1)
-    wrong = (predicted != labels).nonzero().squeeze(1)
-    wrong = wrong[sure[wrong].argsort(descending=True, stable=True)]
-    mistakes = tuple(
-        Mistake(i, pictures.names[i], model.classes[labels[i]], model.classes[predicted[i]], sure[i].item())
-        for i in wrong.tolist()
-    )
-    loss = model.loss(scores, labels).item()
-    return Evaluation(data, model.classes, loss, confusion, mistakes, count_parameters(model))
-
-
-def count_parameters(model: nn.Module) -> dict[str, int]:
-    """Count the trainable parameters of every layer that has any.
-
-    Example:
-        >>> count_parameters(nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 1)))
-        {'0': 8, '2': 3}
-    """
-    counts = {
-        name or "model": sum(p.numel() for p in layer.parameters(recurse=False) if p.requires_grad)
-        for name, layer in model.named_modules()
-    }
-    return {name: count for name, count in counts.items() if count}

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from cnnatomy.data import Pictures
 from cnnatomy.models.classifier import Classifier
-from cnnatomy.train.evaluation import BATCH, ClassScore, Evaluation, count_parameters, judge, measure
+from cnnatomy.train.evaluation import Evaluation
+from cnnatomy.train.judging import BATCH, count_parameters, evaluating, judge, measure
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,6 @@ class Reconstruction(Evaluation):
         return 1 - self.explained
 
     @property
-    def per_class(self) -> tuple[ClassScore, ...]:
-        """Nothing: there are no classes."""
-        return ()
-
-    @property
     def psnr(self) -> float:
         """The peak signal-to-noise ratio in decibels: 10 log10(255^2 / squared error)."""
         return 10 * math.log10(255**2 / self.squared) if self.squared else math.inf
@@ -64,14 +60,27 @@ class Reconstruction(Evaluation):
         }
 
 
-def judged(model: Classifier, pictures: Pictures, data: str) -> Evaluation:
-    """Evaluate a model for what it is for: telling classes, or giving pictures back."""
+def judged(
+    model: Classifier, pictures: Pictures, data: str, *, training_commonest: str | None = None
+) -> Evaluation:
+    """Evaluate a model for what it is for: telling classes, or giving pictures back.
+
+    `training_commonest` is the class that most training pictures have (`judge`).
+    """
     if model.goal == "classify":
-        return judge(model, pictures, data)
+        return judge(model, pictures, data, training_commonest=training_commonest)
     loss, explained, squared = _sums(model, pictures.images)
-    nothing = torch.zeros(0, 0, dtype=torch.int64)
-    counts = count_parameters(model)
-    return Reconstruction(data, (), loss, nothing, (), counts, len(pictures), explained, squared)
+    return Reconstruction(
+        data,
+        classes=(),
+        loss=loss,
+        confusion=torch.zeros(0, 0, dtype=torch.int64),
+        mistakes=(),
+        parameters=count_parameters(model),
+        count=len(pictures),
+        explained=explained,
+        squared=squared,
+    )
 
 
 def measured(model: Classifier, pictures: Pictures) -> tuple[float, float]:
@@ -79,34 +88,22 @@ def measured(model: Classifier, pictures: Pictures) -> tuple[float, float]:
     return measure(model, pictures) if model.goal == "classify" else _sums(model, pictures.images)[:2]
 
 
-@torch.no_grad()
 def redrawn(model: Classifier, images: Tensor) -> Tensor:
     """What the model makes of uint8 pictures (N, C, H, W), as such pictures."""
-    device, training = next(model.parameters()).device, model.training
-    model.eval()
-    try:
-        parts = [
-            model.restored(model(model.preprocess(x.to(device)))).cpu() for x in torch.split(images, BATCH)
-        ]
-    finally:
-        model.train(training)
-    return torch.cat(parts)
+    with evaluating(model) as device:
+        parts = torch.split(images, BATCH)
+        return torch.cat([model.restored(model(model.preprocess(x.to(device)))) for x in parts]).cpu()
 
 
-@torch.no_grad()
 def _sums(model: Classifier, images: Tensor) -> tuple[float, float, float]:
     """Loss, explained share and squared error of bytes, batch by batch."""
-    device, training = next(model.parameters()).device, model.training
-    model.eval()
     totals = torch.zeros(3, dtype=torch.float64)
-    try:
+    with evaluating(model) as device:
         for part in torch.split(images, BATCH):
             x = model.preprocess(part.to(device))
             y = model(x)
             error = (model.restored(y).double() - part.to(device).double()).square().mean()
             figures = (model.loss(y, x).item() * len(x), model.hits(y, x).item(), error.item() * len(x))
             totals += torch.tensor(figures, dtype=torch.float64)
-    finally:
-        model.train(training)
     loss, explained, squared = (totals / len(images)).tolist()
     return loss, explained, squared
