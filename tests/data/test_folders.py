@@ -30,6 +30,7 @@ def test_every_picture_keeps_its_pixels_label_and_name(tmp_path: Path) -> None:
             np.testing.assert_array_equal(image.permute(1, 2, 0), np.asarray(Image.open(path)))
             assert data.classes[label] == path.parent.name
     assert data.name == tmp_path.name
+    assert not data.divided
     assert torch.bincount(data.test.labels).tolist() == [1, 1, 1]
 
 
@@ -39,6 +40,7 @@ def test_train_and_test_folders_are_kept_apart(tmp_path: Path) -> None:
     assert {name.split("/")[0] for name in data.train.names} == {"Train"}
     assert {name.split("/")[0] for name in data.test.names} == {"validation"}
     assert (len(data.train), len(data.test), data.validation) == (10, 4, None)
+    assert data.divided
     assert data.notes == (
         "validation/ is the test set; beside a folder test/ it would be the validation set",
     )

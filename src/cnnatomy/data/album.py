@@ -90,6 +90,7 @@ def to_dataset(album: Album, name: str, frame: Frame, *, seed: int, test_fractio
         skipped=tuple(Skipped(written(bad.path), bad.reason) for bad in album.skipped),
         notes=album.notes,
         fingerprint=_fingerprint(album, list(parts.values())),
+        divided=album.train is not None,
     )
 
 

@@ -54,6 +54,8 @@ class Dataset:
     notes: tuple[str, ...]
     fingerprint: str
     validation: Pictures | None = None
+    divided: bool = False
+    """Whether the source itself says which pictures are its test set."""
 
     @property
     def classes(self) -> tuple[str, ...]:
