@@ -1,0 +1,1 @@
+"""`cnnatomy train` beside its peers on small folders of colour pictures: see `__main__`."""
