@@ -14,7 +14,7 @@ from fastai.vision.models.xresnet import xresnet18
 
 from benchmarks.training_peers.peer import Answer, Job, main
 
-EPOCHS, LR = 7, 3e-3
+EPOCHS, LR = 6, 3e-3
 
 
 class TestOnce(Callback):  # type: ignore[misc]
