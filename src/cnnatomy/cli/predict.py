@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
 from cnnatomy.cli.parsing import Command, Common, Switch
-from cnnatomy.errors import ArgumentError
+from cnnatomy.errors import ArgumentError, DataError
 
-if TYPE_CHECKING:
-    from cnnatomy.train import Prediction
-
+LIST = "-"
 COMMAND = Command(
     "predict",
     {
         "examples": {
             "cnnatomy predict runs/digits-lenet5-1 seven.png": "what is it?",
-            "cnnatomy predict runs/digits-lenet5-1 *.png --top 1": "only the likeliest class of each",
-            "cnnatomy predict runs/digits-lenet5-1 seven.png --json": "as JSON",
+            "cnnatomy predict runs/digits-lenet5-1 scans/ more.zip": "a folder and an archive",
+            "cnnatomy predict runs/digits-lenet5-1 'scans/**/*.png' --top 1": "the likeliest class of each",
+            "cnnatomy predict runs/digits-lenet5-1 scans/ --csv scans.csv": "for a spreadsheet",
+            "cnnatomy predict runs/digits-lenet5-1 - --json < list.txt": "of a list of files, as JSON",
         },
     },
 )
@@ -34,68 +35,105 @@ class Arguments(Common):
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = tyro.MISSING
     """The run's folder."""
-    pictures: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PICTURE")] = (
+    pictures: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PICTURE")] = (
         tyro.MISSING
     )
-    """Pictures of any size."""
+    """Pictures of any size: files, folders, archives, patterns in quotes, or - for a list of them, one a
+    line, on the standard input."""
     top: int = 3
     """How many classes to show for each picture, the likeliest first."""
-    weights: Annotated[str | None, tyro.conf.arg(metavar="WHICH", help_behavior_hint="")] = None
-    """The best or the last epoch's weights. Left out: best if pictures were held out, else last."""
-    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
-    """Where an encoder-decoder's pictures go."""
+    csv: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Write the predictions as CSV, a row a picture, to this file; - for the standard output."""
     json: Switch = False
     """Print the predictions as JSON."""
+    batch_size: int = 64
+    """How many pictures to score at a time; a few batches are in memory."""
+    device: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
+    """Where to compute: cpu, cuda, cuda:1, mps. Left out: a CUDA device if there is one, else the CPU."""
+    threads: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    """How many threads read pictures, and how many compute on a CPU. Left out: as many as suit."""
+    weights: Annotated[str | None, tyro.conf.arg(metavar="WHICH", help_behavior_hint="")] = None
+    """The best or the last epoch's weights. Left out: best if pictures were held out, else last."""
+    null: Annotated[Switch, tyro.conf.arg(aliases=["-0"])] = False
+    """The names of the list end in zero bytes, as find -print0 writes them, not in lines."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Where an encoder-decoder's pictures go."""
 
 
 def main(words: Sequence[str]) -> None:
-    """Predict, and print a table or JSON."""
+    """Predict, and print a table, CSV or JSON, batch by batch."""
     arguments: Arguments = COMMAND.parse(Arguments, words)
-    if arguments.top < 1:
-        raise ArgumentError("--top", expected="a whole number >= 1", got=str(arguments.top))
-    from cnnatomy.train import predict
-
-    pictures = [path.expanduser() for path in arguments.pictures]
+    _check(arguments)
+    run, sources = arguments.run.expanduser(), list(_sources(arguments))
     if arguments.out:
-        from cnnatomy.train.inference import redraw
-
-        for _, file in redraw(
-            arguments.run.expanduser(), pictures, arguments.out.expanduser(), weights=arguments.weights
-        ):
-            print(file)
+        _redraw(run, sources, arguments.out.expanduser(), arguments.weights)
         return
-    predictions = predict(arguments.run.expanduser(), pictures, weights=arguments.weights)
-    if arguments.json:
-        print(json.dumps(_values(predictions, arguments.top), indent=2, ensure_ascii=False))
-    else:
-        _show(predictions, arguments.top)
+    from cnnatomy.cli.predictions import write
+    from cnnatomy.train import stream
+
+    made = stream(
+        run,
+        sources,
+        top=arguments.top,
+        batch_size=arguments.batch_size,
+        on=arguments.device,
+        threads=arguments.threads,
+        weights=arguments.weights,
+    )
+    style = "json" if arguments.json else "csv" if arguments.csv else "table"
+    file = arguments.csv.expanduser() if arguments.csv and str(arguments.csv) != LIST else None
+    write(made, style, arguments.top, file)
 
 
-def _values(predictions: Sequence[Prediction], top: int) -> list[dict[str, object]]:
-    return [
-        {
-            "picture": str(one.path),
-            "classes": [{"class": name, "probability": share} for name, share in one.ranked[:top]],
-        }
-        for one in predictions
-    ]
+def _check(arguments: Arguments) -> None:
+    """Raise an ArgumentError where options mean nothing, or nothing together."""
+    for name in ("top", "batch_size", "threads"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            flag = f"--{name.replace('_', '-')}"
+            raise ArgumentError(flag, expected="a whole number >= 1", got=str(value))
+    given = [f"--{name}" for name in ("csv", "json", "out") if getattr(arguments, name)]
+    if len(given) > 1:
+        raise ArgumentError(f"{given[0]} and {given[1]} exclude each other", hint="one of them")
+    if arguments.null and LIST not in arguments.pictures:
+        raise ArgumentError("-0 is for a list on the standard input", hint="- as a picture")
+    if arguments.csv and str(arguments.csv) != LIST:
+        _check_file(arguments.csv.expanduser())
 
 
-def _show(predictions: Sequence[Prediction], top: int) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
+def _check_file(file: Path) -> None:
+    from cnnatomy.data.decode import is_picture
 
-    from cnnatomy.cli.console import literal, output
-    from cnnatomy.report.words import percent
+    if is_picture(file.name):
+        raise ArgumentError("--csv", expected="a file to write", got=f"the name of a picture, {file}")
+    if file.is_dir() or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
+        raise ArgumentError(f"cannot write {file}", expected="a file in a folder that exists")
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
-    table.add_column("picture", overflow="fold", style="cyan")
-    table.add_column("class", overflow="fold")
-    table.add_column("probability", justify="right", no_wrap=True)
-    for one in predictions:
-        for rank, (name, share) in enumerate(one.ranked[:top]):
-            style = "dim" if rank else "bold"
-            path = "" if rank else literal(str(one.path))
-            table.add_row(Text(path), Text(literal(name), style), Text(percent(share), style))
-    output().print(table)
+
+def _sources(arguments: Arguments) -> Iterator[str]:
+    """What the words name, with the list on the standard input in the place of its sign."""
+    for name in arguments.pictures:
+        if name != LIST:
+            yield name
+            continue
+        lines = sys.stdin.buffer.read().split(b"\0" if arguments.null else b"\n")
+        names = [os.fsdecode(line if arguments.null else line.rstrip(b"\r")) for line in lines]
+        if not any(names):
+            raise ArgumentError("nothing to predict", expected="names of pictures on the standard input")
+        yield from filter(None, names)
+
+
+def _redraw(run: Path, sources: Sequence[str], folder: Path, weights: str | None) -> None:
+    from cnnatomy.cli.console import complaints, literal
+    from cnnatomy.files.text import shown
+    from cnnatomy.train.redrawing import redraw
+
+    done = redraw(run, sources, folder, weights=weights)
+    bad = [f"{shown(one.path)} {one.error}" for one in done if one.error]
+    if len(bad) == len(done):
+        raise DataError(bad[0])
+    for one in done:
+        if one.file:
+            print(one.file)
+    for line in bad:
+        complaints().print(literal(line), style="red", markup=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
+from threading import Lock
 from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
@@ -50,12 +51,38 @@ def _formats() -> list[str]:
     return [name for name in _FORMATS if name in Image.OPEN]
 
 
+class _Strict:
+    """Pillow's warnings as errors while anybody decodes: several may begin and end in any order."""
+
+    def __init__(self) -> None:
+        self.lock, self.users, self.before = Lock(), 0, warnings.catch_warnings()
+
+    def begin(self) -> None:
+        with self.lock:
+            if not self.users:
+                self.before = warnings.catch_warnings()
+                self.before.__enter__()
+                warnings.filterwarnings("error", module=r"PIL\.")
+            self.users += 1
+
+    def end(self) -> None:
+        with self.lock:
+            self.users -= 1
+            if not self.users:
+                self.before.__exit__(None, None, None)
+
+
+_STRICT = _Strict()
+
+
 @contextmanager
 def strict_pillow() -> Iterator[None]:
     """Make Pillow's warnings errors; entered once around all decoding, because it holds for all threads."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", module=r"PIL\.")
+    _STRICT.begin()
+    try:
         yield
+    finally:
+        _STRICT.end()
 
 
 def decode(data: bytes, frame: Frame, out: Bytes) -> Decoded:

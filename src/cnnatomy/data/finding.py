@@ -1,0 +1,101 @@
+"""What a user calls pictures: files, folders, patterns and archives, listed at once and read when asked."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+from cnnatomy.data.archives import open_archive
+from cnnatomy.data.decode import KINDS, BadPictureError, is_picture
+from cnnatomy.data.shelves import FolderShelf, Read, Shelf, read_file
+from cnnatomy.errors import DataError
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one source turned out to be: picture files, those of a folder or an archive, or a problem."""
+
+    paths: Sequence[Path]
+    """Where each picture lies; below the archive's path for a picture in an archive."""
+    shelf: Shelf | None = None
+    problem: str = ""
+    """Why there is no picture, as the end of a sentence that begins with the path."""
+
+    def files(self) -> Iterator[tuple[Path, Read]]:
+        """Give each picture, with a function that one thread calls for its bytes, and that may complain."""
+        if self.problem:
+            yield from ((path, partial(_complain, self.problem)) for path in self.paths)
+        elif self.shelf is None:
+            yield from ((path, partial(read_file, path)) for path in self.paths)
+        else:
+            yield from self._members(self.shelf)
+
+    def _members(self, shelf: Shelf) -> Iterator[tuple[Path, Read]]:
+        names = [str(path.relative_to(shelf.path)) for path in self.paths]
+        try:
+            with shelf.open(names) as members:
+                for name, read in members:
+                    # An archive may be closed before a thread comes to read, a folder cannot.
+                    yield shelf.path / name, read if isinstance(shelf, FolderShelf) else _read(read)
+        except DataError as error:  # an archive that is damaged further on
+            yield shelf.path, partial(_complain, _reason(error, shelf.path))
+
+
+def find(source: str | Path) -> Found:
+    """Say what a source is: a file, a folder with pictures at any depth, an archive, or a pattern of files.
+
+    A pattern, as in `glob` with `**` for any depth, names files; one that names none is a problem, and so is
+    a folder or an archive without pictures. A file is only missed, or found to be none, when it is read.
+
+    Example:
+        >>> find("seven.png").paths
+        [PosixPath('seven.png')]
+        >>> find("nothing/*.png").problem
+        'matches no file'
+    """
+    path = Path(os.path.expanduser(source))
+    if not os.path.lexists(path) and glob.has_magic(str(path)):
+        files = [Path(name) for name in sorted(glob.glob(str(path), recursive=True)) if os.path.isfile(name)]
+        return Found(files) if files else Found([path], problem="matches no file")
+    if not path.is_dir() and (is_picture(path.name) or not path.is_file()):
+        return Found([path])
+    shelf: Shelf
+    try:
+        shelf = FolderShelf(path) if path.is_dir() else open_archive(path)
+    except DataError as error:
+        return Found([path], problem=_reason(error, path)) if path.is_dir() else Found([path])
+    try:
+        names = [name for name in shelf.listing.files if is_picture(name)]
+    except DataError as error:
+        return Found([path], problem=_reason(error, path))
+    if not names:
+        return Found([path], problem=f"holds no pictures ({KINDS})")
+    return Found([path / name for name in names], shelf)
+
+
+def files_of(found: Iterable[Found]) -> Iterator[tuple[Path, Read]]:
+    """Give the pictures of several sources, one source after the other."""
+    for one in found:
+        yield from one.files()
+
+
+def _reason(error: DataError, path: Path) -> str:
+    """An error as the end of a sentence that begins with the path."""
+    return str(error).removeprefix(f"{path} ")
+
+
+def _read(read: Read) -> Read:
+    """Read at once, and keep the bytes or the complaint for later."""
+    try:
+        return partial(bytes, read())
+    except BadPictureError as error:
+        return partial(_complain, str(error))
+
+
+def _complain(reason: str) -> NoReturn:
+    raise BadPictureError(reason)
