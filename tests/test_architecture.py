@@ -17,7 +17,7 @@ ROOT = Path(cnnatomy.__file__).parent
 LAYERS = [
     *("errors", "checks", "files", "spec", "geometry", "filters", "regions", "reducers", "backends"),
     *("ops", "nn"),
-    *("notation", "models", "adapt", "anatomy", "data", "train", "export", "report", "cli"),
+    *("adapt", "notation", "models", "anatomy", "data", "train", "export", "report", "runs", "cli"),
 ]
 SOURCES = sorted(ROOT.rglob("*.py"))
 
@@ -56,7 +56,7 @@ OTHER_MEANINGS = {
     ("anatomy", "costs", "pointwise.py"): "torch has operators of the same names",
     ("anatomy", "costs", "windows.py"): "torch has operators of the same names",
     ("export", "deployed.py"): "the mean of pictures",
-    ("models", "notated.py"): "the mean of pictures",
+    ("models", "standardised.py"): "the mean of pictures",
     ("models", "weights", "preprocessing.py"): "the mean of pictures",
 }
 

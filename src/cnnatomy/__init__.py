@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         Sliding,
         Whole,
     )
+    from cnnatomy.runs import Run, fit
 
 __version__ = "0.1.0.dev0"
 
@@ -58,6 +59,8 @@ _HOMES = {
     "accelerate": "cnnatomy.adapt",
     "convert": "cnnatomy.adapt",
     "network": "cnnatomy.models",
+    "Run": "cnnatomy.runs",
+    "fit": "cnnatomy.runs",
     "convolve": "cnnatomy.ops",
     "convolve_transposed": "cnnatomy.ops",
     "pad": "cnnatomy.ops",
@@ -119,6 +122,7 @@ __all__ = [
     "Quantile",
     "Reducer",
     "Region",
+    "Run",
     "Sliding",
     "Soft",
     "Stochastic",
@@ -131,6 +135,7 @@ __all__ = [
     "convolve_transposed",
     "export",
     "filters",
+    "fit",
     "network",
     "nn",
     "pad",

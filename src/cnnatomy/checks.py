@@ -127,6 +127,19 @@ def whole_number(name: str, value: object, least: int, most: int | None = None) 
     return value
 
 
+def count(name: str, value: object, least: int = 1) -> int:
+    """Return a setting's value if it is a whole number, large enough.
+
+    Example:
+        >>> count("epochs", 2.5)
+        Traceback (most recent call last):
+        cnnatomy.errors.ArgumentError: epochs: expected a whole number >= 1, got 2.5
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ArgumentError(name, expected=f"a whole number >= {least}", got=reprlib.repr(value))
+    return value
+
+
 def index(name: str, value: object, size: int) -> int:
     """Return `value` if it is an int in `[0, size)`.
 

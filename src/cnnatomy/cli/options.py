@@ -1,11 +1,11 @@
-"""The flags of `train`: the fields of `FitConfig` with their own documentation, in groups that help shows."""
+"""The flags of `train`: the settings with their own documentation, in groups that help shows."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import textwrap
-from dataclasses import Field, dataclass, field, fields, make_dataclass
+from dataclasses import dataclass, field, make_dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -14,19 +14,26 @@ from typing import Annotated, Any, get_args, get_type_hints
 import tyro
 
 from cnnatomy.cli.parsing import Common, Switch
-from cnnatomy.train.config import PRESETS, FitConfig
+from cnnatomy.train.settings import HOMES, PARTS, PRESETS, Settings, default_of, kind_of
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "data": ("fit", "skip_bad", "test_fraction", "validation", "data_dir"),
-    "model": ("model", "size", "pool", "output"),
-    "finetuning": ("weights", "freeze", "lr_decay"),
-    "optimisation": ("epochs", "batch_size", "lr", "weight_decay", "smoothing", "clip", "augment", "seed"),
-    "computing": ("threads", "device", "checkpoint_every"),
+    "data": (
+        *("fit", "skip_bad", "test_fraction", "validation", "limit", "train_fraction", "data_dir"),
+        *("balanced", "class_weights"),
+    ),
+    "network": ("model", "size", "pool", "output", "weights", "freeze", "lr_decay"),
+    "length": ("epochs", "time", "patience", "restarts"),
+    "optimisation": (
+        *("optimizer", "lr", "momentum", "weight_decay", "schedule", "warmup", "batch_size", "accumulate"),
+        *("smoothing", "clip", "ema", "seed"),
+    ),
+    "changes to pictures": ("augment", "mixup", "cutmix", "tta"),
+    "computing": ("threads", "device", "precision", "compile", "checkpoint_every", "watch_test", "log"),
 }
-"""Every field of `FitConfig` but the data, which is no flag."""
+"""Every setting but the data's source, which is no flag, by the group that help shows it in."""
 _PRESET = f"Start from a preset, which other options then change: {', '.join(PRESETS)}."
-METAVARS = {"int": "INT", "float": "NUMBER", "str": "NAME", "data_dir": "DIR"}
-METAVARS |= {"weights": "SOURCE", "freeze": "WHAT"}
+METAVARS = {"int": "INT", "float": "NUMBER", "str": "NAME", "data_dir": "DIR", "time": "TIME", "size": "SIZE"}
+METAVARS |= {"weights": "SOURCE", "freeze": "WHAT", "augment": "CHANGES", "restarts": "NUMBER"}
 
 
 @dataclass(frozen=True)
@@ -36,8 +43,14 @@ class RunOptions(Common):
     run: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder of the run. Left out: the next free runs/DATA-MODEL-NUMBER."""
     resume: Switch = False
-    """Go on with the run in --run, with its own settings."""
+    """Go on with the run in --run, with its own settings; --epochs +10 adds epochs to one that has ended."""
+    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Start from the settings of a TOML file, such as a run's run.toml, which other options then change."""
     preset: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="", help=_PRESET)] = None
+    dry_run: Switch = False
+    """Look at the data, say what would be done and how long it would take, and stop there."""
+    find_lr: Switch = False
+    """Measure which learning rates work, show the curve, and stop there."""
     quiet: Switch = False
     """Print only the run's folder, when it is done."""
 
@@ -45,52 +58,52 @@ class RunOptions(Common):
 @cache
 def groups() -> dict[str, Any]:
     """A dataclass for each group of flags."""
-    hints, documents = get_type_hints(FitConfig), documentation(FitConfig)
-    known = {member.name: member for member in fields(FitConfig)}
-    flags = {name: _flag(member, hints[name], documents[name]) for name, member in known.items()}
-    return {group: make_dataclass(group, [flags[one] for one in names]) for group, names in GROUPS.items()}
+    return {
+        group: make_dataclass(group.replace(" ", "_"), [_flag(name) for name in names])
+        for group, names in GROUPS.items()
+    }
 
 
 @cache
 def train_arguments() -> Any:
     """The dataclass that tyro reads the arguments of `train` into: the data, the groups, and the run."""
-    help_text = documentation(FitConfig)["data"]
+    help_text = documentation(kind_of("data"))["source"]
     data = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA", help=help_text)]
-    members: list[tuple[str, Any, Any]] = [("source", data, field(default=FitConfig.data))]
-    members += [(name, group, field(default_factory=group)) for name, group in groups().items()]
+    members: list[tuple[str, Any, Any]] = [("source", data, field(default=default_of("data")))]
+    members += [(_key(name), group, field(default_factory=group)) for name, group in groups().items()]
     members += [("run", RunOptions, field(default_factory=RunOptions))]
     return make_dataclass("Train", members)
 
 
-def to_config(arguments: Any, base: FitConfig) -> FitConfig:
-    """The configuration that parsed arguments stand for, with ~ for the home folder spelt out.
+def to_settings(arguments: Any, base: Settings) -> Settings:
+    """The settings that parsed arguments stand for, with ~ for the home folder spelt out.
 
     A switch can only be turned on: one that `base` has on stays on.
     """
-    values = {one: getattr(getattr(arguments, group), one) for group in GROUPS for one in GROUPS[group]}
-    values |= {one: True for one in values if getattr(base, one) is True}
+    values = {one: getattr(getattr(arguments, _key(group)), one) for group in GROUPS for one in GROUPS[group]}
+    values |= {name: True for name, value in base.flat().items() if value is True}
     values["data"] = arguments.source
     for name in ("data", "data_dir"):
         if (values[name] or "").startswith("~"):
             values[name] = str(Path(values[name]).expanduser())
-    return FitConfig(**values)
+    return Settings.of(**values)
 
 
-def to_arguments(config: FitConfig) -> Any:
-    """The arguments that stand for a configuration: the defaults that a preset or a resumed run brings."""
-    given = {one: value for one, value in vars(config).items() if not isinstance(value, bool)}
+def to_arguments(settings: Settings) -> Any:
+    """The arguments that stand for settings: the defaults that a preset, a file or a resumed run brings."""
+    given = {one: value for one, value in settings.flat().items() if not isinstance(value, bool)}
     made = {
-        name: group(**{one: given[one] for one in GROUPS[name] if one in given})
+        _key(name): group(**{one: given[one] for one in GROUPS[name] if one in given})
         for name, group in groups().items()
     }
-    return train_arguments()(source=config.data, **made)
+    return train_arguments()(source=settings.data.source, **made)
 
 
 def documentation(kind: type) -> dict[str, str]:
     """The string below each field of a dataclass.
 
     Example:
-        >>> documentation(FitConfig)["seed"][:7]
+        >>> documentation(kind_of("recipe"))["seed"][:7]
         'Decides'
     """
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
@@ -103,13 +116,28 @@ def documentation(kind: type) -> dict[str, str]:
     }
 
 
-def _flag(member: Field[Any], hint: Any, document: str) -> tuple[str, Any, Any]:
-    """One field as a flag; where None is the default, its text says what it does, not "(default: None)"."""
+@cache
+def _documents() -> dict[str, tuple[Any, str]]:
+    """The type and the documentation of every setting."""
+    known = {part: (get_type_hints(kind_of(part)), documentation(kind_of(part))) for part in PARTS}
+    return {name: (known[part][0][member], known[part][1][member]) for name, (part, member) in HOMES.items()}
+
+
+def _flag(name: str) -> tuple[str, Any, Any]:
+    """One setting as a flag; where None is the default, its text says what it does, not "(default: None)"."""
+    hint, document = _documents()[name]
+    default = default_of(name)
     kind = next(one for one in get_args(hint) or (hint,) if one is not type(None))
+    plain = default is None or kind is bool or default == ()
     shown = tyro.conf.arg(
         help=document.replace("None:", "Left out:"),
-        metavar=METAVARS.get(member.name) or METAVARS.get(kind.__name__),
-        help_behavior_hint="" if member.default is None or kind is bool else None,
+        metavar=METAVARS.get(name) or METAVARS.get(kind.__name__),
+        help_behavior_hint="" if plain else None,
     )
     flag: Any = Annotated[hint, tyro.conf.FlagCreatePairsOff, shown]
-    return member.name, flag, field(default=member.default)
+    return name, flag, field(default=default)
+
+
+def _key(group: str) -> str:
+    """A group's name as an attribute."""
+    return group.replace(" ", "_")

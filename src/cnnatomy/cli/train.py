@@ -6,32 +6,33 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnatomy.cli.options import to_arguments, to_config, train_arguments
+from cnnatomy.cli.options import to_arguments, to_settings, train_arguments
 from cnnatomy.cli.parsing import Command
 from cnnatomy.data.catalog import SOURCES
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.catalog import ENTRIES
-from cnnatomy.train.config import FitConfig, preset
+from cnnatomy.train.settings import Settings, preset
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cnnatomy.train import Evaluation
+    from cnnatomy.train.engine import Outcome
     from cnnatomy.train.reconstruction import Reconstruction
 
-RUNS = Path("runs")
-LONGEST_NAME = 40
-"""Letters of a run's folder that a network in notation may take."""
 COMMAND = Command(
     "train",
     {
         "examples": {
+            "cnnatomy train ~/pictures": "a folder of pictures, one subfolder a class",
+            "cnnatomy train ~/pictures --dry-run": "what would be done, why, and how long it would take",
+            "cnnatomy train ~/pictures --time 10m": "for ten minutes",
             "cnnatomy train digits": "the digits that come along, in seconds",
-            "cnnatomy train ~/pictures --epochs 30": "a folder of pictures, one subfolder a class",
-            'cnnatomy train digits --model "conv3-16 maxpool conv3-32 globalavg FC"': "a network in notation",
+            'cnnatomy train ~/pictures --model "conv3-16 maxpool conv3-32 globalavg FC"': "one in notation",
+            "cnnatomy train ~/pictures --model timm:resnet18 --weights timm:resnet18": "a pretrained one",
             "cnnatomy train cifar10 --model small32 --pool soft": "a classic, with another pooling",
             "cnnatomy train --preset paper": "the experiment of the LeNet-5 paper, on MNIST",
             "cnnatomy train --resume --run runs/digits-lenet5-1": "go on where a run was stopped",
@@ -40,29 +41,41 @@ COMMAND = Command(
         "models": {entry.name: entry.summary for entry in ENTRIES},
     },
 )
+_MORE = re.compile(r"\+(\d+)")
 
 
 def main(words: Sequence[str]) -> None:
     """Train, and show and report the result."""
+    words, more = _more_epochs(words)
     arguments = COMMAND.parse(train_arguments(), words)
     base = _base(arguments)
     arguments = COMMAND.parse(train_arguments(), words, default=to_arguments(base))
-    config, options = to_config(arguments, base), arguments.run
-    config.check()
+    settings, options = to_settings(arguments, base), arguments.run
+    if more:
+        settings = _longer(settings, more, options)
+    settings.check()
     from cnnatomy.cli.console import output
 
     console = output()
-    run = _run_folder(config, options.run)
-    evaluation = _train(config, run, options, console)
-    if not _speaks():
+    if options.find_lr:
+        _find_rate(settings, options, console)
         return
+    run = _run_folder(settings, options.run)
+    outcome = _train(settings, run, options, console)
+    if outcome is not None and _speaks():
+        _show(run, outcome, options, console)
+
+
+def _show(run: Path, outcome: Outcome, options: Any, console: Console) -> None:
+    """The result, and where it lies."""
     from cnnatomy import report
     from cnnatomy.train.reconstruction import Reconstruction
 
+    evaluation = outcome.evaluation
     if isinstance(evaluation, Reconstruction):
         print(run) if options.quiet else console.print(f"{said(evaluation)}\nrun     {run}", soft_wrap=True)
         return
-    page = report.write(run, evaluation)
+    page = report.write(run, evaluation, pictures=outcome.data, model=outcome.model)
     if options.quiet:
         print(run)
         return
@@ -70,6 +83,9 @@ def main(words: Sequence[str]) -> None:
 
     show(evaluation, console)
     console.print(f"run     {run}\nreport  {page}", soft_wrap=True, markup=False)
+    console.print(
+        f"use it  cnnatomy predict {shlex.quote(str(run))} PICTURE ...", soft_wrap=True, markup=False
+    )
 
 
 def said(result: Reconstruction) -> str:
@@ -83,50 +99,91 @@ def _speaks() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _run_folder(config: FitConfig, asked: Path | None) -> Path:
+def _run_folder(settings: Settings, asked: Path | None) -> Path:
+    from cnnatomy.train.run import next_run
+
     if asked:
         return asked.expanduser()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ArgumentError("many processes must agree on the run's folder", hint="--run runs/...")
-    return next_run(config)
+    return next_run(settings)
 
 
-def next_run(config: FitConfig) -> Path:
-    """The first folder runs/DATA-MODEL-NUMBER that does not exist yet."""
-    data = re.sub(r"[^\w.-]+", "-", Path(config.data).resolve().stem)
-    model = re.sub(r"[^\w.-]+", "-", config.model).strip("-")[:LONGEST_NAME].rstrip("-")
-    number = 1
-    while (run := RUNS / f"{data}-{model}-{number}").exists():
-        number += 1
-    return run
-
-
-def _base(arguments: Any) -> FitConfig:
-    """What the defaults are: our own, a preset's, or those of the run to go on with."""
+def _base(arguments: Any) -> Settings:
+    """What the defaults are: our own, a preset's, a file's, or those of the run to go on with."""
     options = arguments.run
-    if options.resume and options.preset:
-        raise ArgumentError("--resume goes on with the settings of the run", hint="leaving out --preset")
+    named = [flag for flag in ("resume", "preset", "config") if getattr(options, flag)]
+    if len(named) > 1:
+        what = f"--{named[0]} and --{named[1]} both say what to begin with"
+        raise ArgumentError(what, hint=f"leaving out --{named[1]}")
     if options.resume:
         if not options.run:
             raise ArgumentError("--resume needs the run to go on with", hint="--run runs/...")
-        from cnnatomy.train import Run
+        from cnnatomy.train.run import RunFolder
 
-        return Run(options.run.expanduser()).config()
-    return preset(options.preset) if options.preset else FitConfig()
+        return RunFolder(options.run.expanduser()).settings()
+    if options.config:
+        from cnnatomy.files.toml import read_toml
+
+        return Settings.from_json(read_toml(options.config.expanduser()))
+    return preset(options.preset) if options.preset else Settings()
 
 
-def _train(config: FitConfig, run: Path, options: Any, console: Console) -> Evaluation:
-    from cnnatomy.cli.progress import reporter
-    from cnnatomy.train import Interrupted, Run, fit
+def _more_epochs(words: Sequence[str]) -> tuple[list[str], int]:
+    """Take `--epochs +10` out of the words: it adds to what a resumed run has."""
+    rest = list(words)
+    for place, word in enumerate(rest):
+        flag, _, value = word.partition("=")
+        if flag == "--epochs":
+            told = value or (rest[place + 1] if place + 1 < len(rest) else "")
+            if found := _MORE.fullmatch(told):
+                del rest[place : place + (1 if value else 2)]
+                return rest, int(found[1])
+    return rest, 0
+
+
+def _longer(settings: Settings, more: int, options: Any) -> Settings:
+    """A run's settings with more epochs, in which the schedule begins anew."""
+    recipe = settings.recipe
+    if not options.resume or recipe.epochs is None:
+        what = f"--epochs +{more} goes on with a run that was trained for a number of epochs"
+        raise ArgumentError(what, hint="--resume --run runs/...")
+    longer = replace(recipe, epochs=recipe.epochs + more, restarts=(*recipe.restarts, recipe.epochs))
+    return replace(settings, recipe=longer)
+
+
+def _find_rate(settings: Settings, options: Any, console: Console) -> None:
+    """Measure learning rates, write the page of the curve, and say what to try."""
+    from cnnatomy.report.rate_page import write_rates
+    from cnnatomy.runs.progress import reporter
+    from cnnatomy.train.rates import measured_rates
+
+    with reporter(console, quiet=options.quiet) as told:
+        curve = measured_rates(settings, told)
+    page = write_rates(curve, Path(options.run or ".") / "learning-rates.html")
+    if options.quiet:
+        print(f"{curve.suggestion:.3g}")
+        return
+    console.print(f"suggested  --lr {curve.suggestion:.3g}\ncurve      {page}", soft_wrap=True, markup=False)
+
+
+def _train(settings: Settings, run: Path, options: Any, console: Console) -> Outcome | None:
+    from cnnatomy.runs.progress import reporter
+    from cnnatomy.train import Interrupted, RunFolder, train
+    from cnnatomy.train.loggers import logger
 
     try:
         with reporter(console, quiet=options.quiet or not _speaks()) as told:
-            return fit(config, run, resume=options.resume, reporter=told)
+            also = [logger(name, run) for name in settings.run.log] if _speaks() else []
+            callbacks = (told, *also)
+            return train(
+                settings, RunFolder(run), resume=options.resume, dry=options.dry_run, callbacks=callbacks
+            )
     except KeyboardInterrupt as stopped:
-        if not Run(run).checkpoint.exists():
+        if not RunFolder(run).checkpoint.exists():
             raise
         saved = "at once, saved up to the last checkpoint"
         if isinstance(stopped, Interrupted):
-            saved = f"after step {stopped.step:,} of {stopped.steps:,}, all saved"
+            saved = f"after {stopped.place}, all saved"
         again = shlex.join(["cnnatomy", "train", "--resume", "--run", str(run)])
         raise KeyboardInterrupt(f"stopped {saved}; go on with: {again}") from stopped

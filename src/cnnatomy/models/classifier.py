@@ -26,6 +26,8 @@ class Classifier(nn.Module):
     input_shape: tuple[int, int, int]
     classes: tuple[str, ...]
     output: str
+    class_weights: Tensor | None = None
+    """What each class counts in training (K,), where the loss is the cross-entropy."""
     smoothing: float = 0.0
     """The share of a target that all classes divide in training, where the loss is the cross-entropy."""
 
@@ -64,7 +66,9 @@ class Classifier(nn.Module):
 
     def loss(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Average the criterion over a batch: scores (N, K), labels (N,) -> scalar; the cross-entropy."""
-        return F.cross_entropy(scores, labels, label_smoothing=self.smoothing if self.training else 0.0)
+        if not self.training:
+            return F.cross_entropy(scores, labels)
+        return F.cross_entropy(scores, labels, self.class_weights, label_smoothing=self.smoothing)
 
     def hits(self, scores: Tensor, target: Tensor) -> Tensor:
         """How many of a batch are right: scores (N, K), labels (N,) -> scalar."""

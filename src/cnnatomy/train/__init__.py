@@ -1,8 +1,9 @@
 """Training, evaluation and prediction: a small loop on plain torch that stops and resumes exactly.
 
-    evaluation = cnnatomy.train.fit(FitConfig(data="digits"), Path("runs/digits"))
+    evaluation = cnnatomy.train.train(Settings.of(data="digits"), RunFolder(Path("runs/digits")))
 
-`FitConfig` and `PRESETS` are read without torch; the rest loads it when first used.
+`cnnatomy.fit` is the call for programs; this is what it and the command line stand on. `Settings` and
+`PRESETS` are read without torch; the rest loads it when first used.
 """
 
 from __future__ import annotations
@@ -10,51 +11,58 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from cnnatomy.train.config import PRESETS, FitConfig, preset
-from cnnatomy.train.reporter import Epoch, Plan, Reporter, Silent, Tick
+from cnnatomy.train.reporter import Choice, Epoch, Plan, Reporter, Silent, StopTraining, Tick
+from cnnatomy.train.settings import PRESETS, Settings, preset
 
 if TYPE_CHECKING:
-    from cnnatomy.train.engine import fit
-    from cnnatomy.train.evaluation import ClassScore, Evaluation, Mistake, judge
-    from cnnatomy.train.inference import Prediction, evaluate, predict
+    from cnnatomy.train.engine import train
+    from cnnatomy.train.evaluation import Evaluation, Mistake
+    from cnnatomy.train.inference import evaluate
     from cnnatomy.train.interruption import Interrupted
-    from cnnatomy.train.run import Run
+    from cnnatomy.train.judging import judge
+    from cnnatomy.train.prediction import Prediction, predict, stream
+    from cnnatomy.train.run import RunFolder
+    from cnnatomy.train.statistics import ClassScore
     from cnnatomy.train.trainer import Diverged
 
 __all__ = [
     "PRESETS",
+    "Choice",
     "ClassScore",
     "Diverged",
     "Epoch",
     "Evaluation",
-    "FitConfig",
     "Interrupted",
     "Mistake",
     "Plan",
     "Prediction",
     "Reporter",
-    "Run",
+    "RunFolder",
+    "Settings",
     "Silent",
+    "StopTraining",
     "Tick",
     "evaluate",
-    "fit",
     "judge",
     "predict",
     "preset",
+    "stream",
+    "train",
 ]
 
 _HOMES = {
-    "ClassScore": "evaluation",
+    "ClassScore": "statistics",
     "Diverged": "trainer",
     "Evaluation": "evaluation",
     "Interrupted": "interruption",
     "Mistake": "evaluation",
-    "Prediction": "inference",
-    "Run": "run",
+    "Prediction": "prediction",
+    "RunFolder": "run",
     "evaluate": "inference",
-    "fit": "engine",
-    "judge": "evaluation",
-    "predict": "inference",
+    "judge": "judging",
+    "predict": "prediction",
+    "stream": "prediction",
+    "train": "engine",
 }
 
 

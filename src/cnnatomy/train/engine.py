@@ -1,202 +1,237 @@
-"""Training from the first step to the result: `fit`."""
+"""Training from the first step to the result: `train`."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import nn
 
 import cnnatomy
 from cnnatomy import checks
-from cnnatomy.data import Dataset, load
-from cnnatomy.data.augment import recipe
+from cnnatomy.data import Dataset
 from cnnatomy.data.catalog import one_of
 from cnnatomy.data.fit import POLICIES
 from cnnatomy.errors import ArgumentError, CheckpointError
-from cnnatomy.models.weights import load_into
-from cnnatomy.train.config import FitConfig
+from cnnatomy.files.text import counted
+from cnnatomy.models.classifier import Classifier
+from cnnatomy.train.assembly import assemble
+from cnnatomy.train.averaging import averaged_accuracy
 from cnnatomy.train.evaluation import Evaluation
-from cnnatomy.train.files import read_tensors, write_json, write_tensors
+from cnnatomy.train.files import read_tensors
 from cnnatomy.train.interruption import Flag, Interrupted, listen
+from cnnatomy.train.material import Given, Material
 from cnnatomy.train.reconstruction import judged
-from cnnatomy.train.reporter import Plan, Reporter, Silent
-from cnnatomy.train.run import Run
+from cnnatomy.train.reporter import Choice, Plan, Reporter, Several, Silent, StopTraining
+from cnnatomy.train.run import RunFolder
+from cnnatomy.train.settings import Settings
+from cnnatomy.train.speed import estimated
 from cnnatomy.train.trainer import Trainer
-from cnnatomy.train.world import World, join
+from cnnatomy.train.world import join
+
+
+class Outcome(NamedTuple):
+    """What a training gives: how well the network does on the test pictures, itself, and the pictures."""
+
+    evaluation: Evaluation
+    model: Classifier
+    data: Dataset
+
 
 TICK = 10
 """Steps between two looks at the loss; each look makes a GPU wait."""
 
 
-def fit(
-    config: FitConfig, run: Path, *, resume: bool = False, reporter: Reporter | None = None
-) -> Evaluation:
-    """Train as `config` says, leave everything in the folder `run`, and evaluate on the test pictures.
+def train(
+    settings: Settings,
+    folder: RunFolder,
+    *,
+    resume: bool = False,
+    dry: bool = False,
+    callbacks: Sequence[Reporter] = (),
+    given: Given | None = None,
+    model: nn.Module | None = None,
+) -> Outcome | None:
+    """Train as the settings say, leave everything in the run's folder, and evaluate on the test pictures.
 
-    Ctrl-C and SIGTERM stop the run between two steps, with everything saved. A resumed run ends with exactly
-    the weights of one that was never stopped, on the same machine with the same number of threads and
-    processes. Under `torchrun` the processes share every batch.
+    Ctrl-C and SIGTERM stop the run between two steps, with everything saved. A resumed run of epochs ends
+    with exactly the weights of one that was never stopped, on the same machine with the same number of
+    threads and processes. Under `torchrun` the processes share every batch.
 
     Args:
-        config: what to train on what, and how.
-        run: a new or empty folder; with `resume`, the folder of the run to go on with.
+        settings: what to train on what, and how; what is None is settled from the data.
+        folder: a new or empty folder; with `resume`, that of the run to go on with.
         resume: go on from the run's checkpoint, or, if it has ended, only evaluate it again.
-        reporter: whom to tell.
+        dry: tell the plan, and do nothing; the result is None.
+        callbacks: whom to tell.
+        given: pictures in memory, or a loader, in place of the settings' source.
+        model: a network in place of the settings' own; its weights are trained where they are.
 
     Raises:
-        ArgumentError: a value of the configuration can mean nothing; nothing was written.
+        ArgumentError: a setting can mean nothing; nothing was written.
         DataError: the pictures cannot be read; nothing was written.
         CheckpointError: the folder is taken; or there is nothing to resume, it is damaged, or it was
-            made with another configuration or other pictures.
+            made with other settings or other pictures.
         Diverged: the loss became infinite or undefined; the last good checkpoint stays.
         Interrupted: asked to stop, with everything saved.
     """
-    check(config)
-    folder, reporter = Run(run), told(reporter)
+    check(settings)
+    told = told_of(callbacks)
     if resume:
-        folder.config()
-    else:
+        folder.settings()
+    elif not dry:
         folder.demand_free()
-    with join(config.device) as world, _torch_settings(config.threads, world.device), listen() as flag:
-        reporter = reporter if world.first else Silent()
-        data = _load(config, world, reporter)
-        if config.shape()[0] is None:  # open until here, and from here on a fact of the run
-            config = replace(config, size="x".join(map(str, data.train.images.shape[1:])))
-        config = config.resolved(len(data.train) - round(len(data.train) * config.validation), data.classes)
-        trainer = Trainer(config, data, world)
-        weights = _start(trainer, data, folder, resume)
-        reporter.start(_plan(trainer, data, folder, weights))
-        _loop(trainer, data, folder, flag, reporter)
-        world.wait()
-        evaluation = judged(folder.load_model()[0].to(world.device), data.test, data.name)
-        if world.first:
-            write_json(folder.path / "metrics.json", _metrics(trainer, evaluation))
-        reporter.finish(evaluation)
-        return evaluation
+    with (
+        join(settings.run.device) as world,
+        torch_settings(settings.run.threads, world.device),
+        listen() as flag,
+    ):
+        told = told if world.first else Silent()
+        parts = {"given": given, "module": model, "fresh": not resume}
+        trainer, material = assemble(settings, world, told, **parts)  # type: ignore[arg-type]
+        plan = _plan(trainer, material, folder)
+        if dry:
+            told.start(plan)
+            return None
+        with ExitStack() as stack:
+            if world.first:
+                folder.path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(folder.held())
+                if not resume:
+                    folder.demand_free()  # once more: another process may have trained here in the meantime
+            _begin(trainer, material, folder, resume, plan)
+            told.start(replace(plan, first_step=trainer.step))
+            _loop(trainer, material, folder, flag, told)
+            world.wait()
+            evaluation = _result(trainer, material, folder, told)
+            return Outcome(evaluation, trainer.model, material.data)
 
 
-def told(reporter: Reporter | None) -> Reporter:
-    """Whom to tell: nobody if nobody is named.
+def check(settings: Settings) -> None:
+    """Raise an ArgumentError if a setting can mean nothing."""
+    checks.of_kind("what to train", settings, Settings, "Settings").check()
+    one_of("fit policy", settings.data.fit, POLICIES)
+
+
+def told_of(callbacks: Sequence[Reporter]) -> Reporter:
+    """Whom to tell: several as one.
 
     Raises:
-        ArgumentError: this is nobody that can be told.
+        ArgumentError: one of them is nobody that can be told.
     """
-    if reporter is None:
-        return Silent()
-    if not isinstance(reporter, Reporter):
-        raise ArgumentError("whom to tell", expected="a Reporter", got=checks.shown(reporter))
-    return reporter
+    for one in checks.of_kind("callbacks", callbacks, list | tuple, "a list of callbacks"):  # type: ignore[arg-type]
+        if not isinstance(one, Reporter):
+            raise ArgumentError("whom to tell", expected="a callback", got=checks.shown(one))
+    return Several(list(callbacks))
 
 
-def check(config: FitConfig) -> None:
-    """Raise an ArgumentError if a value of the configuration can mean nothing."""
-    checks.of_kind("what to train", config, FitConfig, "a FitConfig").check()
-    if config.augment:
-        recipe(config.augment)
-    one_of("fit policy", config.fit, POLICIES)
-
-
-def load_data(config: FitConfig, reporter: Reporter) -> Dataset:
-    """Read the pictures that a configuration names, in the size of its model."""
-    channels, height, width = config.shape()
-
-    def read(channels: int) -> Dataset:
-        return load(
-            config.data,
-            size=(height, width),
-            channels=channels,
-            fit=config.fit,
-            skip_bad=config.skip_bad,
-            test_fraction=config.test_fraction,
-            data_dir=Path(config.data_dir) if config.data_dir else None,
-            progress=reporter.reading,
-        )
-
-    if channels is not None:
-        return read(channels)
-    coloured = read(3)
-    return read(1) if all(_grey(one.images) for one in (coloured.train, coloured.test)) else coloured
-
-
-def _grey(images: Tensor) -> bool:
-    """Whether three channels say the same everywhere."""
-    return all(bool((part[:, :1] == part[:, 1:]).all()) for part in torch.split(images, 1024))
-
-
-def _load(config: FitConfig, world: World, reporter: Reporter) -> Dataset:
-    """Read the pictures, the first process before the others: it may have to fetch or decode them."""
-    if world.first:
-        data = load_data(config, reporter)
-    world.wait()
-    return data if world.first else load_data(config, reporter)
-
-
-def _start(trainer: Trainer, data: Dataset, folder: Run, resume: bool) -> str:
-    """Begin or go on, and say what weights were loaded to begin with, if any were."""
+def _begin(trainer: Trainer, material: Material, folder: RunFolder, resume: bool, plan: Plan) -> None:
+    """Go on from the checkpoint, or write down what is about to be done."""
+    settings, fingerprint = material.settings, material.data.fingerprint
     if resume:
         tensors, facts = read_tensors(folder.checkpoint)
-        before = FitConfig.from_json(facts["config"])
-        if changed := before.differences(trainer.config):
+        before = Settings.from_json(facts["settings"])
+        if changed := _decisive(before, settings):
             hint = "the settings it began with, or another folder"
             raise CheckpointError(f"{folder.path} was trained with {'; '.join(changed)}", hint=hint)
-        if facts["data"] != data.fingerprint:
-            what = f"the pictures of {trainer.config.data} are not those that {folder.path} was trained on"
+        if facts["data"] != fingerprint:
+            what = f"the pictures of {settings.data.source} are not those that {folder.path} was trained on"
             raise CheckpointError(what, hint="another folder")
         trainer.restore(tensors, facts)
-        return ""
-    source, said = trainer.config.weights, ""
-    if source is not None:
-        said = load_into(trainer.model, source, trainer.config.model).line()
     if trainer.world.first:
-        folder.create(trainer.config)
-    _save(trainer, data, folder)
-    return said
+        folder.create(settings)
+        if not resume:
+            said = [choice._asdict() for choice in plan.choices]
+            folder.write_json("plan.json", {"choices": said, "notes": list(plan.notes)})
+    if not resume:
+        _save(trainer, material, folder)
 
 
-def _save(trainer: Trainer, data: Dataset, folder: Run) -> None:
+def _decisive(before: Settings, now: Settings) -> list[str]:
+    """In what settings differ that decide the result; more epochs or time after the last are none."""
+    grown = {name: getattr(now.recipe, name) for name in ("epochs", "time", "restarts")}
+    if len(now.recipe.restarts) > len(before.recipe.restarts):
+        before = before.changed(**grown)
+    return before.differences(now)
+
+
+def _save(trainer: Trainer, material: Material, folder: RunFolder) -> None:
     tensors, facts = trainer.state()
     if trainer.world.first:
-        facts |= {"config": trainer.config.to_json(), "data": data.fingerprint}
-        write_tensors(folder.checkpoint, tensors, facts)
+        facts |= {"settings": material.settings.to_json(), "data": material.data.fingerprint}
+        folder.write_checkpoint(tensors, facts)
 
 
-def _loop(trainer: Trainer, data: Dataset, folder: Run, flag: Flag, reporter: Reporter) -> None:
-    while trainer.step < trainer.steps:
+def _loop(trainer: Trainer, material: Material, folder: RunFolder, flag: Flag, told: Reporter) -> None:
+    every, stopped = material.settings.run.checkpoint_every, False
+    while not (stopped or trainer.ended):
         trainer.advance()
-        ended = trainer.place[1] == 0
-        if ended:
-            epoch = trainer.end_epoch()
-            if trainer.world.first:
-                for which in ("last", "best") if trainer.best else ("last",):
-                    folder.write_model(which, trainer.model, trainer.config, data.fingerprint, epoch.epoch)
-                folder.write_log(trainer.history)
-            reporter.epoch(epoch)
-        elif trainer.step % TICK == 0:
-            reporter.tick(trainer.tick())
-        stop = trainer.world.any(flag.raised)
-        if ended or stop or trainer.step % trainer.config.checkpoint_every == 0:
-            _save(trainer, data, folder)
-        if stop and trainer.step < trainer.steps:
+        try:
+            if trainer.step % TICK == 0 and trainer.place[1]:
+                told.tick(trainer.tick())
+            if trainer.place[1] == 0 or trainer.ended:
+                _close_epoch(trainer, material, folder, told)
+        except StopTraining:
+            stopped = True
+        stopped = trainer.world.any(stopped)
+        if stopped and trainer.sums[2]:
+            _close_epoch(trainer, material, folder, Silent())
+        leave = trainer.world.any(flag.raised)
+        if leave or stopped or trainer.place[1] == 0 or trainer.ended or trainer.step % every == 0:
+            _save(trainer, material, folder)
+        if leave and not (stopped or trainer.ended):
             raise Interrupted(folder.path, trainer.step, trainer.steps)
 
 
-def _plan(trainer: Trainer, data: Dataset, folder: Run, weights: str) -> Plan:
-    count = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
-    said = f"{len(trainer.kept):,} to train on, {len(data.test):,} to test with; {data.fitted.sentence()}"
-    where, processes = str(trainer.world.device), trainer.world.size
-    place = (trainer.steps, trainer.step, where, processes)
-    return Plan(folder.path, trainer.config, said, count, *place, weights)
+def _close_epoch(trainer: Trainer, material: Material, folder: RunFolder, told: Reporter) -> None:
+    """Measure, keep the weights, and tell."""
+    epoch = trainer.end_epoch()
+    if trainer.world.first:
+        with trainer.result() as model:
+            for which in ("last", "best") if trainer.best else ("last",):
+                folder.write_model(which, model, material.settings, epoch.epoch, material.about)
+        folder.write_log(trainer.history)
+    told.epoch(epoch)
 
 
-def _metrics(trainer: Trainer, evaluation: Evaluation) -> dict[str, object]:
+def _result(trainer: Trainer, material: Material, folder: RunFolder, told: Reporter) -> Evaluation:
+    """Judge the weights that are the result, which the caller's network then has."""
+    tensors, _ = read_tensors(folder.weights(folder.chosen()))
+    trainer.model.load_state_dict(tensors)
+    data, tta = material.data, material.settings.recipe.tta
+    evaluation = judged(trainer.model.eval(), data.test, data.name, training_commonest=material.commonest)
+    if tta is not None and trainer.model.goal == "classify":
+        evaluation = replace(evaluation, averaged=averaged_accuracy(trainer.model, data.test, tta))
+    if trainer.world.first:
+        folder.write_json("metrics.json", evaluation.to_json() | _circumstances(trainer))
+    told.finish(evaluation)
+    return evaluation
+
+
+def _plan(trainer: Trainer, material: Material, folder: RunFolder) -> Plan:
+    model, world = trainer.model, trainer.world
+    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    choices = [
+        choice._replace(said=f"{choice.said}: {count:,} parameters") if choice.what == "network" else choice
+        for choice in material.choices
+    ]
+    threads = counted(torch.get_num_threads(), "thread")
+    where = f"on {world.device}, " + (f"{world.size} processes" if world.size > 1 else threads)
+    flags = ("--time", "--threads", "--device")
+    choices.append(Choice("time", estimated(trainer, len(material.data.test)), where, flags))
+    place = (trainer.steps, 0, str(world.device), world.size)
+    return Plan(folder.path, material.settings, choices, count, *place, material.notes, model)
+
+
+def _circumstances(trainer: Trainer) -> dict[str, object]:
     last = trainer.history[-1]
-    return evaluation.to_json() | {
+    return {
         "epochs": last.epoch,
+        "steps": last.step,
         "seconds": last.seconds,
         "images_per_second": last.images_per_second,
         "device": str(trainer.world.device),
@@ -208,7 +243,7 @@ def _metrics(trainer: Trainer, evaluation: Evaluation) -> dict[str, object]:
 
 
 @contextmanager
-def _torch_settings(threads: int, device: torch.device) -> Iterator[None]:
+def torch_settings(threads: int, device: torch.device) -> Iterator[None]:
     """Set the threads, and leave them and the caller's random state as they were."""
     before = torch.get_num_threads()
     with torch.random.fork_rng([device] if device.type == "cuda" else []):

@@ -16,14 +16,17 @@ class Interrupted(KeyboardInterrupt):
 
     Example:
         >>> print(Interrupted(Path("runs/digits"), 120, 1530))
-        stopped after step 120 of 1530; all of it is saved in runs/digits, resume to go on
+        stopped after step 120 of 1,530; all of it is saved in runs/digits, resume to go on
     """
 
-    def __init__(self, run: Path, step: int, steps: int) -> None:
+    def __init__(self, run: Path, step: int, steps: int | None) -> None:
         self.run, self.step, self.steps = run, step, steps
-        super().__init__(
-            f"stopped after step {step} of {steps}; all of it is saved in {run}, resume to go on"
-        )
+        super().__init__(f"stopped after {self.place}; all of it is saved in {run}, resume to go on")
+
+    @property
+    def place(self) -> str:
+        """Where it stopped, in words."""
+        return f"step {self.step:,}" + (f" of {self.steps:,}" if self.steps else "")
 
 
 class Flag:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from cnnatomy.train.config import FitConfig
+    from cnnatomy.models.classifier import Classifier
     from cnnatomy.train.evaluation import Evaluation
+    from cnnatomy.train.settings import Settings
+
+
+class Choice(NamedTuple):
+    """One line of a plan: what was settled, why, and the flags that settle it otherwise."""
+
+    what: str
+    said: str
+    why: str = ""
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -16,24 +27,26 @@ class Plan:
     """What is about to be done: said once, before the first step."""
 
     run: Path
-    config: FitConfig
+    settings: Settings
     """With every automatic value settled."""
-    data: str
-    """One sentence on the pictures: how many, of what classes, and how they were made to fit."""
+    choices: Sequence[Choice]
+    """What was settled from the data, line by line."""
     parameters: int
-    steps: int
-    """Steps of the whole run."""
+    steps: int | None
+    """Steps of the whole run; None where it goes by time."""
     first_step: int
     """Steps already made: above 0 for a resumed run."""
     device: str
     processes: int
-    weights: str = ""
-    """What loading the weights to begin with reported; empty where none were loaded."""
+    notes: Sequence[str] = ()
+    """What a reader should know of the pictures and the weights."""
+    model: Classifier | None = field(default=None, repr=False, compare=False)
+    """The network in training, for callbacks that look at it."""
 
 
 @dataclass(frozen=True)
 class Tick:
-    """Where the run stands, some ten times a second at most."""
+    """Where the run stands, every few steps."""
 
     step: int
     epoch: int
@@ -43,11 +56,13 @@ class Tick:
     """On the training pictures of the epoch so far, 0..1, each as it was seen."""
     images_per_second: float
     seconds_left: float
+    done: float = 0.0
+    """The share of the run that is done, 0..1."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One finished pass, a row of log.csv. Accuracies are 0..1; the test pictures choose nothing."""
+    """One finished pass, a row of log.csv. Accuracies are 0..1; None is what was not measured."""
 
     epoch: int
     step: int
@@ -56,17 +71,25 @@ class Epoch:
     loss: float
     accuracy: float
     """On the training pictures, each as it was seen during the pass."""
+    validation_loss: float | None
     validation_accuracy: float | None
-    test_loss: float
-    test_accuracy: float
+    test_loss: float | None
+    test_accuracy: float | None
     images_per_second: float
     seconds: float
-    """Since the run began, evaluation included, time between an interruption and its resumption left out."""
+    """Since the run began, measuring included, time between an interruption and its resumption left out."""
+
+
+class StopTraining(Exception):
+    """Raised by a callback to end the training here, as if the budget had run out: the result is judged."""
 
 
 @runtime_checkable
 class Reporter(Protocol):
-    """Somebody who wants to know. Only the first of several processes reports."""
+    """A callback: somebody who wants to know, at five points. Only the first of several processes reports.
+
+    Raise `StopTraining` from `tick` or `epoch` to end the training in good order.
+    """
 
     def reading(self, what: str, done: int, total: int | None, unit: str, /) -> object:
         """Hear how far reading the pictures has come (`cnnatomy.data.Progress`)."""
@@ -85,7 +108,16 @@ class Reporter(Protocol):
 
 
 class Silent:
-    """A reporter that says nothing."""
+    """A callback that says nothing; the base of others, which override the points that matter to them.
+
+    Example:
+        >>> class Patient(Silent):
+        ...     def epoch(self, epoch):
+        ...         if epoch.accuracy > 0.99:
+        ...             raise StopTraining
+        >>> isinstance(Patient(), Reporter)
+        True
+    """
 
     def reading(self, what: str, done: int, total: int | None, unit: str, /) -> object:
         """Say nothing."""
@@ -101,3 +133,36 @@ class Silent:
 
     def finish(self, evaluation: Evaluation) -> None:
         """Say nothing."""
+
+
+class Several(Silent):
+    """Tells several callbacks, in their order."""
+
+    def __init__(self, members: Sequence[Reporter]) -> None:
+        self.members = members
+
+    def reading(self, what: str, done: int, total: int | None, unit: str, /) -> object:
+        """Tell all."""
+        for one in self.members:
+            one.reading(what, done, total, unit)
+        return None
+
+    def start(self, plan: Plan) -> None:
+        """Tell all."""
+        for one in self.members:
+            one.start(plan)
+
+    def tick(self, tick: Tick) -> None:
+        """Tell all."""
+        for one in self.members:
+            one.tick(tick)
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Tell all."""
+        for one in self.members:
+            one.epoch(epoch)
+
+    def finish(self, evaluation: Evaluation) -> None:
+        """Tell all."""
+        for one in self.members:
+            one.finish(evaluation)

@@ -2,16 +2,17 @@
 
 | file                   | what it holds                                                                   |
 |------------------------|---------------------------------------------------------------------------------|
-| config.json            | the configuration, every automatic value settled                                |
+| run.toml               | the settings, every automatic value settled: `train --config` takes it          |
+| plan.json              | what was settled from the data and why, and notes on the pictures               |
 | log.csv                | one row for each finished epoch (`Epoch` names the columns)                     |
 | last.safetensors       | the last epoch's weights, with what using them takes: model, classes, fit policy |
 | best.safetensors       | the same for the best epoch                                                     |
-| checkpoint.safetensors | all that resuming needs: weights, optimizer, step, history, configuration, data |
+| checkpoint.safetensors | all that resuming needs: weights, optimizer, step, history, settings, data      |
 | metrics.json           | the result on the test pictures; written when training has ended                |
 
-Every file is replaced whole. The best epoch is the one of the highest accuracy on the pictures held out for
-validation; without any, of the lowest training loss. What is used unless asked otherwise, and what
-metrics.json judges, is the best epoch if pictures were held out, else the last. Test pictures choose nothing.
+Every file is replaced whole. The best epoch is the one of the highest accuracy on the validation pictures;
+without any, of the lowest training loss. What is used unless asked otherwise, and what metrics.json judges,
+is the best epoch if there were validation pictures, else the last. Test pictures choose nothing.
 """
 
 from __future__ import annotations
@@ -19,25 +20,35 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from filelock import FileLock, Timeout
+from torch import Tensor, nn
 
 import cnnatomy
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError, CheckpointError
-from cnnatomy.models import build, find
+from cnnatomy.files.toml import read_toml, to_toml
+from cnnatomy.models import adopt, build, consented, find
 from cnnatomy.models.classifier import Classifier
-from cnnatomy.train.config import FitConfig
+from cnnatomy.models.named import OBJECT
 from cnnatomy.train.files import read_tensors, write_json, write_tensors, write_whole
 from cnnatomy.train.reporter import Epoch
+from cnnatomy.train.settings import Settings
+
+_LOCK = ".lock"
+RUNS = Path("runs")
+LONGEST_NAME = 40
+"""Letters of a run's folder that a network in notation may take."""
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """The folder of one run."""
 
     path: Path
@@ -52,30 +63,52 @@ class Run:
 
     def demand_free(self) -> None:
         """Raise a CheckpointError if the folder already holds anything."""
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        taken = self.path.exists() and not self.path.is_dir()
+        if taken or (self.path.exists() and any(one.name != _LOCK for one in self.path.iterdir())):
             hint = "resume it, or another folder" if self.checkpoint.exists() else "another folder"
             raise CheckpointError(f"{self.path} already exists", expected="an empty or new folder", hint=hint)
 
-    def create(self, config: FitConfig) -> None:
-        """Make the folder and write down the configuration."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.path / "config.json", config.to_json())
-
-    def config(self) -> FitConfig:
-        """Read the configuration.
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder while something trains in it.
 
         Raises:
-            CheckpointError: this is no run's folder, or its configuration is damaged.
+            CheckpointError: another process trains in it.
         """
+        lock = FileLock(self.path / _LOCK)
         try:
-            values = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
-            return FitConfig.from_json(values)
-        except FileNotFoundError as error:
-            raise CheckpointError(
-                f"{self.path} is not a run", expected="a folder with config.json"
-            ) from error
-        except (ValueError, TypeError) as error:
-            raise CheckpointError(f"{self.path}/config.json cannot be read", got=str(error)) from error
+            lock.acquire(timeout=0)
+        except Timeout:
+            what = f"another process is training in {self.path}"
+            raise CheckpointError(what, hint="waiting for it, or another folder") from None
+        try:
+            yield
+        finally:
+            (self.path / _LOCK).unlink(missing_ok=True)
+            lock.release()
+
+    def write_checkpoint(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Write all that resuming needs anew."""
+        write_tensors(self.checkpoint, tensors, facts)
+
+    def create(self, settings: Settings) -> None:
+        """Write down the settings."""
+        text = to_toml(settings.to_json())
+        write_whole(self.path / "run.toml", text.encode("utf-8", "replace"))
+
+    def settings(self) -> Settings:
+        """Read the settings.
+
+        Raises:
+            CheckpointError: this is no run's folder, or its settings are damaged.
+        """
+        path = self.path / "run.toml"
+        if not path.is_file():
+            raise CheckpointError(f"{self.path} is not a run", expected="a folder with run.toml")
+        try:
+            return Settings.from_json(read_toml(path))
+        except ArgumentError as error:
+            raise CheckpointError(f"{path} cannot be read", got=str(error)) from error
 
     def write_log(self, epochs: Iterable[Epoch]) -> None:
         """Write log.csv anew."""
@@ -100,53 +133,98 @@ class Run:
         except (ValueError, TypeError, KeyError, csv.Error) as error:
             raise CheckpointError(f"{path} cannot be read", got=f"{type(error).__name__}: {error}") from error
 
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read one of the run's JSON files; nothing where it has not been written yet.
+
+        Raises:
+            CheckpointError: it is damaged.
+        """
+        path = self.path / name
+        if not path.exists():
+            return {}
+        try:
+            return dict(checks.of_kind(name, json.loads(path.read_text("utf-8")), dict, "a JSON object"))
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{path} cannot be read", got=str(error)) from error
+
+    def write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        """Write one of the run's JSON files anew."""
+        write_json(self.path / name, value)
+
     def weights(self, which: str) -> Path:
         """Where the `"best"` or the `"last"` epoch's weights lie."""
         return self.path / f"{which}.safetensors"
 
     def write_model(
-        self, which: str, model: Classifier, config: FitConfig, fingerprint: str, epoch: int
+        self, which: str, model: Classifier, settings: Settings, epoch: int, about: Mapping[str, Any]
     ) -> None:
-        """Write the weights with what is needed to use them."""
+        """Write the weights with what is needed to use them, and what else is known about the data."""
         facts = {
             "cnnatomy": cnnatomy.__version__,
-            "model": config.model,
-            "pool": config.pool,
+            "model": settings.network.model,
+            "pool": settings.network.pool,
             "output": model.output,
             "classes": model.classes,
             "input_shape": model.input_shape,
-            "fit": config.fit,
-            "data": config.data,
-            "fingerprint": fingerprint,
+            "fit": settings.data.fit,
+            "data": settings.data.source,
             "epoch": epoch,
+            **about,
         } | model.facts()
         write_tensors(self.weights(which), model.state_dict(), facts)
 
-    def load_model(self, which: str | None = None) -> tuple[Classifier, dict[str, Any]]:
+    def load_model(
+        self, which: str | None = None, *, module: nn.Module | None = None, code: str | None = None
+    ) -> tuple[Classifier, dict[str, Any]]:
         """Build the trained model, in evaluation mode, and give what is known about it.
 
         Args:
             which: `"best"` or `"last"`; left out, the one that validation calls for.
+            module: the network that takes the weights, where the run was given an object or code.
+            code: the text of the network again, as net.py:Net, where the run was given code: a run's folder
+                alone must not start any.
 
         Raises:
-            ArgumentError: there are no such weights in any run.
+            ArgumentError: there are no such weights in any run; or the run's network is code or was an
+                object, and it is not given again.
             CheckpointError: there are no weights yet, or the file is damaged or of another version.
         """
-        chosen = which if which is not None else ("best" if self.config().validation else "last")
+        chosen = which if which is not None else self.chosen()
         if not isinstance(chosen, str) or chosen not in ("best", "last"):
             raise ArgumentError("no such weights", expected="best or last", got=repr(which))
-        self.config()
+        self.settings()
         path = self.weights(chosen)
         if not path.exists():
             raise CheckpointError(f"{self.path} has no weights yet", expected="one finished epoch at least")
         tensors, facts = read_tensors(path)
-        shape = tuple(facts["input_shape"])
-        output = facts["output"] if facts["output"] in find(facts["model"]).outputs else None
-        classes, pool = facts["classes"], facts["pool"]
-        model = build(facts["model"], classes=classes, output=output, input=shape, pool=pool)
+        shape, classes = tuple(facts["input_shape"]), facts["classes"]
+        if module is not None:
+            model = adopt(module, classes=classes, input=shape)
+        else:
+            name = consented(facts["model"], code)
+            output = facts["output"] if facts["output"] in find(name).outputs else None
+            model = build(name, classes=classes, output=output, input=shape, pool=facts["pool"])
         model.recall(facts)
         load_exactly(model, tensors, path)
         return model.eval(), facts
+
+    def chosen(self) -> str:
+        """Which weights are the result: the best epoch's where pictures were held out to choose it."""
+        log = self.log()
+        return "best" if log and log[-1].validation_accuracy is not None else "last"
+
+
+def next_run(settings: Settings) -> Path:
+    """The first folder runs/DATA-MODEL-NUMBER that does not exist yet; MODEL only where it was named."""
+    data = re.sub(r"[^\w.-]+", "-", Path(settings.data.source).resolve().stem)
+    named = settings.network.model or ""
+    named = named.rpartition(".")[2] if named.startswith(OBJECT) else named
+    model = re.sub(r"[^\w.-]+", "-", named).strip("-")[:LONGEST_NAME].rstrip("-")
+    name = "-".join(filter(None, (data, model)))
+    number = 1
+    while (run := RUNS / f"{name}-{number}").exists():
+        number += 1
+    return run
 
 
 def load_exactly(model: Classifier, tensors: dict[str, Tensor], path: Path) -> None:
@@ -166,3 +244,6 @@ def _epoch(row: dict[str, str]) -> Epoch:
     whole = {name: int(row.pop(name)) for name in ("epoch", "step")}
     real = {name: float(text) if text else None for name, text in row.items()}
     return Epoch(**whole, **real)  # type: ignore[arg-type]
+
+
+Run = RunFolder

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, replace
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from cnnatomy.data import Dataset, Pictures
-from cnnatomy.data.augment import recipe
+from cnnatomy.data import Pictures
 from cnnatomy.errors import ArgumentError, CnnatomyError
-from cnnatomy.models import build
 from cnnatomy.models.classifier import Classifier
-from cnnatomy.train.config import FitConfig
-from cnnatomy.train.finetune import freeze, groups
-from cnnatomy.train.order import derive, hold_out, permutation, share
+from cnnatomy.train.averages import Average
+from cnnatomy.train.budget import Budget
+from cnnatomy.train.feeds import Batch, Feed
+from cnnatomy.train.finetune import groups
+from cnnatomy.train.mixing import mix, targets
+from cnnatomy.train.optimizer_names import OPTIMIZERS
+from cnnatomy.train.optimizers import load_state_tensors, make_optimizer, state_tensors
+from cnnatomy.train.order import derive
+from cnnatomy.train.recipe import Recipe, seconds
 from cnnatomy.train.reconstruction import measured
 from cnnatomy.train.reporter import Epoch, Tick
-from cnnatomy.train.schedule import one_cycle
+from cnnatomy.train.schedules import rate
+from cnnatomy.train.settings import RunSettings
+from cnnatomy.train.stopping import is_over
 from cnnatomy.train.world import World
 
 
@@ -29,78 +36,143 @@ class Diverged(CnnatomyError):
     """The loss or its gradient is no longer a finite number."""
 
 
+class Watched(NamedTuple):
+    """The pictures that are measured after every epoch. Only those for validation choose anything."""
+
+    validation: Pictures | None
+    test: Pictures | None
+
+
 class Trainer:
     """A model in training: makes steps, ends epochs, gives and takes all that a checkpoint holds.
 
     Args:
-        config: with every automatic value settled (`FitConfig.resolved`).
-        data: what to train on, and what to watch.
+        recipe: with every value settled that the data decides (`train.choices`).
+        run: how to compute.
+        model: on the device of the world.
+        feed: where the batches come from.
+        watched: what to measure after every epoch.
         world: the processes that train together.
     """
 
-    def __init__(self, config: FitConfig, data: Dataset, world: World) -> None:
-        assert config.batch_size is not None, "settle the configuration first"
-        assert config.epochs is not None
-        self.config, self.world, self.test, self.train = config, world, data.test, data.train
-        self.kept, held = hold_out(len(data.train), config.validation, config.seed)
-        self.validation = _take(data.train, held)
-        self.vary = recipe(config.augment or "none")
-        torch.manual_seed(derive(config.seed, "weights"))
-        shape = tuple(data.train.images.shape[1:])
-        self.model = build(
-            config.model, classes=data.classes, output=config.output, input=shape, pool=config.pool
-        ).to(world.device)
-        if self.model.goal == "map":
-            raise _neither(self.model)
-        self.model.adapt(data.train.images[self.kept])
-        self.model.smoothing = config.smoothing
-        if config.freeze is not None:
-            freeze(self.model, config.freeze)
-        self.network = world.wrap(self.model)
-        self.peak, self.batch = config.lr or 0.0, config.batch_size
-        parts = groups(self.model, self.peak, config.lr_decay)
-        self.optimizer = torch.optim.AdamW(
-            [part | {"peak": part["lr"]} for part in parts], weight_decay=config.weight_decay, fused=True
+    def __init__(
+        self, recipe: Recipe, run: RunSettings, model: Classifier, feed: Feed, watched: Watched, world: World
+    ) -> None:
+        assert recipe.optimizer is not None, "settle the recipe first"
+        assert recipe.lr is not None
+        self.recipe, self.feed, self.watched, self.world, self.model = recipe, feed, watched, world, model
+        self.run, self.compiled = run, run.compile
+        model.smoothing = recipe.smoothing or 0.0
+        self.average = Average(model, recipe.ema) if recipe.ema else None
+        self.network: Any = world.wrap(torch.compile(model) if run.compile else model)  # type: ignore[arg-type]
+        self.optimizer = make_optimizer(
+            recipe.optimizer,
+            groups(model, recipe.lr, recipe.lr_decay) if recipe.lr_decay < 1 else _one_group(model),
+            lr=recipe.lr,
+            weight_decay=recipe.weight_decay,
+            momentum=recipe.momentum,
         )
-        self.batches = math.ceil(len(self.kept) / self.batch)
-        self.steps = self.batches * config.epochs
+        self.precision = getattr(torch, run.precision or "float32")
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.precision == torch.float16)
+        self.budget = budget_of(recipe, feed.batches)
         self.step = 0
         self.sums = torch.zeros(4, device=world.device)  # of this epoch: loss, hits, pictures, gradient norms
         self.history: list[Epoch] = []
         self.seconds = self.epoch_seconds = 0.0
-        self._order = permutation(config.seed, 0, len(self.kept))
 
     @property
     def place(self) -> tuple[int, int]:
         """The epoch that the next step belongs to and its number there, both from 0."""
-        return divmod(self.step, self.batches)
+        return divmod(self.step, self.feed.batches)
+
+    @property
+    def steps(self) -> int | None:
+        """Of the whole run; None where it goes by time."""
+        return None if self.budget.timed else int(self.budget.total)
+
+    @property
+    def used(self) -> float:
+        """How much of the budget has been used: steps, or seconds as the first process counts them."""
+        return self.world.agree(self.seconds) if self.budget.timed else self.step
+
+    @property
+    def ended(self) -> bool:
+        """Whether the budget or the patience has run out."""
+        if self.recipe.patience is not None and self.history and self.place[1] == 0:
+            figures = [e.validation_accuracy for e in self.history if e.validation_accuracy is not None]
+            if is_over(figures, self.recipe.patience):
+                return True
+        return self.budget.ended(self.used)
 
     def advance(self) -> None:
         """Make one step."""
         began, (epoch, number) = time.perf_counter(), self.place
-        if number == 0:
-            self._order = permutation(self.config.seed, epoch, len(self.kept))
-        batch = self.kept[self._order[number * self.batch : (number + 1) * self.batch]]
-        mine, weight = share(batch, self.world.rank, self.world.size)
-        torch.manual_seed(
-            derive(self.config.seed, "step", self.step, self.world.rank)
-        )  # for dropout and its kin
-        images = self._images(mine, epoch)
-        labels = self.train.labels[mine].to(self.world.device)
+        batch = self.feed.batch(epoch, number)
+        self.world.seed(derive(self.recipe.seed, "step", self.step, self.world.rank))  # dropout and its kin
+        share = self.rate_now()
         for group in self.optimizer.param_groups:
-            group["lr"] = one_cycle(self.step, self.steps, group["peak"])
+            group["lr"] = group["peak"] * share
         self.optimizer.zero_grad()
-        scores = self.network(images)
-        target = labels if self.model.goal == "classify" else images
-        loss = self.model.loss(scores, target)
-        torch.autograd.backward(loss * weight)
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        self.optimizer.step()
-        count = len(mine) if weight else 0
-        hits = self.model.hits(scores.detach(), target) if weight else 0 * norm
-        self.sums += torch.stack([loss.detach() * count, hits, torch.full_like(norm, count), norm])
+        loss, hits = self._backward(batch)
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update()
+        if self.scaler.is_enabled():  # a step that overflowed was left out, with a smaller scale for the next
+            norm = norm.nan_to_num(0.0, 0.0, 0.0)
+        count = batch.counted
+        hits = hits if count else torch.zeros_like(loss)
+        self.sums += torch.stack([loss * count, hits.float(), torch.full_like(loss, count), norm.float()])
         self.step += 1
         self._spend(time.perf_counter() - began)
+
+    def _backward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Add up the gradients of a batch, in parts if the recipe says so; give its mean loss and its hits."""
+        images, target = batch.images, self._target(batch)
+        whole, parts = len(images), self.recipe.accumulate
+        size = math.ceil(whole / parts)
+        loss = hits = torch.zeros((), device=images.device)
+        for start in range(0, whole, size):
+            part = slice(start, start + size)
+            with (
+                self._alone(start + size < whole),
+                torch.autocast(images.device.type, self.precision, enabled=self.precision != torch.float32),
+            ):
+                shown = self.model.preprocess(images[part])
+                scores = self.network(shown)
+                wanted = shown if target is None else target[part]
+                mean = self.model.loss(scores.float(), wanted)
+                share = len(shown) / whole
+            torch.autograd.backward(self.scaler.scale(mean * (share * batch.weight)))
+            right = shown if target is None else batch.labels[part]
+            loss = loss + mean.detach() * share
+            hits = hits + self.model.hits(scores.detach().float(), right)
+        return loss, hits
+
+    def _target(self, batch: Batch) -> Tensor | None:
+        """Labels, mixed targets after mixing the pictures in place, or None: the pictures themselves."""
+        if self.model.goal != "classify":
+            return None
+        if not (self.recipe.mixup or self.recipe.cutmix):
+            return batch.labels
+        soft = targets(batch.labels, len(self.model.classes))
+        amounts = {"mixup": self.recipe.mixup, "cutmix": self.recipe.cutmix}
+        place = {"seed": self.recipe.seed, "step": self.step, "rank": self.world.rank}
+        images, target = mix(batch.images, soft, **amounts, **place)
+        batch.images.copy_(images)
+        return target
+
+    def _alone(self, more: bool) -> AbstractContextManager[Any]:
+        """Where several processes add up parts, they exchange gradients after the last."""
+        held: AbstractContextManager[Any] = nullcontext()
+        return self.network.no_sync() if more and self.world.size > 1 else held
+
+    def rate_now(self) -> float:
+        """The learning rate of the next step as a share of the peak."""
+        used = self.used + (not self.budget.timed)
+        return rate(self.recipe.schedule, self.budget.share(used), warmup=self.recipe.warmup)
 
     def tick(self) -> Tick:
         """Say where the run stands.
@@ -110,105 +182,113 @@ class Trainer:
         """
         self.demand_finite(self.sums)
         loss, hits, count, _ = self.sums.tolist()
-        number = self.place[1]
-        speed = number * self.batch / self.epoch_seconds
-        left = (self.steps - self.step) * self.epoch_seconds / number
-        return Tick(self.step, self.place[0] + 1, loss / count, hits / count, speed, left)
+        epoch, number = self.place
+        speed = number * self.feed.pictures / self.feed.batches / self.epoch_seconds
+        done = 1 - self.budget.left(self.used)
+        left = self.budget.total - self.used
+        left = left if self.budget.timed else left * self.epoch_seconds / number
+        return Tick(self.step, epoch + 1, loss / count, hits / count, speed, max(0.0, left), done)
 
     def end_epoch(self) -> Epoch:
-        """Close the epoch whose last step was just made, and look at the validation and test pictures."""
+        """Close the epoch whose last step was just made, and look at the pictures that are watched."""
         totals = self.world.total(self.sums.clone())
         self.demand_finite(totals)
         loss, hits, count, _ = totals.tolist()
-        speed, began = len(self.kept) / self.epoch_seconds, time.perf_counter()
-        validation = measured(self.model, self.validation)[1] if len(self.validation) else None
-        test_loss, test_accuracy = measured(self.model, self.test)
+        speed, began = count / self.epoch_seconds, time.perf_counter()
+        with self.result() as model:
+            validation = measured(model, self.watched.validation) if self.watched.validation else (None, None)
+            test = measured(model, self.watched.test) if self.watched.test else (None, None)
         self._spend(time.perf_counter() - began)
-        lr = one_cycle(self.step - 1, self.steps, self.peak)
-        figures = (loss / count, hits / count, validation, test_loss, test_accuracy, speed, self.seconds)
-        self.history.append(Epoch(self.place[0], self.step, lr, *figures))
+        lr = max(group["lr"] for group in self.optimizer.param_groups)
+        epoch = math.ceil(self.step / self.feed.batches)
+        figures = (loss / count, hits / count, *validation, *test, speed, self.seconds)
+        self.history.append(Epoch(epoch, self.step, lr, *figures))
         self.sums.zero_()
         self.epoch_seconds = 0.0
         return self.history[-1]
 
+    @contextmanager
+    def result(self) -> Iterator[Classifier]:
+        """The model as it is judged and kept: with averaged weights for as long, if the recipe has them."""
+        with self.average.applied() if self.average is not None else nullcontext():
+            yield self.model
+
     @property
     def best(self) -> bool:
         """Whether the epoch just ended is the best so far: by validation accuracy, or else by its loss."""
-        watched = [epoch.validation_accuracy for epoch in self.history]
-        scores = [-e.loss if v is None else v for e, v in zip(self.history, watched, strict=True)]
+        scores = [-e.loss if e.validation_accuracy is None else e.validation_accuracy for e in self.history]
         return scores[-1] > max(scores[:-1], default=-math.inf)
 
     def demand_finite(self, sums: Tensor) -> None:
         """Raise Diverged unless every sum is a finite number."""
         if not sums.isfinite().all():
             what = f"training diverged before step {self.step}"
-            hint = f"a lower lr than {self.peak:g}, such as {self.peak / 10:g}"
+            usual = OPTIMIZERS[self.recipe.optimizer or ""].lr
+            lower = min((self.recipe.lr or usual) / 10, usual)
+            hint = f"a lower lr than {self.recipe.lr:g}, such as {lower:g}, or --find-lr"
             raise Diverged(what, expected="a finite loss and gradient", got="nan or inf", hint=hint)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Give everything that resuming needs; all processes must ask together.
 
         Raises:
-            Diverged: a loss or a gradient of this epoch was not finite, so the weights are not worth keeping.
+            Diverged: a loss, a gradient or a weight is not finite, so the weights are not worth keeping.
         """
         sums = self.world.total(self.sums.clone())
-        self.demand_finite(sums)
+        weights = [t for t in self.model.state_dict().values() if t.is_floating_point()]
+        self.demand_finite(torch.cat([sums, torch.stack([t.sum().to(sums) for t in weights])]))
         tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
-        for name, parameter in self.model.named_parameters():
-            for key, tensor in self.optimizer.state[parameter].items():
-                tensors[f"optimizer/{key}/{name}"] = tensor
+        tensors |= state_tensors(self.optimizer, self.model.named_parameters())
+        if self.average is not None:
+            tensors |= self.average.state()
         facts = {
             "step": self.step,
             "seconds": self.seconds,
             "epoch_seconds": self.epoch_seconds,
             "history": [asdict(epoch) for epoch in self.history],
             "model": self.model.facts(),
+            "scaler": self.scaler.state_dict(),
         }
         return tensors | {"sums": sums}, facts
 
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Take back what `state` gave; the next step is then the one that would have followed."""
         prefix = "model/"
-        self.model.load_state_dict(
-            {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-        )
+        weights = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        self.model.load_state_dict(weights)
         self.model.recall(facts.get("model", {}))
-        for name, parameter in self.model.named_parameters():
-            keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"optimizer/{key}/{name}" in tensors]
-            self.optimizer.state[parameter] = {
-                key: _like(parameter, tensors[f"optimizer/{key}/{name}"]) for key in keys
-            }
+        if self.average is not None:
+            self.average.restore(tensors)
+        own = {name: tensor for name, tensor in tensors.items() if name.startswith("optimizer")}
+        load_state_tensors(self.optimizer, self.model.named_parameters(), own)
         self.step, self.seconds, self.epoch_seconds = facts["step"], facts["seconds"], facts["epoch_seconds"]
         self.history = [Epoch(**row) for row in facts["history"]]
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(facts["scaler"])
         if self.world.first:  # the sums were totals: they must be counted once
             self.sums.copy_(tensors["sums"])
-        self._order = permutation(self.config.seed, self.place[0], len(self.kept))
-
-    def _images(self, indices: Tensor, epoch: int) -> Tensor:
-        images = self.train.images[indices].to(self.world.device).float()
-        images = self.vary(images, indices, seed=self.config.seed, epoch=epoch)
-        return self.model.preprocess(images)
 
     def _spend(self, seconds: float) -> None:
         self.seconds += seconds
         self.epoch_seconds += seconds
 
 
-def _neither(model: Classifier) -> ArgumentError:
-    """What is said of a network whose output there is nothing to hold against."""
-    got = "maps of " + "x".join(map(str, getattr(model, "shape", ())))
-    expected = f"scores of classes, or pictures of {'x'.join(map(str, model.input_shape))}"
-    hint = "globalavg FC at its end for classes, conv3-channels for pictures"
-    return ArgumentError("this network gives nothing to train on", expected=expected, got=got, hint=hint)
+def budget_of(recipe: Recipe, batches: int) -> Budget:
+    """How long a recipe is where an epoch has so many batches.
+
+    Example:
+        >>> budget_of(Recipe(epochs=3), 100).total, budget_of(Recipe(time="10m"), 100).total
+        (300, 600.0)
+    """
+    if recipe.time is not None:
+        return Budget(seconds(recipe.time), True, tuple(recipe.restarts))
+    assert recipe.epochs is not None, "settle the recipe first"
+    return Budget(recipe.epochs * batches, False, tuple(mark * batches for mark in recipe.restarts))
 
 
-def _take(pictures: Pictures, indices: Tensor) -> Pictures:
-    names = [pictures.names[i] for i in indices.tolist()]
-    return replace(pictures, images=pictures.images[indices], labels=pictures.labels[indices], names=names)
-
-
-def _like(parameter: Tensor, saved: Tensor) -> Tensor:
-    """Copy a saved tensor into the parameter's layout, which fused optimizers rely on."""
-    if saved.shape != parameter.shape:
-        return saved.to(parameter.device)
-    return torch.empty_like(parameter, requires_grad=False).copy_(saved)
+def _one_group(model: nn.Module) -> list[dict[str, Any]]:
+    """All that learns in one group: a fused optimizer steps it at once."""
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not learning:
+        raise ArgumentError("nothing is left to train", hint="freezing less")
+    return [{"params": learning}]

@@ -42,6 +42,25 @@ class World:
         """Say whether any process raised its flag; all give the same answer at the same step."""
         return bool(self.total(torch.tensor(int(flag), device=self.device)).item())
 
+    def seed(self, seed: int) -> None:
+        """Set the random numbers of this process's device.
+
+        `torch.manual_seed` would keep the call with its whole stack for a GPU that may never be used.
+        """
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        elif self.device.type == "mps":
+            torch.mps.manual_seed(seed)
+
+    def agree(self, value: float) -> float:
+        """Give every process the first one's number."""
+        if self.size == 1:
+            return value
+        told = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.broadcast(told, 0)
+        return told.item()
+
     def wait(self) -> None:
         """Wait until every process is here."""
         if self.size > 1:

@@ -1,0 +1,149 @@
+"""A learning rate found by trying: it rises from step to step until the loss does too."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from cnnatomy import checks
+from cnnatomy.errors import ArgumentError
+
+WIDTH = 3.0
+"""Standard deviation, in steps, of the weights by which losses are smoothed."""
+RISE = 2.0
+"""The search ends once the loss is so many times what it was at its lowest, each over the last few steps."""
+RECENT = 5
+LEAST = 10
+"""Fewer steps than this tell nothing."""
+
+
+@dataclass(frozen=True)
+class RateCurve:
+    """The loss at each learning rate that was tried, and what follows from it."""
+
+    rates: tuple[float, ...]
+    """Rising by the same factor at every step."""
+    losses: tuple[float, ...]
+    """Of the batch that the step with this rate was made with, before the step."""
+    smoothed: tuple[float, ...]
+    """Their means over the steps around, which do not lag behind."""
+
+    @property
+    def lowest(self) -> float:
+        """The rate at which the smoothed loss is lowest: just before training goes wrong."""
+        return self.rates[self.smoothed.index(min(self.smoothed))]
+
+    @property
+    def steepest(self) -> float:
+        """The rate at which the smoothed loss falls fastest as the logarithm of the rate rises."""
+        falls = [after - before for before, after in pairwise(self.smoothed)]
+        place = falls.index(min(falls))
+        return math.sqrt(self.rates[place] * self.rates[place + 1])
+
+    @property
+    def tenth(self) -> float:
+        """A tenth of `lowest`, the usual distance from where training goes wrong."""
+        return self.lowest / 10
+
+    @property
+    def suggestion(self) -> float:
+        """What to train with at the peak."""
+        return math.sqrt(self.steepest * self.tenth)
+
+
+def smooth(values: Sequence[float], width: float = WIDTH) -> tuple[float, ...]:
+    """Average each value with those around it, with the weights of a normal distribution of so many steps.
+
+    Example:
+        >>> [round(value, 3) for value in smooth([0, 0, 1, 0, 0], width=0.5)]
+        [0.0, 0.107, 0.786, 0.107, 0.0]
+    """
+    means = []
+    for place in range(len(values)):
+        weights = [math.exp(-(((other - place) / width) ** 2) / 2) for other in range(len(values))]
+        means.append(sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights))
+    return tuple(means)
+
+
+def find_rate(
+    model: nn.Module,
+    batches: Callable[[int], tuple[Tensor, Tensor]],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
+    *,
+    low: float = 1e-6,
+    high: float = 10.0,
+    steps: int = 100,
+) -> RateCurve:
+    """Try learning rates from `low` to `high` on a copy of the network, one a step, until the loss rises.
+
+    The network, its buffers and the caller's random state stay as they are.
+
+    Source: Smith (2017), "Cyclical learning rates for training neural networks", section 3.3,
+    arXiv:1506.01186; exponentially rising rates as in fastai.
+
+    Args:
+        model: on the device where it shall learn.
+        batches: what the network reads and what it shall answer, for each step from 0.
+        loss: of the network's outputs and what it shall answer; a scalar.
+        make_optimizer: gives an optimizer for the copy. Groups with different rates keep their proportions,
+            and the greatest has the rate that is tried.
+
+    Raises:
+        ArgumentError: the rates or steps can mean nothing, or the loss is no number within a few steps.
+
+    Example:
+        >>> x = torch.linspace(-1, 1, 20)[:, None]
+        >>> curve = find_rate(nn.Linear(1, 1), lambda step: (x, 3 * x), nn.functional.mse_loss,
+        ...                   lambda model: torch.optim.SGD(model.parameters()), low=1e-4, high=100)
+        >>> 0.01 < curve.suggestion < curve.lowest < 100
+        True
+    """
+    checks.real("low", low, "a rate > 0", lambda n: 0 < n < math.inf)
+    checks.real("high", high, f"a rate above low, {low:g}", lambda n: low < n < math.inf)
+    checks.whole_number("steps", steps, least=LEAST)
+    rates = [low * (high / low) ** (step / (steps - 1)) for step in range(steps)]
+    device = next((p.device for p in checks.module(model).parameters()), torch.device("cpu"))
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        losses = _tried(copy.deepcopy(model).train(), batches, loss, make_optimizer, rates)
+    if len(losses) < LEAST:
+        what = f"the loss left all bounds within {len(losses)} steps"
+        raise ArgumentError(what, expected=f"at least {LEAST}", hint=f"low={low / 1000:g}")
+    return RateCurve(tuple(rates[: len(losses)]), tuple(losses), smooth(losses))
+
+
+def _tried(
+    model: nn.Module,
+    batches: Callable[[int], tuple[Tensor, Tensor]],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
+    rates: Sequence[float],
+) -> list[float]:
+    """The loss at each rate, up to where it has risen too far or is no number."""
+    optimizer = make_optimizer(model)
+    greatest = max(group["lr"] for group in optimizer.param_groups)
+    shares = [group["lr"] / greatest for group in optimizer.param_groups]
+    losses: list[float] = []
+    lowest = math.inf
+    for step, rate in enumerate(rates):
+        for group, share in zip(optimizer.param_groups, shares, strict=True):
+            group["lr"] = rate * share
+        inputs, target = batches(step)
+        optimizer.zero_grad()
+        value = loss(model(inputs), target)
+        torch.autograd.backward(value)
+        if not math.isfinite(value.item()):
+            break
+        losses.append(value.item())
+        recent = sum(losses[-RECENT:]) / len(losses[-RECENT:])
+        lowest = min(lowest, recent)
+        if len(losses) > RECENT and recent > RISE * lowest:
+            break
+        optimizer.step()
+    return losses
