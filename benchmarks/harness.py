@@ -170,7 +170,7 @@ def compare(
             one.time(now)  # untimed: wakes its own threads and fills the caches
             spent[one.name].append(one.time(now))
     notes = {one.name: refusals.get(one.name, one.note) for one in candidates}
-    return [_row(case, name, spent.get(name, []), clock, note) for name, note in notes.items()]
+    return [row(case, name, spent.get(name, []), clock, note) for name, note in notes.items()]
 
 
 def check(candidates: Sequence[Candidate]) -> dict[str, str]:
@@ -212,7 +212,8 @@ def _tensors(result: Any) -> list[Tensor]:
     return [entry if isinstance(entry, Tensor) else torch.as_tensor(entry) for entry in entries]
 
 
-def _row(case: str, name: str, times: list[float], clock: str, note: str) -> Row:
+def row(case: str, name: str, times: list[float], clock: str, note: str) -> Row:
+    """The quantiles of times in nanoseconds, none if it was refused one, with what they were measured on."""
     low = median = high = math.nan
     if times:
         ms = [t / 1e6 for t in times]
