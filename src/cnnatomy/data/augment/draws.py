@@ -6,7 +6,7 @@ still gets the same bits.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -43,6 +43,11 @@ def splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
+@lru_cache
+def _run(seed: int, epoch: int) -> NDArray[np.uint64]:
+    return splitmix64(splitmix64(np.array([seed & _MASK], np.uint64)) + np.array([epoch & _MASK], np.uint64))
+
+
 class Draws:
     """The draws of a batch of pictures.
 
@@ -66,8 +71,7 @@ class Draws:
 
     @cached_property
     def _pictures(self) -> NDArray[np.uint64]:
-        run = splitmix64(np.array([self.seed & _MASK], np.uint64)) + np.array([self.epoch & _MASK], np.uint64)
-        return splitmix64(splitmix64(run) + self.indices.astype(np.uint64))
+        return splitmix64(_run(self.seed, self.epoch) + self.indices.astype(np.uint64))
 
     def bits(self, *names: str) -> NDArray[np.uint64]:
         """Return 64 bits for each picture and name: (pictures, names)."""

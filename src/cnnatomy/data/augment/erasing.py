@@ -29,11 +29,11 @@ class Erase:
     area: float
     fill: str
 
-    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
-        """Return images (B, C, H, W), some with a rectangle overwritten."""
+    def __call__(self, images: Tensor, draws: Draws) -> None:
+        """Overwrite a rectangle of some of the images (B, C, H, W)."""
         (chosen,) = np.nonzero(draws.uniform("erase")[:, 0] < self.p)
         if not len(chosen):
-            return images
+            return
         some = draws.take(chosen)
         places = some.uniform("erase down", "erase right").T
         sides = box(some, "erase", (_SMALLEST, self.area), _RATIO)
@@ -43,8 +43,9 @@ class Erase:
             start = (place * (length - cells + 1)).astype(np.int64)
             edges.append((start, start + cells))
         at = torch.from_numpy(chosen).to(images.device)
-        erased = _overwritten(images[at], edges, self.fill, some, "erase noise")
-        return images.index_copy(0, at, erased)
+        erased = images.index_select(0, at)
+        _overwrite(erased, edges, self.fill, some, "erase noise")
+        images.index_copy_(0, at, erased)
 
 
 @dataclass(frozen=True)
@@ -58,31 +59,31 @@ class Cutout:
     part: float
     fill: str
 
-    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
-        """Return images (B, C, H, W), each with a rectangle overwritten."""
+    def __call__(self, images: Tensor, draws: Draws) -> None:
+        """Overwrite a rectangle of each of the images (B, C, H, W)."""
         places = draws.uniform("cutout down", "cutout right").T
         edges = []
         for length, place in zip(images.shape[2:], places, strict=True):
             cells = round(self.part * length)
             start = (place * length).astype(np.int64) - cells // 2
             edges.append((start, start + cells))
-        return _overwritten(images, edges, self.fill, draws, "cutout noise")
+        _overwrite(images, edges, self.fill, draws, "cutout noise")
 
 
-def _overwritten(
-    images: Tensor, edges: list[tuple[Cells, Cells]], fill: str, draws: Draws, noise: str
-) -> Tensor:
+def _overwrite(images: Tensor, edges: list[tuple[Cells, Cells]], fill: str, draws: Draws, noise: str) -> None:
     """Fill, in each picture, the cells from the first to before the second edge of both axes."""
     rows, columns = (
-        _between(*pair, length, images.device) for pair, length in zip(edges, images.shape[2:], strict=True)
+        _between(*pair, length, images) for pair, length in zip(edges, images.shape[2:], strict=True)
     )
-    inside = rows[:, None, :, None] & columns[:, None, None, :]
-    return torch.where(inside, _filling(images, fill, draws, noise), images)
+    inside = rows[:, None, :, None] * columns[:, None, None, :]
+    # With 0 and 1 as factors: choosing by a condition takes ten times as long on a CPU.
+    filling = _filling(images, fill, draws, noise)
+    images.mul_(1 - inside).addcmul_(filling, inside)
 
 
-def _between(start: Cells, end: Cells, length: int, device: torch.device) -> Tensor:
+def _between(start: Cells, end: Cells, length: int, like: Tensor) -> Tensor:
     cells = np.arange(length)
-    return torch.from_numpy((cells >= start[:, None]) & (cells < end[:, None])).to(device)
+    return torch.from_numpy((cells >= start[:, None]) & (cells < end[:, None])).to(like)
 
 
 def _filling(images: Tensor, fill: str, draws: Draws, noise: str) -> Tensor:

@@ -6,74 +6,87 @@ the operations and the wide strengths of its table 1; shifts reach 10/32 of a si
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cnnatomy.data.augment.colour import blended, each
+from cnnatomy.data.augment.colour import blend, each
 from cnnatomy.data.augment.draws import Draws
-from cnnatomy.data.augment.geometry import Background, sampled
+from cnnatomy.data.augment.geometry import Background, sampled, turned
 
 Floats = NDArray[np.float64]
 
 LEVELS = 31
 SHIFT, SHEAR, DEGREES, ENHANCE = 10 / 32, 0.99, 135.0, 0.99
-MOVES = ("shear x", "shear y", "shift x", "shift y", "rotate")
-COLOURS = ("brightness", "contrast", "saturation")
-OPERATIONS = ("identity", *MOVES, *COLOURS, "sharpness", "posterize", "solarize", "autocontrast", "equalize")
+OPERATIONS = (
+    *("identity", "shear x", "shear y", "shift x", "shift y", "rotate"),
+    *("brightness", "contrast", "saturation", "sharpness"),
+    *("posterize", "solarize", "autocontrast", "equalize"),
+)
 
 
-def trivial(images: Tensor, draws: Draws, background: Background) -> Tensor:
-    """Return images (B, C, H, W), 0..255, each changed by one of `OPERATIONS`, all equally likely."""
-    chance, level, sign = draws.uniform("trivial", "trivial strength", "trivial sign").T
-    chosen = np.array(OPERATIONS)[(chance * len(OPERATIONS)).astype(np.int64)]
-    strength = np.floor(level * LEVELS) / (LEVELS - 1)
-    signed = np.where(sign < 0.5, -strength, strength)
-    out = images.clone()
+@dataclass(frozen=True)
+class Chosen:
+    """What was drawn for each picture: its operation, by number, and a strength up to 1, also with a sign."""
 
-    def change(names: tuple[str, ...], operation: Callable[[Tensor, NDArray[np.int64]], Tensor]) -> None:
-        (places,) = np.nonzero(np.isin(chosen, names))
+    operation: NDArray[np.int64]
+    strength: Floats
+    signed: Floats
+
+    @classmethod
+    def of(cls, draws: Draws) -> Chosen:
+        """Draw all operations, strengths and signs evenly."""
+        chance, level, sign = draws.uniform("trivial", "trivial strength", "trivial sign").T
+        strength = np.floor(level * LEVELS) / (LEVELS - 1)
+        operation = (chance * len(OPERATIONS)).astype(np.int64)
+        return cls(operation, strength, np.where(sign < 0.5, -strength, strength))
+
+    def take(self, places: NDArray[np.int64]) -> Chosen:
+        """Return what was drawn for some of the pictures."""
+        return Chosen(self.operation[places], self.strength[places], self.signed[places])
+
+    def where(self, name: str, amount: float) -> Floats:
+        """Return the amount times the signed strength where the operation has this name, 0 elsewhere."""
+        return np.where(self.operation == OPERATIONS.index(name), amount * self.signed, 0.0)
+
+
+def vary_trivially(images: Tensor, draws: Draws, background: Background) -> None:
+    """Change each of the images (B, C, H, W), 0..255, in place, by an operation; all are equally likely."""
+    chosen = Chosen.of(draws)
+
+    def change(names: tuple[str, ...], operation: Callable[[Tensor, Chosen], Tensor]) -> None:
+        first = OPERATIONS.index(names[0])
+        (places,) = np.nonzero((chosen.operation >= first) & (chosen.operation < first + len(names)))
         if len(places):
             at = torch.from_numpy(places).to(images.device)
-            out.index_copy_(0, at, operation(images[at], places))
+            images.index_copy_(0, at, operation(images.index_select(0, at), chosen.take(places)))
 
-    change(
-        MOVES,
-        lambda some, at: sampled(some, _map(chosen[at], signed[at], *some.shape[2:]), None, background),
-    )
-    change(COLOURS, lambda some, at: blended(some, *_factors(chosen[at], signed[at])))
-    change(("sharpness",), lambda some, at: sharpened(some, 1 + ENHANCE * signed[at]))
-    change(("posterize",), lambda some, at: posterized(some, 8 - np.round(6 * strength[at])))
-    change(("solarize",), lambda some, at: solarized(some, 255 * (1 - strength[at])))
-    change(("autocontrast",), lambda some, at: stretched(some))
-    change(("equalize",), lambda some, at: equalized(some))
-    return out
+    change(OPERATIONS[1:6], lambda some, how: sampled(some, _map(how, *some.shape[2:]), None, background))
+    change(OPERATIONS[6:9], _enhanced)
+    change(("sharpness",), lambda some, how: sharpened(some, 1 + ENHANCE * how.signed))
+    change(("posterize",), lambda some, how: posterized(some, 8 - np.round(6 * how.strength)))
+    change(("solarize",), lambda some, how: solarized(some, 255 * (1 - how.strength)))
+    change(("autocontrast",), lambda some, _: stretched(some))
+    change(("equalize",), lambda some, _: equalized(some))
 
 
-def _map(chosen: NDArray[np.str_], signed: Floats, height: int, width: int) -> Floats:
+def _map(chosen: Chosen, height: int, width: int) -> Floats:
     """Return (B, 2, 3): from an output cell to the input cell it shows, as (x, y) from the centre."""
-    inverse = np.tile(np.eye(2, 3), (len(chosen), 1, 1))
-    for name, row, column, amount in (
-        ("shear x", 0, 1, SHEAR),
-        ("shear y", 1, 0, SHEAR),
-        ("shift x", 0, 2, SHIFT * width),
-        ("shift y", 1, 2, SHIFT * height),
-    ):
-        inverse[:, row, column] += np.where(chosen == name, amount * signed, 0.0)
-    angle = np.radians(np.where(chosen == "rotate", DEGREES * signed, 0.0)).tolist()
-    cos, sin = (np.array([f(a) for a in angle]) for f in (math.cos, math.sin))
-    inverse[:, 0, 0] = inverse[:, 1, 1] = cos
-    inverse[:, 0, 1] -= sin
-    inverse[:, 1, 0] += sin
-    return inverse
+    cos, sin = turned(chosen.where("rotate", DEGREES))
+    shift_x, shift_y = chosen.where("shift x", SHIFT * width), chosen.where("shift y", SHIFT * height)
+    shear_x, shear_y = chosen.where("shear x", SHEAR), chosen.where("shear y", SHEAR)
+    rows = (cos, shear_x - sin, shift_x, shear_y + sin, cos, shift_y)
+    return np.stack(rows, axis=1).reshape(-1, 2, 3)
 
 
-def _factors(chosen: NDArray[np.str_], signed: Floats) -> list[Floats]:
-    return [np.where(chosen == name, 1 + ENHANCE * signed, 1.0) for name in COLOURS]
+def _enhanced(images: Tensor, chosen: Chosen) -> Tensor:
+    names = ("brightness", "contrast", "saturation")
+    blend(images, *(1 + chosen.where(name, ENHANCE) for name in names))
+    return images
 
 
 def sharpened(images: Tensor, factor: Floats) -> Tensor:

@@ -15,7 +15,7 @@ from cnnatomy.data.augment.elastic import bend
 from cnnatomy.data.augment.erasing import Cutout, Erase
 from cnnatomy.data.augment.geometry import Affine, Background, copied, sampled
 from cnnatomy.data.augment.parsing import Given, parse, written
-from cnnatomy.data.augment.trivial import trivial
+from cnnatomy.data.augment.trivial import vary_trivially
 from cnnatomy.errors import ArgumentError
 
 _DTYPES = (torch.float32, torch.float64)  # fewer bits cannot tell where between two cells a sample lies
@@ -72,10 +72,12 @@ class Augment:
         draws = Draws(seed, epoch, indices.cpu().numpy())
         background = self._background(images, fill)
         varied = self._moved(images, draws, background)
+        if varied is images and (self._changes or "trivial" in self._by_name):
+            varied = images.clone()  # all that follows is in place
         if "trivial" in self._by_name:
-            varied = trivial(varied, draws, background)
+            vary_trivially(varied, draws, background)
         for change in self._changes:
-            varied = change(varied, draws)
+            change(varied, draws)
         return varied.contiguous(memory_format=_layout(images))
 
     @cached_property
