@@ -34,7 +34,10 @@ _PLAIN = (
 _KEPT = frozenset(  # what cannot change, or is not the model's to change
     (*_PLAIN, torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format)
 )
-_WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+_WRAPPERS = {
+    "OptimizedModule": "_orig_mod",
+    **dict.fromkeys(("DataParallel", "DistributedDataParallel", "Adopted"), "module"),
+}
 _HOW_HOOKS_RUN = (
     "_forward_pre_hooks_with_kwargs",
     "_forward_hooks_with_kwargs",
@@ -52,7 +55,7 @@ class Unrunnable(Exception):
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The model itself, out of what `torch.compile` and data parallelism put around it.
+    """The model itself, out of what `torch.compile`, data parallelism and training put around it.
 
     Example:
         >>> unwrapped(nn.DataParallel(nn.ReLU()))

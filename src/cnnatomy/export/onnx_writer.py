@@ -27,6 +27,7 @@ from cnnatomy.export.written import (
     metadata_of,
     open_batch,
     tensors,
+    traceable,
 )
 from cnnatomy.ops.lowering import lowered
 
@@ -74,7 +75,7 @@ def onnx(
         (18, '["cat", "dog"]')
     """
     _demand_extra()
-    checks.module(model)
+    model = traceable(checks.module(model))
     whole_number("opset", opset, least=OPSET)
     target, fixed, given = checks.path(path, "the file"), dynamic_shapes == (), examples(inputs)
     given = given if fixed or dynamic_shapes is not None else doubled(given)

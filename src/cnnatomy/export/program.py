@@ -26,6 +26,7 @@ from cnnatomy.export.written import (
     metadata_of,
     open_batch,
     tensors,
+    traceable,
 )
 from cnnatomy.ops.lowering import lowered
 
@@ -55,7 +56,7 @@ def program(
         >>> torch.export.load("net.pt2").module()(torch.rand(3, 1, 8, 8)).shape
         torch.Size([3, 1, 4, 4])
     """
-    checks.module(model)
+    model = traceable(checks.module(model))
     target, fixed, given = checks.path(path, "the file"), dynamic_shapes == (), examples(inputs)
     given = given if fixed or dynamic_shapes is not None else doubled(given)
     shapes = None if fixed else open_batch(given) if dynamic_shapes is None else dynamic_shapes

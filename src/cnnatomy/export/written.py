@@ -17,6 +17,7 @@ from torch.export import Dim
 import cnnatomy
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models.adopted import Adopted
 
 TOLERANCE = 1e-4
 """How far a runtime's results may lie from torch's, relative to each and to the largest of all."""
@@ -108,6 +109,26 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+class Nested(nn.Module):
+    """A network within a module, where every tensor has the path that torch's exporters follow."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Any:
+        """What the network returns."""
+        return self.network(x)
+
+
+def traceable(model: nn.Module) -> nn.Module:
+    """The model itself, or around it what tells torch's exporters where its tensors are.
+
+    An `Adopted` network calls them by the names of the module that it wraps.
+    """
+    return Nested(model) if isinstance(model, Adopted) else model
 
 
 def examples(inputs: Sequence[object]) -> tuple[Tensor, ...]:

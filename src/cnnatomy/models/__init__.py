@@ -1,4 +1,4 @@
-"""The classic networks, and every network in notation; `cnnatomy.models.catalog` lists them without torch."""
+"""The classic networks, every network in notation, and any other; `catalog` and `named` need no torch."""
 
 from __future__ import annotations
 
@@ -8,15 +8,30 @@ from typing import TYPE_CHECKING, Any
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.catalog import ENTRIES, NAMES, Entry, find
+from cnnatomy.models.named import consented, is_code, is_place, object_text
 from cnnatomy.notation.words import LARGEST
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from cnnatomy.models.adopted import Loss
     from cnnatomy.models.classifier import Classifier
     from cnnatomy.models.notated import Network
     from cnnatomy.notation.spec import Spec
     from cnnatomy.reducers import Reducer
 
-__all__ = ["ENTRIES", "NAMES", "Entry", "build", "find", "network"]
+__all__ = [
+    "ENTRIES",
+    "NAMES",
+    "Entry",
+    "adopt",
+    "build",
+    "consented",
+    "find",
+    "is_code",
+    "network",
+    "object_text",
+]
 
 Shape = Sequence[int]
 
@@ -80,19 +95,21 @@ def build(
     input: Shape | None = None,
     pool: str | None = None,
 ) -> Classifier:
-    """Build a model of the catalog, or of notation, with fresh random weights, for training.
+    """Build a model of the catalog, of notation or of any other place, with fresh weights, for training.
 
     Kernels are laid out with channels last, the layout in which convolutions of pictures run fastest.
 
     Args:
-        name: one of `NAMES`, or notation.
+        name: one of `NAMES`, notation, `timm:NAME`, `torchvision:NAME`, `net.py:Net` or `package:name`, each
+            with arguments if need be, `net.py:Net(depth=3)`; the last two run that code.
         classes: how many classes, or their names (a model may draw its targets from them).
         output: the output layer; when left out, the one that suits the classes (`Entry.output_for`).
         input: channels, height and width; left out, the model's own.
         pool: as `network` takes it.
 
     Raises:
-        ArgumentError: unknown model or output, fewer than two classes, or a name given twice.
+        ArgumentError: unknown model or output, fewer than two classes, or a name given twice; a library is
+            missing; or a network of one's own cannot be built, or does not read such pictures.
 
     Example:
         >>> model = build("lenet5", classes=10)
@@ -106,15 +123,48 @@ def build(
     import torch
 
     from cnnatomy.models.lenet import LeNet5
+    from cnnatomy.models.notated import close_residuals
 
     shape = entry.input_shape if input is None else _shape(input)
     model: Classifier
-    if entry.name == "lenet5" and pool is None and tuple(shape or ()) == entry.input_shape:
+    if is_place(name):
+        from cnnatomy.models.adoption import from_text
+
+        model = from_text(name, names, shape, pool)
+    elif entry.name == "lenet5" and pool is None and tuple(shape or ()) == entry.input_shape:
         model = LeNet5(names, output=output)
     else:
-        model = network(name, input=shape, classes=names, pool=pool)
+        model = close_residuals(network(name, input=shape, classes=names, pool=pool))
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     return model
+
+
+def adopt(
+    module: nn.Module, *, classes: int | Sequence[str], input: Shape, loss: Loss | None = None
+) -> Classifier:
+    """Make a classifier of any module that maps float pictures (N, C, H, W) to scores (N, classes).
+
+    The module itself is trained, not a copy; `Adopted` says what it may return, and what becomes of its
+    names and its loss. One that is a `Classifier` already is given back as it is, with these classes.
+
+    Args:
+        module: the network.
+        classes: how many classes, or their names.
+        input: channels, height and width of the pictures.
+        loss: scores (N, K), labels (N,) -> scalar; left out, the module's `loss`, or the cross-entropy.
+
+    Raises:
+        ArgumentError: the module does not score such pictures, or not so many classes.
+
+    Example:
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Flatten(), nn.LazyLinear(3))
+        >>> adopt(net, classes=["cat", "dog", "cow"], input=(3, 8, 8)).state_dict()["1.weight"].shape
+        torch.Size([3, 192])
+    """
+    from cnnatomy.models.adoption import adopted
+
+    return adopted(module, _names(classes), _shape(input), loss)
 
 
 def _names(classes: int | Sequence[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from cnnatomy.checks import of_kind
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.classics import CLASSICS
+from cnnatomy.models.named import is_place, summary
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Entry:
     """The output layers it can end in."""
     reference: str
     notation: str
-    """The network in a line or two (docs/notation.md)."""
+    """The network in a line or two (docs/notation.md); empty for one that is named by its place."""
     parameters: int | None = None
     """Trainable parameters, with as many classes as the notation says; None where that is open."""
 
@@ -85,7 +86,9 @@ NAMES: tuple[str, ...] = tuple(entry.name for entry in ENTRIES)
 
 
 def find(name: str) -> Entry:
-    """Look a model up by name, or describe the network that a text of notation says.
+    """Look a model up by name, or describe what a text says: notation, or where a network is.
+
+    What is named by its place (`timm:resnet10t`, `net.py:Net`) is not looked for.
 
     Raises:
         ArgumentError: there is no such model; the message names the nearest. A text that says no network
@@ -102,6 +105,10 @@ def find(name: str) -> Entry:
     for entry in ENTRIES:
         if entry.name == name:
             return entry
+    if is_place(name):
+        return Entry(name, summary(name), None, ("softmax",), "", "")
+    if name.endswith(".py"):
+        raise ArgumentError(f"{name} may hold many networks", hint=f"{name}:NAME")
     from cnnatomy.notation.errors import NotationError
     from cnnatomy.notation.parse import parse
     from cnnatomy.notation.words import SPOKEN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,15 +13,16 @@ from torch.nn import functional as F
 from cnnatomy import checks
 from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models.classifier import Classifier, Goal
+from cnnatomy.models.classifier import Goal
 from cnnatomy.models.codes import class_codes
 from cnnatomy.models.misfit import misfit, of_other_kind
+from cnnatomy.models.standardised import Standardised
 from cnnatomy.nn.rbf import map_loss
 from cnnatomy.nn.separable import StridedConvPool
 from cnnatomy.nn.subpixel import SubpixelConv
 from cnnatomy.notation.build import build
 from cnnatomy.notation.expand import explicit
-from cnnatomy.notation.modules import Chain, Weighed
+from cnnatomy.notation.modules import Chain, Residual, Weighed
 from cnnatomy.notation.parse import parse_pooling
 from cnnatomy.notation.spec import Layer, Spec
 from cnnatomy.reducers import Reducer
@@ -30,7 +31,7 @@ J = 0.1
 """The constant of LeNet-5's equation 9, which an RBF output is trained with."""
 
 
-class Network(Classifier):
+class Network(Standardised):
     """A network in notation: `features`, then a `classifier`, built when the input is known.
 
     With an open input the modules are made by `materialize`, or by the first forward pass. A batch goes in,
@@ -52,8 +53,6 @@ class Network(Classifier):
 
     features: Chain
     classifier: Chain
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self, spec: Spec, classes: Sequence[str] | None = None, pool: Reducer | str | None = None
@@ -149,42 +148,6 @@ class Network(Classifier):
             raise ArgumentError("pictures", expected=expected, got=f"shape {tuple(x.shape)}")
         self.materialize(x.shape[1], x.shape[2:], x.device).to(x.dtype)
 
-    def preprocess(self, images: Tensor) -> Tensor:
-        """Bytes as parts of 255, less the mean of each channel, over its deviation."""
-        like = self.mean.view(-1, *(1,) * (images.dim() - 2))
-        return (images.to(self.mean.dtype) / 255 - like) / self.std.view_as(like)
-
-    def adapt(self, images: Tensor) -> None:
-        """Take mean and deviation of each channel from uint8 pictures (N, C, *spatial)."""
-        count = images.numel() // images.shape[1]
-        axes = [0, *range(2, images.dim())]
-        total = torch.zeros(images.shape[1], dtype=torch.float64)
-        squares = total.clone()
-        for part in torch.split(images, 1024):
-            share = part.double() / 255
-            total += share.sum(axes)
-            squares += share.square().sum(axes)
-        mean = total / count
-        self.standardise(mean.tolist(), (squares / count - mean.square()).clamp_min(0).sqrt().tolist())
-
-    def standardise(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Set mean and deviation of each channel, in parts of 255; one that has none keeps its scale."""
-        self.mean.copy_(torch.tensor(mean))
-        self.std.copy_(torch.tensor([value if value > 1e-6 else 1.0 for value in std]))
-
-    def facts(self) -> dict[str, Any]:
-        """What preprocessing needs beside the weights, as JSON values."""
-        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
-
-    def recall(self, facts: Mapping[str, Any]) -> None:
-        """Take back what `facts` gave."""
-        self.standardise(facts["mean"], facts["std"])
-
-    def levels(self, maps: Tensor) -> Tensor:
-        """Undo `preprocess` but for rounding: maps (N, C, H, W) -> levels from 0 to 255."""
-        scaled = maps * self.std.view(-1, 1, 1) + self.mean.view(-1, 1, 1)
-        return scaled.mul(255).clamp(0, 255)
-
     def hits(self, scores: Tensor, target: Tensor) -> Tensor:
         """How many of a batch are right; of pictures, the share of variance that is explained, added up."""
         if self.goal == "classify":
@@ -224,3 +187,24 @@ def initialise(model: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+@torch.no_grad()
+def close_residuals(model: Network) -> Network:
+    """Let every residual begin as its shortcut: the last norm of its body starts at 0.
+
+    Source: Goyal et al. (2017), "Accurate, large minibatch SGD", section 5.1, arXiv:1706.02677.
+
+    Example:
+        >>> from cnnatomy.models import network
+        >>> net = close_residuals(network("res(conv3-3 bn conv3-3 bn) FC-2", input=(3, 8, 8)))
+        >>> net.features[0].body[-2].weight
+        Parameter containing:
+        tensor([0., 0., 0.], requires_grad=True)
+    """
+    for module in model.modules():
+        if isinstance(module, Residual):
+            kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+            for norm in [one for one in module.body if isinstance(one, kinds)][-1:]:
+                nn.init.zeros_(norm.weight)
+    return model

@@ -84,6 +84,7 @@ def find(source: str | Path, name: str | None = None) -> Weights:
     if text in ("torchvision", "timm"):
         if not name:
             raise WeightsError(f"weights={text!r} needs the network's name", hint=f'"{text}:vgg16"')
+        name = name.removeprefix(f"{text}:").partition("(")[0]  # as networks of these libraries are named
         text = f"{text}:{_CALLED.get(name, name)}"
     kind, colon, rest = text.partition(":")
     if isinstance(source, Path) or not colon or kind not in _READERS:

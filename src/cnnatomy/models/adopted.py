@@ -1,0 +1,257 @@
+"""Any module that scores pictures, as a classifier that can be trained, evaluated and exported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import Proxy
+from torch.nn.parameter import is_lazy
+
+from cnnatomy import checks
+from cnnatomy.errors import ArgumentError
+from cnnatomy.models.source import reason
+from cnnatomy.models.standardised import Standardised
+from cnnatomy.models.weights.preprocessing import Preprocessing
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Scores (N, K) and labels (N,), or shares of the classes (N, K) -> scalar."""
+
+
+class WrongOutputs(ArgumentError):
+    """A network that has another number of outputs than there are classes."""
+
+
+class Adopted(Standardised):
+    """A network of any origin: float pictures (N, C, H, W) -> scores (N, K), as `scores_in` finds them.
+
+    Names are the network's own: `state_dict` can be loaded into the bare module with `strict=True`, and
+    parameters and modules are called as there. Within another module it is an ordinary one whose child is
+    called `module`. Attributes that it lacks are the module's.
+
+    Pictures are standardised by the training pictures' mean and deviation, or by the `preprocessing` that
+    weights were trained with. The loss is the cross-entropy unless one is given or the module has a `loss`.
+
+    Args:
+        module: the network; it is not copied, and stays in the mode it is in. Lazy layers get their sizes.
+        classes: names of the classes.
+        input_shape: channels, height and width of the pictures.
+        loss: what to train for in place of the cross-entropy.
+
+    Raises:
+        ArgumentError: it cannot score such pictures, or its loss is none; `WrongOutputs` if its scores are
+            not one for each class.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+        >>> model = Adopted(net, ["cat", "dog"], (3, 32, 32))
+        >>> pictures = torch.zeros(5, 3, 32, 32, dtype=torch.uint8)
+        >>> model(model.preprocess(pictures)).shape, list(model.state_dict())[-1]
+        (torch.Size([5, 2]), '3.bias')
+    """
+
+    module: nn.Module
+    preprocessing: Preprocessing | None = None
+    """What weights that were loaded expect; it keeps `adapt` from learning another."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        classes: Sequence[str],
+        input_shape: Sequence[int],
+        loss: Loss | None = None,
+    ) -> None:
+        super().__init__()
+        self.module = checks.module(module)
+        self.training = module.training
+        self.input_shape = tuple(input_shape)  # type: ignore[assignment]
+        self.classes, self.output = checks.words(classes, "classes"), "softmax"
+        self.notes: tuple[str, ...] = ()
+        scores = _tried(self.module, self.input_shape)
+        if tuple(scores.shape) != (2, len(self.classes)):
+            raise _wrong_outputs(self.module, len(self.classes), scores)
+        # No buffers: the module may have some of these names.
+        self.mean = torch.zeros(self.input_shape[0], device=scores.device, dtype=scores.dtype)
+        self.std = torch.ones_like(self.mean)
+        own = getattr(module, "loss", None)
+        # In a tuple, a loss with weights of its own is no child, and no part of the state.
+        self._loss = (loss if loss is not None else own if callable(own) else None,)
+        self._check_loss(scores)
+        _check_state(self.module)
+
+    def _scores(self, x: Tensor) -> Tensor:
+        return scores_in(self.module(x))
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are; setting it gives them numbers for names, after a new head."""
+        return len(self.classes)
+
+    @num_classes.setter
+    def num_classes(self, count: int) -> None:
+        if count != len(self.classes):
+            self.classes = tuple(map(str, range(count)))
+        if hasattr(self.module, "num_classes"):
+            self.module.num_classes = count  # type: ignore[assignment]
+
+    def loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """The loss that was given, the module's own, or the cross-entropy: (N, K), (N,) -> scalar."""
+        (own,) = self._loss
+        return super().loss(scores, labels) if own is None else own(scores, labels)
+
+    def adapt(self, images: Tensor) -> None:
+        """Take mean and deviation of each channel from uint8 pictures, unless weights have brought theirs."""
+        if self.preprocessing is None:
+            super().adapt(images)
+
+    def named_modules(
+        self, memo: set[nn.Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Module]]:
+        """This, then the modules of the network under their own names; within another module as usual."""
+        if prefix:
+            yield from super().named_modules(memo, prefix, remove_duplicate)
+            return
+        memo = set() if memo is None else memo
+        if remove_duplicate and self in memo:
+            return
+        memo.add(self)
+        yield "", self
+        yield from self.module.named_modules(memo, "", remove_duplicate)
+
+    def named_children(self) -> Iterator[tuple[str, nn.Module]]:
+        """The children of the network."""
+        return self.module.named_children()
+
+    def get_submodule(self, target: str) -> nn.Module:
+        """A module of the network; itself for ''."""
+        return self.module.get_submodule(target)
+
+    def state_dict(self, *args: Any, prefix: str = "", **options: Any) -> Any:
+        """The network's own state; within another module as usual."""
+        if args or prefix:
+            return super().state_dict(*args, prefix=prefix, **options)
+        return self.module.state_dict(**options)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
+        """Load the network's own state."""
+        return self.module.load_state_dict(state_dict, *args, **options)
+
+    def train(self, mode: bool = True) -> Adopted:
+        """Put the network in training mode, as it does that itself."""
+        self.training = mode
+        self.module.train(mode)
+        return self
+
+    def apply(self, fn: Callable[[nn.Module], Any]) -> Adopted:
+        """Call a function on every module, this one last."""
+        self.module.apply(fn)
+        fn(self)
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Adopted:
+        self.module._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.mean, self.std = fn(self.mean), fn(self.std)
+        for own in self._loss:
+            if isinstance(own, nn.Module):
+                own._apply(fn)  # type: ignore[no-untyped-call]
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            module = self.__dict__.get("_modules", {}).get("module")
+            if module is None or name.startswith("__"):
+                raise
+            return getattr(module, name)
+
+    def _check_loss(self, scores: Tensor) -> None:
+        """Hold a loss of one's own to what training asks of it."""
+        if self._loss == (None,):
+            return
+        expected = "loss(scores (N, K), labels (N,)) -> scalar"
+        labels = torch.zeros(len(scores), dtype=torch.int64, device=scores.device)
+        try:
+            got = self.loss(scores, labels)
+        except Exception as error:  # whatever it may raise
+            raise ArgumentError("the network's loss", expected=expected, got=reason(error)) from error
+        if not isinstance(got, Tensor) or got.dim():
+            shape = f"shape {tuple(got.shape)}" if isinstance(got, Tensor) else type(got).__name__
+            raise ArgumentError("the network's loss", expected=expected, got=shape)
+
+
+def scores_in(result: Any) -> Tensor:
+    """The scores in what a network returns: a tensor; what is called `logits`; or the first member.
+
+    Raises:
+        ArgumentError: there is no tensor where the scores should be.
+
+    Example:
+        >>> scores_in({"loss": torch.zeros(()), "logits": torch.zeros(4, 2)}).shape
+        torch.Size([4, 2])
+        >>> scores_in((torch.zeros(4, 2), torch.zeros(4, 7))).shape
+        torch.Size([4, 2])
+    """
+    if isinstance(result, Tensor | Proxy):
+        return result  # type: ignore[return-value]  # a proxy stands for a tensor while torch.fx traces
+    found = result
+    if isinstance(found, Mapping):
+        found = found["logits"] if "logits" in found else next(iter(found.values()), None)
+    elif hasattr(found, "logits"):
+        found = found.logits
+    elif isinstance(found, tuple | list):
+        found = found[0] if found else None
+    if not isinstance(found, Tensor | Proxy):
+        got = type(result).__name__
+        expected = "a tensor, or a tuple, dictionary or object whose first or .logits is one"
+        raise ArgumentError("the network returns no scores", expected=expected, got=got)
+    return found  # type: ignore[return-value]
+
+
+@torch.no_grad()
+def _tried(module: nn.Module, shape: tuple[int, ...]) -> Tensor:
+    """What the network makes of two pictures, in evaluation mode; it is left in the mode that it had."""
+    like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
+    pictures = torch.zeros(2, *shape, device=like.device, dtype=like.dtype)
+    modes = [(each, each.training) for each in module.modules()]
+    try:
+        module.eval()
+        return scores_in(module(pictures))
+    except ArgumentError:
+        raise
+    except Exception as error:  # whatever an operator raises at sizes that it does not take
+        sizes = "x".join(map(str, shape))
+        what = f"{type(module).__name__} cannot read pictures of {sizes}"
+        raise ArgumentError(what, got=reason(error)[:300], hint=_other_size(module, shape)) from error
+    finally:
+        for each, mode in modes:
+            each.training = mode
+
+
+def _other_size(module: nn.Module, shape: tuple[int, ...]) -> str:
+    """Pictures that the network might read."""
+    channels = next((m.in_channels for m in module.modules() if isinstance(m, nn.Conv2d)), shape[0])
+    if channels != shape[0] and not any(map(is_lazy, module.parameters())):
+        return f"{channels} channels, as in {'x'.join(map(str, (channels, *shape[1:])))}"
+    return "larger pictures, or those of the size that it was made for"
+
+
+def _wrong_outputs(module: nn.Module, classes: int, scores: Tensor) -> ArgumentError:
+    name, got = type(module).__name__, str(tuple(scores.shape))
+    if scores.dim() != 2 or len(scores) != 2:
+        expected = f"(2, {classes}) for two pictures"
+        what = f"{name} gives no row of scores for each picture"
+        return ArgumentError(what, expected=expected, got=got, hint="flatten(1) at its end")
+    what, hint = f"{name} has a score for other classes", f"num_classes={classes} where it is made"
+    hint += f", or cnnatomy.train.finetune.replace_head(network, {classes})"
+    return WrongOutputs(what, expected=f"{classes} outputs", got=f"{scores.shape[1]}", hint=hint)
+
+
+def _check_state(module: nn.Module) -> None:
+    """Hold what a network remembers to tensors, which is what a run's files can hold."""
+    odd = [name for name, value in module.state_dict().items() if not isinstance(value, Tensor)]
+    if odd:
+        what = f"the state of {type(module).__name__} cannot be saved"
+        raise ArgumentError(what, expected="tensors", got=f"something else in {odd[0]}")
