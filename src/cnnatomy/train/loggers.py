@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
@@ -23,11 +25,12 @@ class Logger(Silent):
     """A callback that writes figures by name and step; subclasses say how to open, write and close.
 
     Names are train/loss, train/accuracy and train/images_per_second while an epoch goes on; lr and epoch/...
-    for what was measured when it ended; result/... for the evaluation at the end.
+    for what was measured when it ended; result/... for the evaluation at the end. A record that cannot be
+    opened is an error before the first step; one that cannot be written any more is warned of once, and left.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.step = folder, 0
+        self.folder, self.step, self.works = folder, 0, True
 
     @abstractmethod
     def open(self, plan: Plan) -> None:
@@ -44,29 +47,45 @@ class Logger(Silent):
     def start(self, plan: Plan) -> None:
         """Open the record."""
         self.step = plan.first_step
-        self.open(plan)
+        try:
+            self.open(plan)
+        except Exception as error:  # whatever the package raises
+            what = f"{type(self).__name__} cannot keep a record of this run"
+            raise ArgumentError(what, got=_line(error)) from error
 
     def tick(self, tick: Tick) -> None:
         """Write the figures of the epoch so far."""
-        self.step = tick.step
         names = ("loss", "accuracy", "images_per_second")
-        self.write({f"train/{name}": getattr(tick, name) for name in names}, tick.step)
+        self._keep({f"train/{name}": getattr(tick, name) for name in names}, tick.step)
 
     def epoch(self, epoch: Epoch) -> None:
         """Write what was measured."""
-        self.step = epoch.step
-        measured = _figures(vars(epoch))
-        lr = measured.pop("lr")
-        del measured["step"]
-        number = measured.pop("epoch")
-        figures = {f"epoch/{name}": value for name, value in measured.items()}
-        self.write({"lr": lr, "epoch": number, **figures}, epoch.step)
+        measured = {n: v for n, v in _figures(vars(epoch)).items() if n not in ("epoch", "step", "lr")}
+        own = {"lr": epoch.lr, "epoch/number": epoch.epoch}  # files of MLflow allow no plain "epoch" beside
+        self._keep(own | {f"epoch/{name}": value for name, value in measured.items()}, epoch.step)
 
     def finish(self, evaluation: Evaluation) -> None:
         """Write the result, and close the record."""
         result = {f"result/{name}": value for name, value in _figures(evaluation.to_json()).items()}
-        self.write(result, self.step)
-        self.close()
+        self._keep(result, self.step, last=True)
+
+    def _keep(self, figures: Mapping[str, float], step: int, last: bool = False) -> None:
+        """Write, and close after the last figures; what fails must not end a training."""
+        self.step = step
+        if not self.works:
+            return
+        try:
+            self.write(figures, step)
+            if last:
+                self.close()
+        except Exception as error:  # whatever the package raises, such as where its server is gone
+            self.works = False
+            warnings.warn(f"{type(self).__name__} keeps no more of this run: {_line(error)}", stacklevel=4)
+
+
+def _line(error: Exception) -> str:
+    """The first line of what an error says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _figures(values: Mapping[str, Any]) -> dict[str, float]:
@@ -90,11 +109,8 @@ class TensorBoard(Logger):
         """Add scalars."""
         for name, value in figures.items():
             self._writer.add_scalar(name, value, step)
-
-    def epoch(self, epoch: Epoch) -> None:
-        """Write what was measured, to the disk too."""
-        super().epoch(epoch)
-        self._writer.flush()
+        if "epoch/number" in figures:
+            self._writer.flush()
 
     def close(self) -> None:
         """Close the event file."""
@@ -150,9 +166,7 @@ class MLflow(Logger):
 
     def write(self, figures: Mapping[str, float], step: int) -> None:
         """Log figures, all with the time of the first."""
-        from time import time
-
-        now = int(time() * 1000)
+        now = int(time.time() * 1000)
         made = [self._entities.Metric(name, value, now, step) for name, value in figures.items()]
         self._client.log_batch(self._run, metrics=made)
 
