@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,8 @@ def test_what_is_written_reads_back(terms: tuple[Given, ...]) -> None:
 )
 def test_an_augmentation_says_its_text(text: str) -> None:
     assert str(recipe(text)) == text
+    assert recipe(str(recipe(text))) == recipe(text)
+    assert pickle.loads(pickle.dumps(recipe(text))) == recipe(text)
 
 
 def test_recipes_stand_for_sums_and_go_into_sums() -> None:

@@ -73,9 +73,8 @@ def box(draws: Draws, name: str, area: tuple[float, float], ratio: float) -> tup
     """
     first, second = draws.uniform(f"{name} area", f"{name} ratio").T
     share = area[0] + (area[1] - area[0]) * first
-    # One by one, as in `turned`.
-    bound = np.array([min(math.log(ratio), -math.log(s)) for s in share.tolist()])
-    stretch = np.array([math.exp(e / 2) for e in (bound * (2 * second - 1)).tolist()])
+    limit = np.minimum(ratio, 1 / share).tolist()
+    stretch = np.array([a**b for a, b in zip(limit, (second - 0.5).tolist(), strict=True)])  # as in `turned`
     side = np.sqrt(share)
     return np.minimum(side * stretch, 1.0), np.minimum(side / stretch, 1.0)
 

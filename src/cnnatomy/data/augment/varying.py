@@ -23,7 +23,7 @@ _MOVES = ("rotate", "shear", "scale", "shift", "flip", "vflip")
 _COLOURS = ("brightness", "contrast", "saturation", "hue", "grey")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Augment:
     """Random variation of pictures by the batch, settled for each by (seed, epoch, its index) alone.
 
@@ -37,14 +37,17 @@ class Augment:
         >>> images, indices = torch.randint(256, (4, 3, 32, 32)).float(), torch.arange(4)
         >>> varied = vary(images, indices, seed=0, epoch=3)
         >>> again = vary(images[2:], indices[2:], seed=0, epoch=3)
-        >>> str(vary), torch.equal(varied[2:], again)
-        ('flip+shift(0.1)+reflect+jitter(0.2)', True)
+        >>> vary, torch.equal(varied[2:], again)
+        (recipe('flip+shift(0.1)+reflect+jitter(0.2)'), True)
     """
 
     terms: tuple[Given, ...] = ()
 
     def __str__(self) -> str:
         return written(self.terms)
+
+    def __repr__(self) -> str:
+        return f"recipe({str(self)!r})"
 
     def __call__(
         self,
