@@ -103,7 +103,7 @@ def _program(words: Sequence[str]) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as place:
         subprocess.run(
-            [sys.executable, "-m", *words], cwd=place, env=environment, check=True, capture_output=True
+            [sys.executable, "-m", *words], cwd=place, env=environment, check=True, stdout=subprocess.DEVNULL
         )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return 1e9 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
