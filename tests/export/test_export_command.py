@@ -14,9 +14,9 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.export import Deployed, export_run
 from cnnatomy.export.written import beside, compared
 from cnnatomy.models import build
-from cnnatomy.train import FitConfig
+from cnnatomy.train import Settings
 from cnnatomy.train.reconstruction import redrawn
-from cnnatomy.train.run import Run
+from cnnatomy.train.run import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_an_onnx_file_gives_the_scores_of_the_run(
     assert (told["inputs"], told["outputs"]) == (["pictures"], ["scores", "probabilities"])
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta().custom_metadata_map
-    model, facts = Run(trained).load_model()
+    model, facts = RunFolder(trained).load_model()
     assert json.loads(metadata["classes"]) == list(model.classes)
     preprocessing = json.loads(metadata["preprocessing"])
     assert preprocessing["size"] == [32, 32]
@@ -75,7 +75,7 @@ def test_a_program_gives_the_scores_of_the_run(
     assert not any("cnnatomy" in str(node.target) for node in program.graph.nodes)
     signature = program.graph_signature
     assert (signature.user_inputs, signature.user_outputs) == (("pictures",), ("scores", "probabilities"))
-    model, _ = Run(trained).load_model()
+    model, _ = RunFolder(trained).load_model()
     assert json.loads(extra["classes"]) == list(model.classes)
     pictures = bytes_of(model)
     with torch.no_grad():
@@ -88,7 +88,7 @@ def test_an_encoder_decoder_gives_levels(tmp_path: Path) -> None:
     text = "maxpool:a conv3-1 unpool:a conv3-channels"
     model = build(text, classes=10, input=(1, 8, 8))
     model.recall({"mean": [0.3], "std": [0.2]})
-    run, config = Run(tmp_path / "run"), FitConfig(model=text, size="1x8x8")
+    run, config = RunFolder(tmp_path / "run"), Settings.of(model=text, size="1x8x8")
     run.create(config)
     run.write_model("last", model, config, "none", 1)
     written = export_run(run.path, tmp_path / "a.pt2")

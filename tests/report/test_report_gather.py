@@ -9,24 +9,25 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from training import fit
 
 from cnnatomy.data import load
 from cnnatomy.errors import CheckpointError
 from cnnatomy.report import render, write
 from cnnatomy.report.gather import MISTAKES, curves, gather, png, summary
-from cnnatomy.train import Epoch, Evaluation, FitConfig, Run, fit
+from cnnatomy.train import Epoch, Evaluation, RunFolder, Settings
 
-CONFIG = FitConfig(epochs=2, threads=1, augment="none", validation=0.1, seed=3)
+CONFIG = Settings.of(epochs=2, threads=1, augment="none", validation=0.1, seed=3)
 ROW = Epoch(1, 40, 0.001, 1.25, 0.75, None, 1.5, 0.625, 4000.0, 3.0)
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Evaluation]:
+def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Evaluation]:
     run = tmp_path_factory.mktemp("gather") / "run"
-    return Run(run), fit(CONFIG, run)
+    return RunFolder(run), fit(CONFIG, run)
 
 
-def test_the_page_holds_the_run(ended: tuple[Run, Evaluation]) -> None:
+def test_the_page_holds_the_run(ended: tuple[RunFolder, Evaluation]) -> None:
     run, evaluation = ended
     page = gather(run, evaluation)
     history = run.log()
@@ -43,7 +44,7 @@ def test_the_page_holds_the_run(ended: tuple[Run, Evaluation]) -> None:
     assert str(run.path) not in text
 
 
-def test_the_pictures_are_those_that_were_mistaken(ended: tuple[Run, Evaluation]) -> None:
+def test_the_pictures_are_those_that_were_mistaken(ended: tuple[RunFolder, Evaluation]) -> None:
     run, evaluation = ended
     test = load("digits", size=(32, 32), channels=1).test
     shown = gather(run, evaluation).mistakes
@@ -71,14 +72,14 @@ def test_the_summary_names_the_epoch_that_was_judged() -> None:
     assert [curve.name for curve in curves(history)[1]] == ["train", "test"]
 
 
-def test_a_run_without_weights_has_no_page(ended: tuple[Run, Evaluation], tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_bytes((ended[0].path / "config.json").read_bytes())
+def test_a_run_without_weights_has_no_page(ended: tuple[RunFolder, Evaluation], tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_bytes((ended[0].path / "run.toml").read_bytes())
     with pytest.raises(CheckpointError, match="no weights"):
         write(tmp_path, ended[1])
-    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["run.toml"]
 
 
-def test_a_run_whose_log_is_empty_has_no_page(ended: tuple[Run, Evaluation], tmp_path: Path) -> None:
+def test_a_run_whose_log_is_empty_has_no_page(ended: tuple[RunFolder, Evaluation], tmp_path: Path) -> None:
     for path in ended[0].path.iterdir():
         if path.is_file() and path.name != "log.csv":
             (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -6,7 +6,6 @@ import copy
 import pickle
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,15 @@ import torch
 from anatomy import zoo
 from models.weights_replicas import TimmVGG, TransformersResNet, shaken
 from torch import Tensor, nn
+from training import fit
 
 import cnnatomy.nn as cnn
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models import network
 from cnnatomy.models.weights import WeightsError, find_head
-from cnnatomy.train import FitConfig, Interrupted, Silent, Tick, finetune, fit
+from cnnatomy.train import Interrupted, Settings, Silent, Tick, finetune
 from cnnatomy.train.files import read_tensors
-from cnnatomy.train.run import Run
+from cnnatomy.train.run import RunFolder
 
 SMALL_VGG: dict[str, Any] = {"repeats": (1, 1, 2, 1, 1), "width": 4, "classes": 12}
 SMALL_RESNET: dict[str, Any] = {"repeats": (2, 1, 2, 1), "width": 4, "classes": 12}
@@ -211,7 +211,7 @@ def test_what_has_no_head_to_replace_is_refused() -> None:
 
 
 TEXT = "conv3-4 bn maxpool conv3-8 bn maxpool globalavg FC-classes"
-CONFIG = FitConfig(
+CONFIG = Settings.of(
     model=TEXT, size="1x16x16", epochs=2, batch_size=128, threads=1, augment="none", checkpoint_every=5
 )
 
@@ -226,9 +226,9 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_begins_with_the_weights_of_another_and_keeps_what_is_frozen(
     before: Path, tmp_path: Path
 ) -> None:
-    source = Run(before).weights("last")
-    fit(replace(CONFIG, weights=str(source), freeze="1", lr_decay=0.5, seed=1), tmp_path / "tuned")
-    old, new = read_tensors(source)[0], read_tensors(Run(tmp_path / "tuned").weights("last"))[0]
+    source = RunFolder(before).weights("last")
+    fit(CONFIG.changed(weights=str(source), freeze="1", lr_decay=0.5, seed=1), tmp_path / "tuned")
+    old, new = read_tensors(source)[0], read_tensors(RunFolder(tmp_path / "tuned").weights("last"))[0]
     same = {name for name in old if torch.equal(old[name], new[name])}
     assert same == {name for name in old if name.startswith(("features.0.", "features.1."))}
 
@@ -245,27 +245,27 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits_without_the_file(
     before: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "begin.safetensors"
-    source.write_bytes(Run(before).weights("last").read_bytes())
-    config = replace(CONFIG, weights=str(source), freeze="1", lr_decay=0.5)
+    source.write_bytes(RunFolder(before).weights("last").read_bytes())
+    config = CONFIG.changed(weights=str(source), freeze="1", lr_decay=0.5)
     fit(config, tmp_path / "whole")
     with pytest.raises(Interrupted):
         fit(config, tmp_path / "stopped", reporter=Impatient())
     source.unlink()
     fit(config, tmp_path / "stopped", resume=True)
-    first, _ = read_tensors(Run(tmp_path / "whole").checkpoint)
-    second, _ = read_tensors(Run(tmp_path / "stopped").checkpoint)
+    first, _ = read_tensors(RunFolder(tmp_path / "whole").checkpoint)
+    second, _ = read_tensors(RunFolder(tmp_path / "stopped").checkpoint)
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
 
 
 def test_the_preprocessing_of_the_weights_goes_with_the_run(before: Path, tmp_path: Path) -> None:
     folder = tmp_path / "weights"
     folder.mkdir()
-    (folder / "model.safetensors").write_bytes(Run(before).weights("last").read_bytes())
+    (folder / "model.safetensors").write_bytes(RunFolder(before).weights("last").read_bytes())
     (folder / "config.json").write_text('{"pretrained_cfg": {"mean": [0.25], "std": [0.5]}}')
     with pytest.raises(Interrupted):
-        fit(replace(CONFIG, weights=str(folder)), tmp_path / "run", reporter=Impatient())
-    fit(replace(CONFIG, weights=str(folder)), tmp_path / "run", resume=True)
-    model = Run(tmp_path / "run").load_model()[0]
+        fit(CONFIG.changed(weights=str(folder)), tmp_path / "run", reporter=Impatient())
+    fit(CONFIG.changed(weights=str(folder)), tmp_path / "run", resume=True)
+    model = RunFolder(tmp_path / "run").load_model()[0]
     prepared = model.preprocess(torch.full((1, 1, 16, 16), 255, dtype=torch.uint8))
     assert set(prepared.flatten().tolist()) == {1.5}
 
@@ -273,13 +273,13 @@ def test_the_preprocessing_of_the_weights_goes_with_the_run(before: Path, tmp_pa
 def test_weights_that_do_not_fit_leave_no_run_behind(tmp_path: Path) -> None:
     torch.save({"other.weight": torch.zeros(2, 2)}, tmp_path / "other.pth")
     with pytest.raises(WeightsError, match="do not fit"):
-        fit(replace(CONFIG, weights=str(tmp_path / "other.pth")), tmp_path / "run")
+        fit(CONFIG.changed(weights=str(tmp_path / "other.pth")), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_rates_decay_with_depth_in_a_run(before: Path, tmp_path: Path) -> None:
-    source = Run(before).weights("last")
-    fit(replace(CONFIG, weights=str(source), lr_decay=1e-2), tmp_path / "run")
-    old, new = read_tensors(source)[0], read_tensors(Run(tmp_path / "run").weights("last"))[0]
+    source = RunFolder(before).weights("last")
+    fit(CONFIG.changed(weights=str(source), lr_decay=1e-2), tmp_path / "run")
+    old, new = read_tensors(source)[0], read_tensors(RunFolder(tmp_path / "run").weights("last"))[0]
     moved = [(new[name] - old[name]).abs().max() for name in ("features.0.weight", "classifier.0.weight")]
     assert 0 < moved[0] < 1e-4 < 1e-3 < moved[1]

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from training import fit
 
 from cnnatomy.data import load
 from cnnatomy.errors import ArgumentError, CheckpointError, DataError
-from cnnatomy.train import Evaluation, FitConfig, evaluate, fit, predict
+from cnnatomy.train import Evaluation, Settings, evaluate, predict
 from cnnatomy.train.files import read_tensors, write_tensors
 
-CONFIG = FitConfig(epochs=4, batch_size=64, threads=1, augment="none")
+CONFIG = Settings.of(epochs=4, batch_size=64, threads=1, augment="none")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_folders_with_unknown_classes_are_refused(trained: tuple[Path, Evaluatio
 def test_pictures_that_changed_since_training_are_refused(
     trained: tuple[Path, Evaluation], tmp_path: Path
 ) -> None:
-    (tmp_path / "config.json").write_bytes((trained[0] / "config.json").read_bytes())
+    (tmp_path / "run.toml").write_bytes((trained[0] / "run.toml").read_bytes())
     tensors, facts = read_tensors(trained[0] / "last.safetensors")
     write_tensors(tmp_path / "last.safetensors", tensors, facts | {"fingerprint": "another"})
     with pytest.raises(DataError, match="have changed since"):
@@ -95,7 +95,7 @@ def test_nothing_to_predict_and_nothing_to_predict_with(
 
 
 def test_weights_of_another_shape_are_refused(trained: tuple[Path, Evaluation], tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_bytes((trained[0] / "config.json").read_bytes())
+    (tmp_path / "run.toml").write_bytes((trained[0] / "run.toml").read_bytes())
     tensors, facts = read_tensors(trained[0] / "last.safetensors")
     write_tensors(tmp_path / "last.safetensors", tensors | {"c1.bias": torch.zeros(7)}, facts)
     with pytest.raises(CheckpointError, match="do not fit the model") as caught:
@@ -114,7 +114,7 @@ def test_a_folder_of_pictures_is_learnt(tmp_path: Path, output: str | None) -> N
         for i in range(10):
             picture = Image.new("RGB", (40 + i, 30), (abs(side - 8 * i),) * 3)
             picture.save(tmp_path / "pictures" / name / f"{i}.png")
-    config = replace(CONFIG, data=str(tmp_path / "pictures"), output=output, epochs=30, fit="stretch")
+    config = CONFIG.changed(data=str(tmp_path / "pictures"), output=output, epochs=30, fit="stretch")
     result = fit(config, tmp_path / "run")
     assert result.classes == ("dark", "light")
     assert result.accuracy == 1

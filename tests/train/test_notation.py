@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from training import fit
 
 from cnnatomy.cli import main
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models import build
 from cnnatomy.models.notated import Network
-from cnnatomy.train import FitConfig, Interrupted, Run, evaluate, fit, predict
+from cnnatomy.train import Interrupted, RunFolder, Settings, evaluate, predict
 from cnnatomy.train.inference import redraw
 from cnnatomy.train.reconstruction import Reconstruction
 
@@ -22,17 +22,17 @@ SMALL = "conv3-8 bn maxpool conv3-16 bn maxpool globalavg FC"
 THERE_AND_BACK = "conv3-8 maxpool:a conv3-8 unpool:a conv3-channels"
 
 
-def config(model: str, **options: object) -> FitConfig:
+def config(model: str, **options: object) -> Settings:
     given = {"size": "16", "epochs": 2, "augment": "none"} | options
-    return replace(FitConfig(model=model), **given)  # type: ignore[arg-type]
+    return Settings.of(model=model, **given)
 
 
 def test_a_text_trains_and_its_run_is_whole(tmp_path: Path) -> None:
     result = fit(config(SMALL, pool="soft", epochs=4, lr=0.01, smoothing=0.1), tmp_path / "run")
     assert result.accuracy > 0.5
-    stored = Run(tmp_path / "run").config()
+    stored = RunFolder(tmp_path / "run").settings()
     assert (stored.model, stored.size, stored.pool) == (SMALL, "1x16x16", "soft")
-    model, facts = Run(tmp_path / "run").load_model()
+    model, facts = RunFolder(tmp_path / "run").load_model()
     assert isinstance(model, Network)
     assert "Soft" in str(model.features[3])
     assert model.mean.tolist() == pytest.approx(facts["mean"])
@@ -41,7 +41,7 @@ def test_a_text_trains_and_its_run_is_whole(tmp_path: Path) -> None:
 
 def test_pictures_are_standardised_by_the_training_set(tmp_path: Path) -> None:
     fit(config("globalavg FC", epochs=1), tmp_path / "run")
-    model, _ = Run(tmp_path / "run").load_model()
+    model, _ = RunFolder(tmp_path / "run").load_model()
     from cnnatomy.data import load
 
     images = load("digits", size=(16, 16), channels=1).train.images
@@ -63,9 +63,9 @@ def test_a_stopped_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
     whole = fit(config(SMALL), tmp_path / "whole")
     with pytest.raises(Interrupted):
         fit(config(SMALL), tmp_path / "stopped", reporter=Stop())
-    stored = Run(tmp_path / "stopped").config()
+    stored = RunFolder(tmp_path / "stopped").settings()
     assert fit(stored, tmp_path / "stopped", resume=True).loss == whole.loss
-    first, second = (Run(tmp_path / name).load_model()[0].state_dict() for name in ("whole", "stopped"))
+    first, second = (RunFolder(tmp_path / name).load_model()[0].state_dict() for name in ("whole", "stopped"))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 

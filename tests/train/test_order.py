@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnatomy.train.order import derive, hold_out, permutation, share
+from cnnatomy.train.order import derive, permutation, share
 
 
 @given(st.integers(0, 2**64), st.integers(0, 100), st.integers(1, 300))
@@ -25,7 +25,6 @@ def test_epochs_and_seeds_differ_and_repeat() -> None:
 def test_drawing_an_order_leaves_the_global_generator_alone() -> None:
     before = torch.get_rng_state()
     permutation(0, 0, 10)
-    hold_out(10, 0.5, 0)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -38,13 +37,6 @@ def test_shares_cover_the_batch_and_their_weighted_means_average_to_its_mean(cou
     assert all(len(mine) for mine, _ in shares)
     mean = sum(values[mine].mean().item() * weight for mine, weight in shares) / world
     assert mean == pytest.approx(values.mean().item())
-
-
-@given(st.integers(2, 200), st.floats(0, 0.9))
-def test_held_out_pictures_are_never_trained_on(pictures: int, fraction: float) -> None:
-    kept, held = hold_out(pictures, fraction, seed=5)
-    assert sorted(kept.tolist() + held.tolist()) == list(range(pictures))
-    assert len(held) == round(pictures * fraction)
 
 
 def test_derived_seeds_fit_a_generator_and_differ_by_purpose() -> None:

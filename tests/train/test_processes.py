@@ -7,19 +7,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from training import fit
 
-from cnnatomy.train import FitConfig, fit
+from cnnatomy.train import Settings
 from cnnatomy.train.files import read_tensors
-from cnnatomy.train.run import Run
+from cnnatomy.train.run import RunFolder
 
 # 1,438 training pictures: three whole batches and a last one of one picture, so that one process has none.
-CONFIG = FitConfig(epochs=3, batch_size=479, threads=1, lr=1e-3, augment="distortions", checkpoint_every=2)
+CONFIG = Settings.of(epochs=3, batch_size=479, threads=1, lr=1e-3, augment="distortions", checkpoint_every=2)
 
 WORKER = """
 import signal
 import sys
 from pathlib import Path
-from cnnatomy.train import FitConfig, Interrupted, Silent, fit
+from cnnatomy.train import Interrupted, RunFolder, Settings, Silent, train
 import cnnatomy.train.engine as engine
 
 class Impatient(Silent):
@@ -29,7 +30,8 @@ class Impatient(Silent):
 
 engine.TICK = 1
 try:
-    fit(FitConfig(**{config!r}), Path({run!r}), resume={resume}, reporter=Impatient())
+    settings = Settings.from_json({config!r})
+    train(settings, RunFolder(Path({run!r})), resume={resume}, callbacks=[Impatient()])
 except Interrupted as stop:
     print(stop)
 """
@@ -56,12 +58,12 @@ def test_two_processes_learn_what_one_learns_and_resume_exactly(tmp_path: Path) 
     alone, whole, stopped = (tmp_path / name for name in ("alone", "whole", "stopped"))
     fit(CONFIG, alone)
     torchrun(2, whole, tmp_path)
-    for one, two in zip(Run(alone).log(), Run(whole).log(), strict=True):
+    for one, two in zip(RunFolder(alone).log(), RunFolder(whole).log(), strict=True):
         assert one.loss == pytest.approx(two.loss, rel=1e-4)
         assert one.accuracy == pytest.approx(two.accuracy, abs=0.01)
 
     said = torchrun(2, stopped, tmp_path, stop=6)
     assert said.count("stopped after step 6 of 12") == 2, "both processes stop at the same step"
     torchrun(2, stopped, tmp_path, resume=True)
-    first, second = (read_tensors(Run(path).checkpoint)[0] for path in (whole, stopped))
+    first, second = (read_tensors(RunFolder(path).checkpoint)[0] for path in (whole, stopped))
     assert [name for name in first if not torch.equal(first[name], second[name])] == []

@@ -8,18 +8,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from training import fit
 
 from cnnatomy.errors import CheckpointError
-from cnnatomy.train import FitConfig, Interrupted, Silent, Tick, fit
+from cnnatomy.train import Interrupted, Settings, Silent, Tick
 from cnnatomy.train.files import read_tensors, write_tensors
-from cnnatomy.train.run import Run
+from cnnatomy.train.run import RunFolder
 
-CONFIG = FitConfig(epochs=2, batch_size=64, threads=1, checkpoint_every=7, augment="distortions")
+CONFIG = Settings.of(epochs=2, batch_size=64, threads=1, checkpoint_every=7, augment="distortions")
 
 VICTIM = """
 import sys
 from pathlib import Path
-from cnnatomy.train import FitConfig, Silent, fit
+from cnnatomy.train import RunFolder, Settings, Silent, train
 
 class Loud(Silent):
     def tick(self, tick):
@@ -27,7 +28,7 @@ class Loud(Silent):
         if tick.step == 30:
             sys.stdin.read()  # wait here to be killed
 
-fit(FitConfig(**{config!r}), Path({run!r}), reporter=Loud())
+train(Settings.from_json({config!r}), RunFolder(Path({run!r})), callbacks=[Loud()])
 """
 
 
@@ -51,12 +52,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def assert_same(one: Path, other: Path) -> None:
     """Every bit of the state, and every figure but the times."""
-    first, facts = read_tensors(Run(one).checkpoint)
-    second, other_facts = read_tensors(Run(other).checkpoint)
+    first, facts = read_tensors(RunFolder(one).checkpoint)
+    second, other_facts = read_tensors(RunFolder(other).checkpoint)
     assert first.keys() == second.keys()
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
     assert facts["step"] == other_facts["step"]
-    for a, b in zip(Run(one).log(), Run(other).log(), strict=True):
+    for a, b in zip(RunFolder(one).log(), RunFolder(other).log(), strict=True):
         assert replace(a, seconds=0, images_per_second=0) == replace(b, seconds=0, images_per_second=0)
 
 
@@ -71,7 +72,9 @@ def test_killed_in_mid_epoch_and_resumed_ends_with_the_same_bits(whole: Path, tm
             assert victim.poll() is None
         victim.kill()
     assert victim.returncode == -signal.SIGKILL
-    assert read_tensors(Run(run).checkpoint)[1]["step"] == 28, "the last checkpoint lies within an epoch"
+    assert read_tensors(RunFolder(run).checkpoint)[1]["step"] == 28, (
+        "the last checkpoint lies within an epoch"
+    )
     assert not list(run.glob(".*")), "nothing half-written lies about"
     fit(CONFIG, run, resume=True)
     assert_same(whole, run)
@@ -91,45 +94,45 @@ def test_interrupted_between_steps_and_resumed_ends_with_the_same_bits(
 
 
 def test_a_finished_run_is_only_evaluated_again(whole: Path) -> None:
-    before = Run(whole).checkpoint.read_bytes()
+    before = RunFolder(whole).checkpoint.read_bytes()
     again = fit(CONFIG, whole, resume=True)
     assert again.pictures == 359
-    assert Run(whole).checkpoint.read_bytes() == before
+    assert RunFolder(whole).checkpoint.read_bytes() == before
 
 
 def test_another_configuration_is_refused_and_named(whole: Path) -> None:
     with pytest.raises(CheckpointError, match=r"lr 0.005, now 0.1; seed 0, now 3"):
-        fit(replace(CONFIG, lr=0.1, seed=3), whole, resume=True)
-    fit(replace(CONFIG, checkpoint_every=50), whole, resume=True)
+        fit(CONFIG.changed(lr=0.1, seed=3), whole, resume=True)
+    fit(CONFIG.changed(checkpoint_every=50), whole, resume=True)
 
 
 def test_other_pictures_are_refused(whole: Path, tmp_path: Path) -> None:
-    Run(tmp_path).create(Run(whole).config())
-    tensors, facts = read_tensors(Run(whole).checkpoint)
-    write_tensors(Run(tmp_path).checkpoint, tensors, facts | {"data": "another fingerprint"})
+    RunFolder(tmp_path).create(RunFolder(whole).settings())
+    tensors, facts = read_tensors(RunFolder(whole).checkpoint)
+    write_tensors(RunFolder(tmp_path).checkpoint, tensors, facts | {"data": "another fingerprint"})
     with pytest.raises(CheckpointError, match="the pictures of digits are not those"):
         fit(CONFIG, tmp_path, resume=True)
 
 
 @pytest.mark.parametrize("left", [0, 1, 100, 5000, -1])
 def test_a_cut_checkpoint_is_one_clear_error(whole: Path, tmp_path: Path, left: int) -> None:
-    Run(tmp_path).create(Run(whole).config())
-    Run(tmp_path).checkpoint.write_bytes(Run(whole).checkpoint.read_bytes()[:left])
+    RunFolder(tmp_path).create(RunFolder(whole).settings())
+    RunFolder(tmp_path).checkpoint.write_bytes(RunFolder(whole).checkpoint.read_bytes()[:left])
     with pytest.raises(CheckpointError, match="is damaged") as caught:
         fit(CONFIG, tmp_path, resume=True)
     assert "\n" not in str(caught.value)
 
 
 def test_one_altered_bit_is_noticed(whole: Path, tmp_path: Path) -> None:
-    Run(tmp_path).create(Run(whole).config())
-    content = bytearray(Run(whole).checkpoint.read_bytes())
+    RunFolder(tmp_path).create(RunFolder(whole).settings())
+    content = bytearray(RunFolder(whole).checkpoint.read_bytes())
     content[-5000] ^= 1
-    Run(tmp_path).checkpoint.write_bytes(content)
+    RunFolder(tmp_path).checkpoint.write_bytes(content)
     with pytest.raises(CheckpointError, match="content that matches its digest"):
         fit(CONFIG, tmp_path, resume=True)
 
 
 def test_a_run_without_its_checkpoint_says_so(whole: Path, tmp_path: Path) -> None:
-    Run(tmp_path).create(Run(whole).config())
+    RunFolder(tmp_path).create(RunFolder(whole).settings())
     with pytest.raises(CheckpointError, match="does not exist"):
         fit(CONFIG, tmp_path, resume=True)

@@ -13,7 +13,7 @@ from cnnatomy.export.onnx_writer import OPSET, onnx
 from cnnatomy.export.program import program
 from cnnatomy.export.written import Written
 from cnnatomy.models.classifier import Classifier
-from cnnatomy.train.run import Run
+from cnnatomy.train.run import RunFolder
 
 
 class Deployed(nn.Module):
@@ -73,7 +73,7 @@ def export_run(run: Path, path: Path, *, weights: str | None = None, opset: int 
         ArgumentError: there are no such weights, or the model cannot be exported.
         CheckpointError: there is no such run, or its weights are damaged.
     """
-    model, facts = Run(run).load_model(weights)
+    model, facts = RunFolder(run).load_model(weights)
     path = checks.path(path, "the file")
     whole = Deployed(model)
     example = torch.randint(256, (2, *model.input_shape), generator=torch.Generator().manual_seed(0))

@@ -22,7 +22,7 @@ from cnnatomy.nn.separable import StridedConvPool
 from cnnatomy.nn.subpixel import SubpixelConv
 from cnnatomy.notation.build import build
 from cnnatomy.notation.expand import explicit
-from cnnatomy.notation.modules import Chain, Residual, Weighed
+from cnnatomy.notation.modules import Chain, Weighed
 from cnnatomy.notation.parse import parse_pooling
 from cnnatomy.notation.spec import Layer, Spec
 from cnnatomy.reducers import Reducer
@@ -187,24 +187,3 @@ def initialise(model: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-@torch.no_grad()
-def close_residuals(model: Network) -> Network:
-    """Let every residual begin as its shortcut: the last norm of its body starts at 0.
-
-    Source: Goyal et al. (2017), "Accurate, large minibatch SGD", section 5.1, arXiv:1706.02677.
-
-    Example:
-        >>> from cnnatomy.models import network
-        >>> net = close_residuals(network("res(conv3-3 bn conv3-3 bn) FC-2", input=(3, 8, 8)))
-        >>> net.features[0].body[-2].weight
-        Parameter containing:
-        tensor([0., 0., 0.], requires_grad=True)
-    """
-    for module in model.modules():
-        if isinstance(module, Residual):
-            kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-            for norm in [one for one in module.body if isinstance(one, kinds)][-1:]:
-                nn.init.zeros_(norm.weight)
-    return model

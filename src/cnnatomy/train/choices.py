@@ -47,6 +47,8 @@ class Seen:
     channels: int
     mirrored: float
     """0.5: mirrored pictures look like the others; 1: left and right are never exchanged."""
+    family: bool
+    """Whether the network is left to us: it suits an optimizer that turns weights which norms follow."""
 
 
 def settle_input(
@@ -108,8 +110,10 @@ def settle_recipe(recipe: Recipe, network: NetworkSettings, seen: Seen) -> tuple
         raise ArgumentError("no picture is left to train on", hint="a smaller validation or test_fraction")
     augment, why = _augmentation(recipe, network, seen)
     lenet, small = network.model == "lenet5", seen.pictures < SMALL
-    name = recipe.optimizer or "adamw"
-    usual = FINETUNE_LR if network.weights else LENET_LR if lenet and name == "adamw" else OPTIMIZERS[name].lr
+    name = recipe.optimizer or ("muon" if seen.family and not lenet else "adamw")
+    usual = OPTIMIZERS[name].lr
+    if name == "adamw":
+        usual = FINETUNE_LR if network.weights else LENET_LR if lenet else usual
     batch = min(recipe.batch_size or (32 if small else 64), seen.pictures)
     decay = OPTIMIZERS[name].weight_decay if recipe.weight_decay is None else recipe.weight_decay
     smoothing = recipe.smoothing if recipe.smoothing is not None else 0.0 if lenet else SMOOTHING

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from cnnatomy import checks
 from cnnatomy.data import SOURCES, Dataset, Pictures
 from cnnatomy.errors import DataError
 from cnnatomy.train.evaluation import Evaluation
-from cnnatomy.train.material import load_data
+from cnnatomy.train.material import IN_MEMORY, load_data
 from cnnatomy.train.reconstruction import judged
 from cnnatomy.train.reporter import Reporter, Silent
 from cnnatomy.train.run import RunFolder
@@ -20,12 +21,19 @@ from cnnatomy.train.world import pick_device
 
 
 def evaluate(
-    run: Path, *, data: str | None = None, weights: str | None = None, reporter: Reporter | None = None
+    run: Path,
+    *,
+    data: str | None = None,
+    weights: str | None = None,
+    module: nn.Module | None = None,
+    code: str | None = None,
+    reporter: Reporter | None = None,
 ) -> Evaluation:
     """Evaluate a run's model on the test pictures of its own data, or on other data with the same classes.
 
     Of other data its own test set is judged where it has one (a named source, idx files, a folder with train/
-    and test/), else every picture. `weights` asks for the `"best"` or the `"last"` epoch's.
+    and test/), else every picture. `weights` asks for the `"best"` or the `"last"` epoch's; `module` and `code`
+    are those of `RunFolder.load_model`.
 
     Raises:
         ArgumentError: there are no such weights.
@@ -37,7 +45,10 @@ def evaluate(
     if data is not None:
         checks.of_kind("data", data, str, "a built-in source or a folder of pictures")
     trained = folder.settings().data
-    model, facts = folder.load_model(weights)
+    model, facts = folder.load_model(weights, module=module, code=code)
+    if data is None and trained.source == IN_MEMORY:
+        what = "the pictures of this run were given in memory, and are gone"
+        raise DataError(what, hint="evaluating on other pictures")
     asked = replace(trained, source=trained.source if data is None else data)
     source = load_data(asked, model.input_shape, reporter)
     own = source.fingerprint == facts["fingerprint"]

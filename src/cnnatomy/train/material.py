@@ -87,7 +87,8 @@ def prepare(settings: Settings, world: World, reporter: Reporter, given: Given |
     channels = data.train.images.shape[1]
     mirrored = mirrored_share(data.train.images, data.train.labels)
     count = len(division.kept) if loader is None else LoaderFeed(loader, world).pictures
-    seen = Seen(data.classes, count, channels, mirrored)
+    family = network.model is None
+    seen = Seen(data.classes, count, channels, mirrored, family)
     network, chosen = settle_network(network, seen)
     recipe, more = settle_recipe(settings.recipe, network, seen)
     framed = framed._replace(said=f"{channels}x{framed.said}", why=f"{framed.why}; {data.fitted.sentence()}")

@@ -83,8 +83,8 @@ OPTIMIZERS: Mapping[str, OptimizerRecord] = MappingProxyType(
         "muon": _record(
             "momentum made orthogonal for weights as matrices; AdamW for the rest",
             "Jordan et al. (2024), kellerjordan.github.io/posts/muon",
-            *(0.02, 0.05),
-            **{"momentum": 0.95, "nesterov": True, "iterations": 5, "rest": 0.1, **_ADAM},
+            *(0.1, 0.05),
+            **{"momentum": 0.6, "nesterov": True, "iterations": 3, "rest": 0.03, **_ADAM},
         ),
     }
 )

@@ -70,19 +70,23 @@ def _split(groups: Groups, decay: float) -> Groups:
     return parts
 
 
-def _muon(groups: Groups, decay: float, told: Mapping[str, Any]) -> Optimizer:
-    """Orthogonal steps for weights; AdamW for norms, biases and the last weight, whose rows are classes."""
+def _muon(groups: Groups, decay: float, told: Mapping[str, float]) -> Optimizer:
+    """Orthogonal steps for the weights between; AdamW for norms, biases, the first weight and the last.
+
+    The first reads pictures and the last has a row for each class: neither is a map between like things.
+    """
     rest, betas = told["rest"], (told["beta1"], told["beta2"])
     weights = [p for group in groups for p in group["params"] if p.dim() >= 2]
+    ends = {id(weight) for weight in (*weights[:1], *weights[-1:])}
     parts = []
     for group in _split(groups, decay):
         for turned in (True, False):
-            chosen = [p for p in group["params"] if (p.dim() >= 2 and p is not weights[-1]) == turned]
+            chosen = [p for p in group["params"] if (p.dim() >= 2 and id(p) not in ends) == turned]
             rate = group["lr"] if turned else group["lr"] * rest
             if chosen:
                 parts.append({**group, "params": chosen, "lr": rate, "peak": rate, "matrices": turned})
     own = {knob: told[knob] for knob in ("momentum", "nesterov", "iterations", "eps")}
-    return Muon(parts, betas=betas, **own)
+    return Muon(parts, betas=betas, **own)  # type: ignore[arg-type]  # switches and whole numbers
 
 
 def _sgd(groups: Groups, decay: float, told: Mapping[str, Any], **fixed: bool) -> Optimizer:

@@ -45,15 +45,3 @@ def share(batch: Tensor, rank: int, world: int) -> tuple[Tensor, float]:
     mine = batch[rank::world]
     return (mine, len(mine) * world / len(batch)) if len(mine) else (batch[:1], 0.0)
 
-
-def hold_out(pictures: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Split the indices of the training pictures into those to train on and those to validate with.
-
-    Example:
-        >>> [len(part) for part in hold_out(100, 0.1, seed=0)]
-        [90, 10]
-    """
-    generator = torch.Generator().manual_seed(derive(seed, "validation"))
-    shuffled = torch.randperm(pictures, generator=generator)
-    held = round(pictures * fraction)
-    return shuffled[held:].sort().values, shuffled[:held].sort().values

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cnnatomy import checks
 from cnnatomy.data.finding import Found, files_of, find
@@ -61,13 +61,15 @@ def predict(
     on: str | None = None,
     threads: int | None = None,
     weights: str | None = None,
+    module: nn.Module | None = None,
+    code: str | None = None,
 ) -> list[Prediction]:
     """Say what a run's model sees in pictures of any size, which are fitted as its training pictures were.
 
     Takes what `stream` takes, raises what it raises, and gives all at once.
     """
-    made = stream(run, sources, top=top, batch_size=batch_size, on=on, threads=threads, weights=weights)
-    return list(made)
+    how = {"top": top, "batch_size": batch_size, "on": on, "threads": threads}
+    return list(stream(run, sources, weights=weights, module=module, code=code, **how))  # type: ignore[arg-type]
 
 
 def stream(
@@ -79,6 +81,8 @@ def stream(
     on: str | None = None,
     threads: int | None = None,
     weights: str | None = None,
+    module: nn.Module | None = None,
+    code: str | None = None,
 ) -> Stream:
     """Say the same picture by picture: only a few batches are in memory at a time.
 
@@ -92,6 +96,8 @@ def stream(
         on: the device to compute on; left out, a CUDA device if there is one, else the CPU.
         threads: how many threads decode, and how many compute on the CPU; left out, as many as suit.
         weights: the `"best"` or the `"last"` epoch's.
+        module: the network that takes the weights, where the run was given an object or code.
+        code: the text of the network again, as net.py:Net, where the run was given code.
 
     Raises:
         ArgumentError: there is nothing to predict, a number is out of its range, there are no such weights
@@ -100,7 +106,7 @@ def stream(
     """
     sources = named(sources, "predict")
     device = pick_device(on)
-    model, facts = RunFolder(run).load_model(weights)
+    model, facts = RunFolder(run).load_model(weights, module=module, code=code)
     if model.goal != "classify":
         what = f"the network of {run} gives pictures, not classes"
         raise ArgumentError(what, hint="redraw (--out DIR), which writes them")
