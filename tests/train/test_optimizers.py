@@ -89,6 +89,16 @@ def test_groups_keep_their_rates_and_thin_parameters_do_not_decay(name: str) -> 
             assert group["name"]
 
 
+def test_groups_of_the_same_settings_are_one() -> None:
+    model = network()
+    made = make_optimizer("adamw", groups(model, 0.02))
+    assert [(group["name"], group["weight_decay"]) for group in made.param_groups] == [
+        ("0 .. 1, 3, 5", 0.05),
+        ("0 .. 1, 3, 5", 0.0),
+    ]
+    assert len(make_optimizer("adamw", groups(model, 0.02, decay=0.5)).param_groups) == 6
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_learns_with_its_own_rate(name: str) -> None:
     model = network()

@@ -61,13 +61,20 @@ def make_optimizer(
 
 
 def _split(groups: Groups, decay: float) -> Groups:
-    parts = []
+    """Tell thin parameters from others, and join what has the same settings, since each group costs time."""
+    parts: dict[str, dict[str, Any]] = {}
     for group in groups:
         for dense, own in ((True, decay), (False, 0.0)):
             chosen = [p for p in group["params"] if (p.dim() >= 2) == dense]
+            settings = {key: value for key, value in group.items() if key not in ("params", "name")}
+            settings |= {"peak": group["lr"], "weight_decay": own}
             if chosen:
-                parts.append({**group, "params": chosen, "peak": group["lr"], "weight_decay": own})
-    return parts
+                part = parts.setdefault(
+                    repr(sorted(settings.items())), {**settings, "params": [], "name": ""}
+                )
+                part["params"] += chosen
+                part["name"] = ", ".join(filter(None, [part["name"], group.get("name")]))
+    return list(parts.values())
 
 
 def _muon(groups: Groups, decay: float, told: Mapping[str, float]) -> Optimizer:
