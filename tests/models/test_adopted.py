@@ -19,7 +19,8 @@ from torch.nn.parallel import DistributedDataParallel
 from cnnatomy.errors import ArgumentError
 from cnnatomy.export import Deployed, onnx, program
 from cnnatomy.models import adopt, build, network
-from cnnatomy.models.adopted import Adopted, WrongOutputs, scores_in
+from cnnatomy.models.adopted import Adopted
+from cnnatomy.models.scoring import WrongOutputs, scores_in
 from cnnatomy.models.weights import Preprocessing, load_weights
 from cnnatomy.train import finetune
 
@@ -276,6 +277,20 @@ def test_a_replaced_head_is_the_modules_and_changes_the_classes() -> None:
     assert model(torch.rand(2, *SHAPE)).shape == (2, 7)
 
 
+def test_what_is_set_under_a_name_of_the_network_is_set_there() -> None:
+    model, fresh = adopted(), nn.Linear(8, 4)
+    model.output_layer = fresh
+    assert model.module.output_layer is fresh
+    model.add_module("more", nn.ReLU())
+    assert "more" in dict(model.module.named_children())
+    synced = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    assert any(isinstance(module, nn.SyncBatchNorm) for module in synced.module.modules())
+    model.class_weights = torch.ones(4)
+    assert "class_weights" not in model.state_dict()
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = model.nothing
+
+
 def test_dtype_and_layout_reach_what_preprocesses() -> None:
     model = adopted().double().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     assert model.preprocess(torch.zeros(1, *SHAPE, dtype=torch.uint8)).dtype == torch.float64
@@ -295,6 +310,10 @@ def test_compiled_traced_and_called_by_function_it_is_the_same_network() -> None
     assert torch.equal(torch.fx.symbolic_trace(model)(x), plain(x))
     zero = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
     assert not torch.func.functional_call(model, zero, (x,)).any()
+    net = Net().eval()
+    known = {"token": torch.zeros(8)}
+    assert torch.equal(torch.func.functional_call(adopted(net), known, (x,)), net.output.bias.expand(3, 4))
+    assert net.token.all(), "its own are back in their place"
     compiled = torch.compile(adopted().eval(), backend="eager", fullgraph=True)
     assert compiled(x).shape == (3, 4)
 

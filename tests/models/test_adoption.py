@@ -25,6 +25,7 @@ FILE = """
 import torch
 from torch import nn
 from torch.nn import functional as F
+from cnnatomy.nn import GlobalPool2d
 
 class Net(nn.Module):
     def __init__(self, width=8, *, num_classes=10, in_channels=3):
@@ -68,6 +69,16 @@ class Oddly(Net):
     def __init__(self):
         super().__init__()
         self.pool = Odd(2)
+
+class Strided(Net):
+    def __init__(self):
+        super().__init__()
+        self.pool = nn.Conv2d(8, 8, 2, stride=2)
+
+class Whole(Strided):
+    def __init__(self):
+        super().__init__()
+        self.whole = GlobalPool2d("max")
 
 made = Net(num_classes=5)
 """
@@ -150,11 +161,15 @@ def test_pool_takes_the_place_of_poolings_that_have_windows(name: str) -> None:
     [
         ("Deciding", r"pool does not reach every pooling of own_nets.py:Deciding: got .*max_pool2d"),
         ("Oddly", "own_nets.py:Oddly pools by Odd, which has rules of its own; try leaving out pool"),
+        ("Strided", "pool finds no pooling with windows or a grid in own_nets.py:Strided"),
+        ("Whole", "pool finds no pooling with windows or a grid in own_nets.py:Whole"),
     ],
 )
 def test_pool_is_refused_where_it_does_not_reach(name: str, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         built(f"own_nets.py:{name}", pool="soft")
+    with pytest.raises(ArgumentError, match="expected learned=1, got learned=channels"):
+        built("own_nets.py:Net", pool="gem(learned=channels)")
 
 
 @pytest.mark.usefixtures("home")

@@ -18,6 +18,10 @@ from cnnatomy.reducers import Reducer
 Key = str | type[nn.Module]
 
 
+class NothingSwapped(ArgumentError):
+    """A network that has none of the operators that were to be swapped."""
+
+
 @dataclass(frozen=True)
 class Swap:
     """One operator that gave way to another."""
@@ -66,7 +70,8 @@ def convert(model: nn.Module, swaps: Mapping[Key, Target], *, inplace: bool = Fa
         The network with a report. If the network itself is swapped, `model` is the new module.
 
     Raises:
-        ArgumentError: nothing is swapped, or a value means nothing for what it is to replace.
+        NothingSwapped: there is nothing to swap.
+        ArgumentError: a value means nothing for what it is to replace.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2))
@@ -91,7 +96,7 @@ def convert(model: nn.Module, swaps: Mapping[Key, Target], *, inplace: bool = Fa
     if not done and not left:
         met = sorted({type(module).__name__ for module in model.modules() if not list(module.children())})
         expected = " or ".join(map(_named, swaps))
-        raise ArgumentError("nothing was swapped", expected=expected, got=", ".join(met))
+        raise NothingSwapped("nothing was swapped", expected=expected, got=", ".join(met))
     for path in left:
         warnings.warn(f"left as it is, for torch.fx cannot follow it: {path}", UserWarning, stacklevel=2)
     return Conversion(model, tuple(done), tuple(left))

@@ -14,8 +14,9 @@ from torch import nn
 from cnnatomy.anatomy.building import build
 from cnnatomy.anatomy.shell import unwrapped
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models.found import nearest, theirs
 from cnnatomy.models.named import Named, parse
-from cnnatomy.models.source import FORMS, locate, nearest, theirs
+from cnnatomy.models.source import FORMS, locate
 
 Source = nn.Module | Callable[[], nn.Module] | str
 _ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

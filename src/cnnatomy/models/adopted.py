@@ -7,21 +7,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.fx import Proxy
-from torch.nn.parameter import is_lazy
 
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models.source import reason
+from cnnatomy.models.found import reason
+from cnnatomy.models.scoring import check_state, scores_in, tried
 from cnnatomy.models.standardised import Standardised
 from cnnatomy.models.weights.preprocessing import Preprocessing
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Scores (N, K) and labels (N,), or shares of the classes (N, K) -> scalar."""
-
-
-class WrongOutputs(ArgumentError):
-    """A network that has another number of outputs than there are classes."""
 
 
 class Adopted(Standardised):
@@ -69,17 +64,15 @@ class Adopted(Standardised):
         self.input_shape = tuple(input_shape)  # type: ignore[assignment]
         self.classes, self.output = checks.words(classes, "classes"), "softmax"
         self.notes: tuple[str, ...] = ()
-        scores = _tried(self.module, self.input_shape)
-        if tuple(scores.shape) != (2, len(self.classes)):
-            raise _wrong_outputs(self.module, len(self.classes), scores)
-        # No buffers: the module may have some of these names.
-        self.mean = torch.zeros(self.input_shape[0], device=scores.device, dtype=scores.dtype)
-        self.std = torch.ones_like(self.mean)
+        scores = tried(self.module, self.input_shape, len(self.classes))
+        check_state(self.module)
+        # No buffers, and set past `__setattr__`: the module may have some of these names.
+        mean = torch.zeros(self.input_shape[0], device=scores.device, dtype=scores.dtype)
+        self.__dict__ |= {"mean": mean, "std": torch.ones_like(mean)}
         own = getattr(module, "loss", None)
         # In a tuple, a loss with weights of its own is no child, and no part of the state.
         self._loss = (loss if loss is not None else own if callable(own) else None,)
         self._check_loss(scores)
-        _check_state(self.module)
 
     def _scores(self, x: Tensor) -> Tensor:
         return scores_in(self.module(x))
@@ -158,6 +151,25 @@ class Adopted(Standardised):
                 own._apply(fn)  # type: ignore[no-untyped-call]
         return self
 
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """Give the network another child."""
+        self.module.add_module(name, module)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # What is set under a name that reads as the network's own must be set there.
+        module = self.__dict__.get("_modules", {}).get("module")
+        if module is None or name == "module" or not isinstance(value, Tensor | nn.Module):
+            super().__setattr__(name, value)
+        elif isinstance(value, nn.Module | nn.Parameter):
+            setattr(module, name, value)
+        else:
+            homes = (module._parameters, module._buffers)
+            home = next((each for each in homes if name in each and name not in self.__dict__), None)
+            if home is None:
+                super().__setattr__(name, value)
+            else:
+                home[name] = value
+
     def __getattr__(self, name: str) -> Any:
         try:
             return super().__getattr__(name)
@@ -180,78 +192,3 @@ class Adopted(Standardised):
         if not isinstance(got, Tensor) or got.dim():
             shape = f"shape {tuple(got.shape)}" if isinstance(got, Tensor) else type(got).__name__
             raise ArgumentError("the network's loss", expected=expected, got=shape)
-
-
-def scores_in(result: Any) -> Tensor:
-    """The scores in what a network returns: a tensor; what is called `logits`; or the first member.
-
-    Raises:
-        ArgumentError: there is no tensor where the scores should be.
-
-    Example:
-        >>> scores_in({"loss": torch.zeros(()), "logits": torch.zeros(4, 2)}).shape
-        torch.Size([4, 2])
-        >>> scores_in((torch.zeros(4, 2), torch.zeros(4, 7))).shape
-        torch.Size([4, 2])
-    """
-    if isinstance(result, Tensor | Proxy):
-        return result  # type: ignore[return-value]  # a proxy stands for a tensor while torch.fx traces
-    found = result
-    if isinstance(found, Mapping):
-        found = found["logits"] if "logits" in found else next(iter(found.values()), None)
-    elif hasattr(found, "logits"):
-        found = found.logits
-    elif isinstance(found, tuple | list):
-        found = found[0] if found else None
-    if not isinstance(found, Tensor | Proxy):
-        got = type(result).__name__
-        expected = "a tensor, or a tuple, dictionary or object whose first or .logits is one"
-        raise ArgumentError("the network returns no scores", expected=expected, got=got)
-    return found  # type: ignore[return-value]
-
-
-@torch.no_grad()
-def _tried(module: nn.Module, shape: tuple[int, ...]) -> Tensor:
-    """What the network makes of two pictures, in evaluation mode; it is left in the mode that it had."""
-    like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
-    pictures = torch.zeros(2, *shape, device=like.device, dtype=like.dtype)
-    modes = [(each, each.training) for each in module.modules()]
-    try:
-        module.eval()
-        return scores_in(module(pictures))
-    except ArgumentError:
-        raise
-    except Exception as error:  # whatever an operator raises at sizes that it does not take
-        sizes = "x".join(map(str, shape))
-        what = f"{type(module).__name__} cannot read pictures of {sizes}"
-        raise ArgumentError(what, got=reason(error)[:300], hint=_other_size(module, shape)) from error
-    finally:
-        for each, mode in modes:
-            each.training = mode
-
-
-def _other_size(module: nn.Module, shape: tuple[int, ...]) -> str:
-    """Pictures that the network might read."""
-    channels = next((m.in_channels for m in module.modules() if isinstance(m, nn.Conv2d)), shape[0])
-    if channels != shape[0] and not any(map(is_lazy, module.parameters())):
-        return f"{channels} channels, as in {'x'.join(map(str, (channels, *shape[1:])))}"
-    return "larger pictures, or those of the size that it was made for"
-
-
-def _wrong_outputs(module: nn.Module, classes: int, scores: Tensor) -> ArgumentError:
-    name, got = type(module).__name__, str(tuple(scores.shape))
-    if scores.dim() != 2 or len(scores) != 2:
-        expected = f"(2, {classes}) for two pictures"
-        what = f"{name} gives no row of scores for each picture"
-        return ArgumentError(what, expected=expected, got=got, hint="flatten(1) at its end")
-    what, hint = f"{name} has a score for other classes", f"num_classes={classes} where it is made"
-    hint += f", or cnnatomy.train.finetune.replace_head(network, {classes})"
-    return WrongOutputs(what, expected=f"{classes} outputs", got=f"{scores.shape[1]}", hint=hint)
-
-
-def _check_state(module: nn.Module) -> None:
-    """Hold what a network remembers to tensors, which is what a run's files can hold."""
-    odd = [name for name, value in module.state_dict().items() if not isinstance(value, Tensor)]
-    if odd:
-        what = f"the state of {type(module).__name__} cannot be saved"
-        raise ArgumentError(what, expected="tensors", got=f"something else in {odd[0]}")

@@ -11,14 +11,17 @@ import torch
 from torch import nn
 
 from cnnatomy import checks
-from cnnatomy.adapt.swap import convert
+from cnnatomy.adapt.swap import NothingSwapped, convert
 from cnnatomy.adapt.windows import ADAPTIVE, SLIDING, replacement
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models.adopted import Adopted, Loss, WrongOutputs
+from cnnatomy.models.adopted import Adopted, Loss
 from cnnatomy.models.classifier import Classifier
-from cnnatomy.models.named import parse
+from cnnatomy.models.found import Found
+from cnnatomy.models.libraries import arguments, published_input
+from cnnatomy.models.named import LIBRARIES, parse
 from cnnatomy.models.notated import Network
-from cnnatomy.models.source import Found, locate
+from cnnatomy.models.scoring import WrongOutputs
+from cnnatomy.models.source import locate
 from cnnatomy.models.weights.head import fresh_head
 from cnnatomy.nn.pooling import PoolingModule
 from cnnatomy.notation.parse import parse_pooling
@@ -29,8 +32,6 @@ from cnnatomy.regions import Whole
 CLASSES = ("num_classes", "n_classes", "classes")
 CHANNELS = ("in_channels", "in_chans")
 """What an own network may call the number of its classes and of its pictures' channels."""
-PUBLISHED = (3, 224, 224)
-"""What networks of libraries read where nothing else is said."""
 
 
 def adopted(
@@ -95,31 +96,16 @@ def from_text(
 
 def _own_shape(found: Found) -> tuple[int, ...]:
     """The pictures that a network was published for."""
-    if found.where == "timm":
-        told = _timm_config(found.name)
-        return tuple(getattr(told, "input_size", None) or PUBLISHED)
-    if found.where == "torchvision":
-        return PUBLISHED
-    expected = "(channels, height, width)"
-    raise ArgumentError(
-        f"what {found.name} of {found.where} reads is not known", expected=f"input={expected}"
-    )
-
-
-def _timm_config(name: str) -> Any:
-    import timm  # type: ignore[import-not-found, unused-ignore]
-
-    return timm.get_pretrained_cfg(name)
+    if found.where in LIBRARIES:
+        return published_input(found)
+    what = f"what {found.name} of {found.where} reads is not known"
+    raise ArgumentError(what, expected="input=(channels, height, width)")
 
 
 def _arguments(found: Found, classes: int, shape: Sequence[int]) -> dict[str, Any]:
     """What a network is told of its classes and its pictures, as far as it takes it."""
-    if found.where == "torchvision":
-        return {"num_classes": classes}
-    if found.where == "timm":
-        fixed = getattr(_timm_config(found.name), "fixed_input_size", False)
-        size = {"img_size": tuple(shape[1:])} if fixed else {}
-        return {"num_classes": classes, "in_chans": shape[0], **size}
+    if found.where in LIBRARIES:
+        return arguments(found, classes, shape)
     told = {found.takes(*CLASSES): classes, found.takes(*CHANNELS): shape[0]}
     return {name: value for name, value in told.items() if name is not None}
 
@@ -140,19 +126,30 @@ def _pooled(module: nn.Module, pool: Reducer, text: str) -> nn.Module:
         ArgumentError: there is none, or one cannot be swapped.
     """
 
+    met: list[nn.Module] = []
+
     def other(old: nn.Module) -> nn.Module:
         if type(old).__module__.partition(".")[0] not in ("torch", "cnnatomy"):
             what = f"{text} pools by {type(old).__name__}, which has rules of its own"
             raise ArgumentError(what, hint="leaving out pool")
-        return old if _is_global(old) else replacement(old, pool)
+        if _is_global(old):
+            return old
+        met.append(old)
+        return replacement(old, pool)
 
     kinds = (*SLIDING, *(kind for kind in ADAPTIVE if _has_grid(module, kind)), PoolingModule)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is left is an error here
-        done = convert(module, dict.fromkeys(kinds, other), inplace=True)
+    nothing = ArgumentError(f"pool finds no pooling with windows or a grid in {text}", hint="leaving it out")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is left is an error here
+            done = convert(module, dict.fromkeys(kinds, other), inplace=True)
+    except NothingSwapped as error:
+        raise nothing from error
     if done.left:
         what = f"pool does not reach every pooling of {text}"
         raise ArgumentError(what, got="; ".join(done.left), hint="leaving out pool")
+    if not met:
+        raise nothing
     return done.model
 
 
