@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import LAST, close, random
 from torch import Tensor
+from vectors import LENGTHS, vectors_of
 
 import cnnatomy as ca
 from cnnatomy.backends.cpu import bands as kernels
@@ -98,6 +99,17 @@ def test_outputs_in_phases(axes: tuple[Bands, Bands], dtype: torch.dtype, large:
     close(found / 50, truth / 50, sums=4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("length", LENGTHS)
+def test_vectors_of_any_length(length: int, dtype: torch.dtype) -> None:
+    x = random((2, 3, 9, 37), dtype)
+    with vectors_of(length):
+        for out in ((13, 50), (18, 74), (7, 5)):  # any columns, columns in phases, fewer than a vector
+            axes = [Resampling("cubic").bands(size, n) for size, n in zip((9, 37), out, strict=True)]
+            truth = torch.einsum("ncij,oi,pj->ncop", x.double(), *map(dense, axes))
+            close(kernels.apply(x, (axes[0], axes[1])), truth, sums=4)
+
+
 def test_phases_are_found_where_outputs_have_them() -> None:
     for scale, method in product((2, 3, 0.5, 0.25), ("nearest", "linear", "cubic", "area", "lanczos3")):
         how = Resampling(method, antialias=method == "lanczos3" and scale < 1)
@@ -150,6 +162,7 @@ def test_large_results_ask_for_large_pages(monkeypatch: pytest.MonkeyPatch) -> N
         return 0
 
     monkeypatch.setattr(pages, "_advise", advise)
+    monkeypatch.setattr(mmap, "MADV_HUGEPAGE", 14, raising=False)  # not every system has it
     monkeypatch.setattr(pages, "_met", {})
     small, large = torch.empty(1000), torch.empty(pages.LARGE // 4 + 5)
     pages.prefer_large(small)

@@ -262,6 +262,8 @@ class Emitter:
     def part(self, lanes: Lane, width: int, number: int) -> Lanes:
         """The lanes of one part of so many."""
         value, first = traced(lanes), width * number
+        if not isinstance(value.type, ir.VectorType):
+            return self.lanes(value)
         if width == 1:
             return self.lanes(self.builder.extract_element(value, ir.Constant(I32, first)))
         mask = ir.Constant(ir.VectorType(I32, width), list(range(first, first + width)))

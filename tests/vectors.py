@@ -1,0 +1,52 @@
+"""Plans and kernels for vectors of any length, whatever the processor that runs the tests has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from cnnatomy.backends.cpu import bands, build, framing, launch, placing, plan
+
+LENGTHS = (16, 32, 64)
+"""How many bytes the vectors of processors hold."""
+
+_OWN = build.vector_bytes()
+
+
+@contextmanager
+def vectors_of(length: int) -> Iterator[None]:
+    """As on a processor whose vectors hold so many bytes; where this one's hold less, LLVM splits them."""
+    looks_up = build.looks_up
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "vector_bytes", lambda: length)
+        patch.setattr(build, "looks_up", lambda: length <= _OWN and looks_up())
+        forget()
+        try:
+            yield
+        finally:
+            forget()
+
+
+def forget() -> None:
+    """Empty what remembers plans and kernels; machine code, which is found by its text, stays."""
+    for module in (bands, framing, launch, placing, plan):
+        for held in vars(module).values():
+            if hasattr(held, "cache_clear"):
+                held.cache_clear()
+
+
+def paths(make: Callable[[plan.Key], plan.Plan], key: plan.Key) -> list[str]:
+    """Which path is taken with vectors of each of the LENGTHS; nothing is compiled."""
+    found = []
+    for length in LENGTHS:
+        with vectors_of(length), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plan, "_kernel", _no_kernel)
+            found.append(make(key).path)
+    return found
+
+
+def _no_kernel(spec: plan.Spec, pointers: int) -> Any:
+    return None
