@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from vectors import vectors_of
 
 from cnnatomy.backends.cpu import build
 from cnnatomy.backends.cpu.emit import Emitter
@@ -59,16 +60,15 @@ def kernel(dtype: str, name: str) -> build.Kernel:
     return build.kernel("kernel", text(dtype, name), 2)
 
 
-@pytest.fixture(params=[True, False], ids=["table", "no table"])
-def table(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """With a table of powers of two, where the processor can choose from one, and without."""
-    looks_up = build.looks_up() and request.param
-    monkeypatch.setattr(build, "looks_up", lambda: looks_up)
+@pytest.fixture(params=[32, 64], ids=["table", "no table"])
+def table(request: pytest.FixtureRequest) -> Iterator[None]:
+    """As with vectors of so many bytes: with a table of powers of two, if the processor can, and without."""
     kernel.cache_clear()
-    for name in ("decay", "over itself"):
-        assert ("permps" in text("float32", name)) == looks_up
-        assert "permps" not in text("float64", name)
-    yield
+    with vectors_of(request.param):
+        for name in ("decay", "over itself"):
+            assert ("permps" in text("float32", name)) == build.looks_up()
+            assert "permps" not in text("float64", name)
+        yield
     kernel.cache_clear()
 
 
@@ -120,16 +120,16 @@ def test_decay_to_two_units(dtype: str) -> None:
     assert np.all((y[[2, 4]] >= 0) & (y[[2, 4]] < 2 * np.finfo(dtype).tiny))
 
 
+@pytest.mark.skipif(build.vector_bytes() < 32, reason="this processor cannot choose among eight numbers")
 def test_entries_of_a_table_in_vectors_of_any_width() -> None:
-    if not build.looks_up():
-        pytest.skip("this processor cannot choose among eight numbers")
-    x = numbers("float32", -80, 0)
-    plain = run("decay", x)
-    for width in (2, 4, 16, 24, 40):
-        y = np.full_like(x, 7)
-        code = build.kernel("kernel", text("float32", "decay", (width, 1)), 2)
-        code.run(0, x.ctypes.data, y.ctypes.data, 0, x.size)
-        np.testing.assert_array_equal(y, plain)
+    x, found = numbers("float32", -80, 0), []
+    with vectors_of(32):
+        for width in (8, 2, 4, 16, 24, 40):
+            code = build.kernel("kernel", text("float32", "decay", (width, 1)), 2)
+            found.append(np.full_like(x, 7))
+            code.run(0, x.ctypes.data, found[-1].ctypes.data, 0, x.size)
+    for y in found[1:]:
+        np.testing.assert_array_equal(y, found[0])
 
 
 @every_format

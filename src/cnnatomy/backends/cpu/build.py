@@ -57,7 +57,6 @@ def converts_half() -> bool:
     return not x86 or bool(llvm.get_host_cpu_features().get("f16c"))
 
 
-@lru_cache
 def looks_up() -> bool:
     """True if a vector of eight numbers can choose from another, and no wider one is better than that."""
     return vector_bytes() == 32
