@@ -68,7 +68,7 @@ class Adopted(Standardised):
         check_state(self.module)
         # No buffers, and set past `__setattr__`: the module may have some of these names.
         mean = torch.zeros(self.input_shape[0], device=scores.device, dtype=scores.dtype)
-        self.__dict__ |= {"mean": mean, "std": torch.ones_like(mean)}
+        self.__dict__.update(mean=mean, std=torch.ones_like(mean))
         own = getattr(module, "loss", None)
         # In a tuple, a loss with weights of its own is no child, and no part of the state.
         self._loss = (loss if loss is not None else own if callable(own) else None,)
