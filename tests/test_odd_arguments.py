@@ -7,7 +7,6 @@ import inspect
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from cnnatomy.data import Pictures
 from cnnatomy.errors import ArgumentError, CnnatomyError
 from cnnatomy.models import weights
 from cnnatomy.models.notated import Network
-from cnnatomy.train import FitConfig, Run, finetune, inference
+from cnnatomy.train import RunFolder, Settings, finetune, redrawing
+from cnnatomy.train.settings import HOMES
 
 ODD: list[Any] = [
     None,
@@ -67,6 +67,17 @@ WRITTEN = {
     "classes": CLASSES,
 }
 # Every argument by its name; those that only some kinds of networks take have values of theirs.
+TRAINED = {"settings": Settings.of(data="none"), "folder": RunFolder(Path("new")), "resume": False}
+TRAINED |= {"dry": False, "callbacks": (), "given": None, "model": None}
+EVALUATED = {"run": "run", "data": "none", "weights": "last", "module": None, "code": None, "reporter": None}
+PREDICTED = {"run": "run", "sources": ["none.png"], "top": 1, "batch_size": 2, "on": "cpu", "threads": 1}
+PREDICTED |= {"weights": "last", "module": None, "code": None}
+JUDGED = {
+    "model": models.build("FC-2", **FLAT),
+    "pictures": pictures(),
+    "data": "x",
+    "training_commonest": None,
+}
 CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     notation.parse: {"text": TEXT},
     models.find: {"name": TEXT},
@@ -88,14 +99,19 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     export.export_run: {"run": "run", "path": "run.pt2", "weights": "best", "opset": 18},
     export.onnx: WRITTEN | {"model": net, "path": "no/where.onnx", "input_names": ["x"], "opset": 18},
     export.program: WRITTEN | {"model": net, "path": "no/where.pt2"},
+    models.adopt: {"module": net, "classes": CLASSES, "input": (3, 8, 8), "loss": None},
+    models.is_code: {"text": "net.py:Net"},
+    models.consented: {"kept": "lenet5", "given": None},
+    models.object_text: {"module": net},
     train.preset: {"name": "short"},
-    train.fit: {"config": FitConfig(data="none"), "run": "new", "resume": False, "reporter": None},
-    train.evaluate: {"run": "run", "data": "none", "weights": "last", "reporter": None},
-    train.predict: {"run": "run", "pictures": ["none.png"], "weights": "last"},
-    inference.redraw: {"run": "run", "pictures": ["none.png"], "folder": "out", "weights": "last"},
-    train.judge: {"model": models.build("FC-2", **FLAT), "pictures": pictures(), "data": "x"},
-    Run: {"path": "run"},
-    Run.load_model: {"which": "last"},
+    train.train: TRAINED,
+    train.evaluate: EVALUATED,
+    train.predict: PREDICTED,
+    train.stream: PREDICTED,
+    redrawing.redraw: {"run": "run", "pictures": ["none.png"], "folder": "out", "weights": "last"},
+    train.judge: JUDGED,
+    RunFolder: {"path": "run"},
+    RunFolder.load_model: {"which": "last", "module": None, "code": None},
     finetune.stages: {"model": net},
     finetune.freeze: {"model": net, "what": 1},
     finetune.unfreeze: {"model": net, "what": 1},
@@ -106,7 +122,7 @@ OWNERS: dict[Any, Callable[[], Any]] = {
     Network.materialize: lambda: Network(notation.parse(TEXT), CLASSES),
     Network.forward: lambda: Network(notation.parse(TEXT), CLASSES).materialize(1, (8, 8)),
     weights.Preprocessing.__call__: lambda: weights.Preprocessing((0.5,), (0.5,)),
-    Run.load_model: lambda: Run(Path("run")),
+    RunFolder.load_model: lambda: RunFolder(Path("run")),
 }
 """What methods are called on."""
 PAIRS = [(function, name) for function, given in CALLS.items() for name in given]
@@ -135,10 +151,10 @@ def refused(*_: Any, **__: Any) -> Any:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a run in it; what takes long, once all arguments are seen, is left out."""
     monkeypatch.chdir(tmp_path)
-    config = FitConfig(model=TEXT, size="1x8x8")
-    run = Run(tmp_path / "run")
-    run.create(config)
-    run.write_model("last", models.build(TEXT, classes=CLASSES, input=(1, 8, 8)), config, "none", 1)
+    settings = Settings.of(model=TEXT, size="1x8x8")
+    run = RunFolder(tmp_path / "run")
+    run.create(settings)
+    run.write_model("last", models.build(TEXT, classes=CLASSES, input=(1, 8, 8)), settings, 1, {"fingerprint": "none"})
     monkeypatch.setattr(sys.modules["cnnatomy.adapt.accelerate"], "race", lambda *_, **__: [2.0, 1.0])
     monkeypatch.setattr(sys.modules["cnnatomy.export.onnx_writer"], "_translated", refused)
     monkeypatch.setattr(sys.modules["cnnatomy.export.program"], "lowered", refused)
@@ -163,14 +179,14 @@ def test_an_odd_argument_works_or_is_told(function: Callable[..., Any], name: st
             raise AssertionError(f"{function.__qualname__}({name}={odd!r})") from error
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(FitConfig)])
+@pytest.mark.parametrize("name", HOMES)
 def test_an_odd_field_of_a_configuration_works_or_is_told(name: str) -> None:
     for odd in ODD:
         try:
             with suppress(CnnatomyError):
-                replace(FitConfig(), **{name: odd}).check()
+                Settings().changed(**{name: odd}).check()
         except Exception as error:
-            raise AssertionError(f"FitConfig({name}={odd!r})") from error
+            raise AssertionError(f"Settings.of({name}={odd!r})") from error
 
 
 THREE, HALF, NONE, LIST, CLASS = ODD[2], ODD[4], ODD[0], ODD[8], ODD[-1]  # of type Any

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from cnnatomy.cli import main
+from cnnatomy.files.toml import to_toml
 
 Files = dict[str, bytes | None]
 
@@ -64,11 +65,12 @@ def spoil(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]
     return apply
 
 
-def other_config(**changes: object) -> Callable[[Path], None]:
+def other_settings(part: str, **changes: object) -> Callable[[Path], None]:
     def change(content: bytes) -> bytes:
-        return json.dumps({**json.loads(content), **changes}).encode()
+        tables = tomllib.loads(content.decode())
+        return to_toml({**tables, part: {**tables[part], **changes}}).encode()
 
-    return spoil("config.json", change)
+    return spoil("run.toml", change)
 
 
 def half(content: bytes) -> bytes:
@@ -96,13 +98,39 @@ ARGUMENTS = [
     ("train digits --test-fraction 1.5", "test_fraction: expected a number between 0 and 1, got 1.5", ""),
     ("train digits --seed -1", "seed: expected a whole number >= 0", ""),
     ("train digits --model lenet", "unknown model 'lenet'", "lenet5"),
-    ("train digits --output rfb", "lenet5 has no output 'rfb'", "rbf"),
+    ("train digits --model lenet5 --output rfb", "lenet5 has no output 'rfb'", "rbf"),
     ("train digits --fit lettrbox", "unknown fit policy", "letterbox"),
-    ("train digits --augment distortion", "unknown augmentation", "distortions"),
+    ("train digits --augment distortion", "distortion", "distortions"),
     ("train digits --device cudda", "no device 'cudda'", "cpu"),
-    ("train --preset papr", "unknown preset 'papr'", "paper"),
+    ("train --preset papr", "unknown preset", "'paper'"),
     ("train --resume", "--resume needs the run", "--run"),
-    ("train --resume --run run --preset short", "--resume goes on with the settings of the run", ""),
+    ("train --resume --run run --preset short", "--resume and --preset both say what to begin with", ""),
+    ("train digits --config nosuch.toml", "cannot read nosuch.toml", ""),
+    ("train digits --config text.png", "text.png is no TOML", ""),
+    ("train digits --time soon", "time: expected such as 90s, 10m or 1h30m, got 'soon'", ""),
+    ("train digits --time 5m --epochs 3", "epochs and time are two ways to say how long", ""),
+    ("train digits --epochs +3", "--epochs +3 goes on with a run", "--resume"),
+    ("train digits --optimizer adan", "unknown optimizer", "'adam'"),
+    ("train digits --optimizer gd --momentum 0.5", "gd takes no momentum", ""),
+    ("train digits --schedule cosin", "unknown schedule", "'cosine'"),
+    ("train digits --augment flip+rotat(3)", "rotat", "rotate"),
+    ("train digits --augment rotate(fast)", "rotate", ""),
+    ("train digits --mixup -1", "mixup: expected a number >= 0", ""),
+    ("train digits --mixup 0.2 --output rbf --model lenet5", "mixup needs the cross-entropy", "softmax"),
+    ("train digits --class-weights", "class_weights needs the cross-entropy", "softmax"),
+    ("train digits --ema 1", "ema: expected a number from 0 to below 1", ""),
+    ("train digits --patience 0", "patience: expected a whole number >= 1", ""),
+    ("train digits --limit 1", "limit: expected a whole number >= 2", ""),
+    ("train digits --train-fraction 0", "train_fraction", ""),
+    ("train digits --precision float8", "unknown precision", ""),
+    ("train digits --log wandd", "unknown logger", "'wandb'"),
+    ("train digits --tta flop", "unknown test-time averaging", "'flip'"),
+    ("train digits --restarts 5 3", "restarts: expected rising numbers > 0", ""),
+    ("train digits --size 4x", "size: expected such as 32", ""),
+    ("train digits --model nosuch.py:Net", "there is no file 'nosuch.py'", ""),
+    ("train digits --freeze 1.5.*", "no parameter is called '1.5.*'", ""),
+    ("train digits --accumulate 0", "accumulate: expected a whole number >= 1", ""),
+    ("train digits --warmup 1", "warmup: expected", ""),
     ("train digits --run run", "run already exists", ""),
     ("train digits --run good.png", "good.png already exists", ""),
     ("train digits --run good.png/run", "good.png/run: Not a directory", ""),
@@ -147,10 +175,9 @@ DATA = [
     ("evaluate run --data lonely", "lonely"),
     ("evaluate run --data mnits", "unknown data source"),
     ("predict run text.png", "text.png"),
-    ("predict run good.png cut.png", "cut.png"),
     ("predict run nothing.png", "nothing.png is empty"),
     ("predict run missing.png", "missing.png"),
-    ("predict run empty", "empty is a folder"),
+    ("predict run empty", "empty holds no pictures"),
 ]
 RUNS = [
     ("evaluate missing", "missing is not a run"),
@@ -162,13 +189,13 @@ CHECKPOINTS: list[tuple[str, str, Callable[[Path], None]]] = [
     ("predict run good.png", "last.safetensors is damaged", spoil("last.safetensors", half)),
     ("predict run good.png", "last.safetensors is damaged", spoil("last.safetensors", flip)),
     ("evaluate run", "last.safetensors is damaged", spoil("last.safetensors", lambda _: b"")),
-    ("evaluate run", "config.json cannot be read", spoil("config.json", half)),
-    ("evaluate run", "config.json cannot be read", other_config(surprise=1)),
-    ("evaluate run", "config.json cannot be read: got epochs: expected", other_config(epochs="x")),
-    ("train --resume --run run", "config.json cannot be read: got size: expected", other_config(size=3)),
+    ("evaluate run", "run.toml cannot be read", spoil("run.toml", half)),
+    ("evaluate run", "run.toml cannot be read", other_settings("recipe", surprise=1)),
+    ("evaluate run", "run.toml cannot be read: got epochs: expected", other_settings("recipe", epochs="x")),
+    ("train --resume --run run", "run.toml cannot be read: got size", other_settings("network", size=3)),
     ("train --resume --run run", "checkpoint.safetensors is damaged", spoil("checkpoint.safetensors", half)),
     ("train --resume --run run", "checkpoint.safetensors is damaged", spoil("checkpoint.safetensors", flip)),
-    ("train --resume --run run", "was trained with lr", other_config(lr=0.25)),
+    ("train --resume --run run", "was trained with lr", other_settings("recipe", lr=0.25)),
 ]
 
 

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -25,13 +24,14 @@ from cnnatomy import __version__, models
 from cnnatomy.anatomy import anatomy
 from cnnatomy.cli import main
 from cnnatomy.cli.help import COMMANDS
-from cnnatomy.cli.options import GROUPS, documentation, to_arguments, to_config, train_arguments
-from cnnatomy.cli.progress import reporter
+from cnnatomy.cli.options import GROUPS, documentation, to_arguments, to_settings, train_arguments
 from cnnatomy.cli.results import show
-from cnnatomy.cli.train import COMMAND, next_run
-from cnnatomy.train import Evaluation, Interrupted, Mistake, Run, evaluate, predict
-from cnnatomy.train.config import FitConfig
-from cnnatomy.train.reporter import Epoch, Plan, Tick
+from cnnatomy.cli.train import COMMAND
+from cnnatomy.runs.progress import reporter
+from cnnatomy.train import Evaluation, Interrupted, Mistake, RunFolder, Settings, evaluate, predict
+from cnnatomy.train.reporter import Choice, Epoch, Plan, Tick
+from cnnatomy.train.run import next_run
+from cnnatomy.train.settings import HOMES, PARTS, kind_of
 
 CNNATOMY = [sys.executable, "-m", "cnnatomy"]
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -59,7 +59,7 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-RUN = "runs/digits-lenet5-1"
+RUN = "runs/digits-1"
 
 
 def ran(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -89,26 +89,31 @@ def test_help_has_examples_that_parse(name: str, capsys: pytest.CaptureFixture[s
 
 def test_every_setting_is_a_documented_flag_in_one_group(capsys: pytest.CaptureFixture[str]) -> None:
     grouped = [name for names in GROUPS.values() for name in names]
-    assert sorted([*grouped, "data"]) == sorted(member.name for member in fields(FitConfig))
+    assert sorted([*grouped, "data"]) == sorted(HOMES)
+    documents = {name: text for part in PARTS for name, text in documentation(kind_of(part)).items()}
     assert main(["train", "--help"]) == 0
     shown = capsys.readouterr().out
     for name in grouped:
         assert f"--{name.replace('_', '-')}" in shown
-        assert documentation(FitConfig)[name].split()[0] in shown
+        assert documents[name].split()[0] in shown
 
 
 @pytest.mark.parametrize(
     "base",
-    [FitConfig(), FitConfig(data="mnist", skip_bad=True, epochs=7, lr=0.5, data_dir="x", output="rbf")],
+    [
+        Settings(),
+        Settings.of(data="mnist", skip_bad=True, epochs=7, lr=0.5, data_dir="x", restarts=(2.0, 3.0)),
+        Settings.of(log=("wandb", "mlflow"), time="90s", balanced=True, limit=50),
+    ],
 )
-def test_defaults_survive_the_way_through_the_flags(base: FitConfig) -> None:
+def test_defaults_survive_the_way_through_the_flags(base: Settings) -> None:
     parsed = COMMAND.parse(train_arguments(), [], default=to_arguments(base))
-    assert to_config(parsed, base) == base
+    assert to_settings(parsed, base) == base
     parsed = COMMAND.parse(
         train_arguments(), ["~/a", "--lr", "0.25", "--skip-bad"], default=to_arguments(base)
     )
-    changed = replace(base, data=str(Path("~/a").expanduser()), lr=0.25, skip_bad=True)
-    assert to_config(parsed, base) == changed
+    changed = base.changed(data=str(Path("~/a").expanduser()), lr=0.25, skip_bad=True)
+    assert to_settings(parsed, base) == changed
 
 
 @pytest.mark.parametrize(
@@ -126,10 +131,11 @@ def test_the_folder_of_a_run_is_named_after_the_data(
 ) -> None:
     (tmp_path / "here/runs").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
-    config = FitConfig(data=data)
-    assert next_run(config) == Path(f"runs/{name}-lenet5-1")
-    next_run(config).mkdir()
-    assert next_run(config) == Path(f"runs/{name}-lenet5-2")
+    settings = Settings.of(data=data)
+    assert next_run(settings) == Path(f"runs/{name}-1")
+    next_run(settings).mkdir()
+    assert next_run(settings) == Path(f"runs/{name}-2")
+    assert next_run(settings.changed(model="lenet5")) == Path(f"runs/{name}-lenet5-1")
 
 
 def test_overview_and_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,9 +151,9 @@ def test_train_leaves_a_run_with_a_report_and_says_where(here: Path) -> None:
     assert not CONTROL.search(printed)
     metrics = json.loads((here / RUN / "metrics.json").read_text())
     assert f"test accuracy {100 * metrics['accuracy']:.2f}%" in printed
-    for epoch in Run(here / RUN).log():
+    for epoch in RunFolder(here / RUN).log():
         (line,) = (line for line in printed.splitlines() if line.split()[:1] == [f"{epoch.epoch}/2"])
-        assert line.split()[4] == f"{100 * epoch.test_accuracy:.1f}%"
+        assert line.split()[2] == f"{100 * epoch.accuracy:.1f}%"
     for name, row in zip("0123456789", metrics["confusion"], strict=True):
         assert re.search(
             rf"^ *{name} +" + " +".join(str(n) if n else "·" for n in row) + " *$", printed, re.M
@@ -163,15 +169,15 @@ def test_quiet_prints_the_next_free_folder_and_nothing_else(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", "digits", "--epochs", "1", "--threads", "1", "--quiet"]) == 0
-    assert capsys.readouterr() == ("runs/digits-lenet5-2\n", "")
-    assert (here / "runs/digits-lenet5-2/report.html").exists()
+    assert capsys.readouterr() == ("runs/digits-2\n", "")
+    assert (here / "runs/digits-2/report.html").exists()
 
 
 def test_a_preset_gives_defaults_that_flags_change(here: Path) -> None:
     line = ["train", "digits", "--preset", "short", "--batch-size", "256", "--quiet", "--run", "runs/short"]
     assert main([*line, "--threads", "1"]) == 0
-    config = Run(here / "runs/short").config()
-    assert (config.epochs, config.batch_size, config.data) == (3, 256, "digits")
+    settings = RunFolder(here / "runs/short").settings()
+    assert (settings.recipe.epochs, settings.recipe.batch_size, settings.data.source) == (3, 256, "digits")
 
 
 def test_a_finished_run_can_be_resumed_and_says_the_same(
@@ -201,7 +207,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_that_works(
     assert again == ["cnnatomy", "train", "--resume", "--run", RUN]
     assert main(again[1:]) == 0
     assert "going on after step" in capsys.readouterr().out
-    assert [epoch.epoch for epoch in Run(tmp_path / RUN).log()] == [1, 2, 3]
+    assert [epoch.epoch for epoch in RunFolder(tmp_path / RUN).log()] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +227,7 @@ def test_an_interruption_is_130(
     def stop(*_: object, **__: object) -> None:
         raise stopped
 
-    monkeypatch.setattr("cnnatomy.train.fit", stop)
+    monkeypatch.setattr("cnnatomy.train.engine.train", stop)
     monkeypatch.chdir(tmp_path)
     line = ["train", "digits", "--run", "my runs"]
     assert main(line) == 130
@@ -317,9 +323,10 @@ def test_inspect_prints_the_anatomy(style: str, capsys: pytest.CaptureFixture[st
         assert f"{table.parameters:,}" in out
 
 
-PLAN = Plan(Path("runs/[x]"), FitConfig(epochs=12), "10 to train on", 60_000, 240, 0, "cpu", 1)
-TICK = Tick(25, 2, 1.5, 0.5, 4321.0, 3725.0)
-EPOCH = Epoch(2, 40, 0.001, 1.25, 0.75, None, 1.5, 0.625, 4000.0, 3.0)
+CHOICES = [Choice("network", "[b]small[/b]", "it suits", ("--model",))]
+PLAN = Plan(Path("runs/[x]"), Settings.of(epochs=12), CHOICES, 60_000, 240, 0, "cpu", 1, ["a note"])
+TICK = Tick(25, 2, 1.5, 0.5, 4321.0, 3725.0, 0.1)
+EPOCH = Epoch(2, 40, 0.001, 1.25, 0.75, None, None, 1.5, 0.625, 4000.0, 3.0)
 
 
 def told(console: Console, *, quiet: bool = False) -> str:
@@ -351,6 +358,8 @@ def test_a_terminal_gets_a_bar_and_a_line_an_epoch() -> None:
     assert "epoch 2/12  loss 1.500  accuracy 50.0%  4,321 images/s  1:02:05 left" in plain
     assert "reading [b]" in plain
     assert "runs/[x]" in plain
+    assert re.search(r"network +\[b\]small\[/b\]; it suits  \(--model\)", plain)
+    assert "note      a note" in plain
     assert re.search(r"2/12 +1\.250 +75\.0% +1\.500 +62\.5% +4,000", plain)
     assert text.endswith("\x1b[?25h") or "\x1b[?25h" in text
 

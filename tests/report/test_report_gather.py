@@ -17,8 +17,8 @@ from cnnatomy.report import render, write
 from cnnatomy.report.gather import MISTAKES, curves, gather, png, summary
 from cnnatomy.train import Epoch, Evaluation, RunFolder, Settings
 
-CONFIG = Settings.of(epochs=2, threads=1, augment="none", validation=0.1, seed=3)
-ROW = Epoch(1, 40, 0.001, 1.25, 0.75, None, 1.5, 0.625, 4000.0, 3.0)
+CONFIG = Settings.of(epochs=2, augment="none", validation=0.1, watch_test=True, seed=3)
+ROW = Epoch(1, 40, 0.001, 1.25, 0.75, None, None, 1.5, 0.625, 4000.0, 3.0)
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,10 @@ def test_the_page_holds_the_run(ended: tuple[RunFolder, Evaluation]) -> None:
     page = gather(run, evaluation)
     history = run.log()
     assert page.title == "lenet5 on digits"
-    assert [curve.name for curve in page.accuracies] == ["train", "test", "validation"]
-    assert list(page.losses[1].values) == [epoch.test_loss for epoch in history]
+    assert [curve.name for curve in page.accuracies] == ["train", "validation", "test"]
+    assert list(page.losses[2].values) == [epoch.test_loss for epoch in history]
     assert page.facts["Training"]["seed"] == "3"
-    assert page.facts["Data"]["judged"] == "359 pictures"
+    assert page.facts["Data"]["judged"] == "the 359 test pictures of digits"
     assert page.anatomy is not None
     assert page.anatomy.parameters == 60_000
     assert write(run.path, evaluation) == run.path / "report.html"

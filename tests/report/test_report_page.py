@@ -15,7 +15,7 @@ import torch
 from anatomy.handmade import ANATOMY, layer
 from PIL import Image
 
-from cnnatomy.report import Curve, Page, confusions, render, save, wilson
+from cnnatomy.report import Curve, Page, render, save
 from cnnatomy.train.evaluation import Evaluation, Mistake
 
 HOSTILE = ("<script>alert(1)</script>", '" onload="x', "a & b", "{{ 7 * 7 }}", "</style><b>", "'><img src=x>")
@@ -142,7 +142,12 @@ def test_the_numbers_are_those_of_the_evaluation() -> None:
     assert f"{len(result.mistakes)} of {result.pictures} pictures wrong" in words
     for score in result.per_class:
         assert score.recall is not None
-        assert f"{score.name} {score.support} {100 * score.recall:.1f}%" in words
+        assert score.precision is not None
+        assert score.f1 is not None
+        rates = " ".join(f"{100 * rate:.1f}%" for rate in (score.recall, score.precision, score.f1))
+        assert f"{score.name} {score.support} {rates}" in words
+    for figure in (result.balanced_accuracy, result.macro_f1, *result.interval, result.yardstick.accuracy):
+        assert f"{100 * figure:.2f}%" in words
     for name, row in zip(result.classes, result.confusion.tolist(), strict=True):
         assert " ".join([name, *(str(count) if count else "·" for count in row)]) in words.replace(
             " · ", " · "
@@ -162,7 +167,8 @@ def test_many_classes_list_their_confusions_instead() -> None:
     page = page_of(tuple(f"class {index}" for index in range(40)))
     text = render(page)
     assert 'class="matrix' not in text
-    assert text.count('<th scope="row">class') == 40 + 20
+    assert text.count('<th scope="row">class') == 40 + 20 + 20
+    assert "All 40 classes" in text
     assert len(text) < 60_000
 
 
@@ -177,7 +183,19 @@ def test_what_is_absent_is_left_out() -> None:
 def test_a_class_without_pictures_has_no_rates() -> None:
     result = Evaluation("x", ("cat", "dog"), 0.0, torch.tensor([[3, 0], [0, 0]]), (), {})
     words = " ".join(" ".join(Parsed(render(Page("t", result))).words).split())
-    assert "dog 0 – –" in words
+    assert "dog 0 – – –" in words
+
+
+def test_a_result_that_beats_no_constant_answer_has_a_warning() -> None:
+    result = evaluation(("cat", "dog", "cow"))
+    assert "Warning" not in render(Page("t", result))
+    useless = Evaluation("x", ("cat", "dog"), 0.0, torch.tensor([[3, 0], [1, 0]]), (), {})
+    words = " ".join(" ".join(Parsed(render(Page("t", useless))).words).split())
+    assert "On the 4 test pictures of x; always answering 'cat' scores 75.00%." in words
+    assert "Warning: the model is no better than always answering 'cat'." in words
+    words = " ".join(Parsed(render(Page("t", replace(result, averaged=0.875, top5_accuracy=0.625)))).words)
+    assert "87.50%" in words
+    assert "62.50%" in words
 
 
 def test_saving_is_whole_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,16 +211,3 @@ def test_saving_is_whole_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         save(replace(page, title="second"), path)
     assert [child.name for child in tmp_path.iterdir()] == ["report.html"]
     assert "first" in path.read_text("utf-8")
-
-
-def test_confusions_come_most_frequent_first() -> None:
-    result = Evaluation("x", ("a", "b"), 0.0, torch.tensor([[5, 2], [3, 1]]), (), {})
-    assert confusions(result) == [("b", "a", 3, 4), ("a", "b", 2, 7)]
-
-
-@pytest.mark.parametrize(("wrong", "pictures"), [(0, 20), (20, 20), (7, 50), (105, 10_000)])
-def test_wilson_holds_the_score_test_at_its_bounds(wrong: int, pictures: int) -> None:
-    """The bounds are the proportions p at which |observed - p| = z sqrt(p (1 - p) / n)."""
-    for bound in wilson(wrong, pictures):
-        away = abs(wrong / pictures - bound)
-        assert away == pytest.approx(1.959964 * math.sqrt(bound * (1 - bound) / pictures), abs=1e-9)

@@ -1,4 +1,4 @@
-"""A run that is stopped anywhere and resumed ends with the bits of one that never was, whatever its recipe."""
+"""A run that is stopped and resumed ends with the bits of one that never was, whatever its recipe."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.models import build
 from cnnatomy.models.notated import Network
 from cnnatomy.train import Interrupted, RunFolder, Settings, evaluate, predict
-from cnnatomy.train.inference import redraw
+from cnnatomy.train.redrawing import redraw
 from cnnatomy.train.reconstruction import Reconstruction
 
 SMALL = "conv3-8 bn maxpool conv3-16 bn maxpool globalavg FC"

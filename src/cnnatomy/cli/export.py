@@ -17,9 +17,9 @@ COMMAND = Command(
     "export",
     {
         "examples": {
-            "cnnatomy export runs/digits-lenet5-1 digits.onnx": "for ONNX runtimes, and checked with one",
-            "cnnatomy export runs/digits-lenet5-1 digits.pt2": "for torch.export.load, without cnnatomy",
-            "cnnatomy export runs/digits-lenet5-1 digits.onnx --json": "what was written, as JSON",
+            "cnnatomy export runs/digits-1 digits.onnx": "for ONNX runtimes, and checked with one",
+            "cnnatomy export runs/digits-1 digits.pt2": "for torch.export.load, without cnnatomy",
+            "cnnatomy export runs/digits-1 digits.onnx --json": "what was written, as JSON",
         },
     },
 )

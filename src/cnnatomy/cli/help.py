@@ -20,8 +20,8 @@ COMMANDS: dict[str, str] = {
 EXAMPLES = {
     "cnnatomy train digits": "train LeNet-5 on the digits that come along",
     "cnnatomy train ~/pictures": "or on a folder of pictures, one subfolder a class",
-    "cnnatomy evaluate runs/digits-lenet5-1": "judge it again",
-    "cnnatomy predict runs/digits-lenet5-1 seven.png": "and use it",
+    "cnnatomy evaluate runs/digits-1": "judge it again",
+    "cnnatomy predict runs/digits-1 seven.png": "and use it",
     "cnnatomy inspect lenet5": "see what it is made of",
     "cnnatomy rf lenet5 c3 --at 4,4": "and what a unit of it sees",
     "cnnatomy pools": "see what there is to pool with",

@@ -19,11 +19,11 @@ COMMAND = Command(
     "predict",
     {
         "examples": {
-            "cnnatomy predict runs/digits-lenet5-1 seven.png": "what is it?",
-            "cnnatomy predict runs/digits-lenet5-1 scans/ more.zip": "a folder and an archive",
-            "cnnatomy predict runs/digits-lenet5-1 'scans/**/*.png' --top 1": "the likeliest class of each",
-            "cnnatomy predict runs/digits-lenet5-1 scans/ --csv scans.csv": "for a spreadsheet",
-            "cnnatomy predict runs/digits-lenet5-1 - --json < list.txt": "of a list of files, as JSON",
+            "cnnatomy predict runs/digits-1 seven.png": "what is it?",
+            "cnnatomy predict runs/digits-1 scans/ more.zip": "a folder and an archive",
+            "cnnatomy predict runs/digits-1 'scans/**/*.png' --top 1": "the likeliest class of each",
+            "cnnatomy predict runs/digits-1 scans/ --csv scans.csv": "for a spreadsheet",
+            "cnnatomy predict runs/digits-1 - --json < list.txt": "of a list of files, as JSON",
         },
     },
 )

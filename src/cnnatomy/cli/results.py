@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -10,49 +11,77 @@ from rich.table import Table
 from rich.text import Text
 
 from cnnatomy.cli.console import literal
-from cnnatomy.report import confusions, wilson
-from cnnatomy.report.words import percent
+from cnnatomy.files.text import percent
+from cnnatomy.report.words import constant, warning
+from cnnatomy.train.evaluation import FEW
 
 if TYPE_CHECKING:
     from cnnatomy.train.evaluation import Evaluation
+    from cnnatomy.train.statistics import ClassScore
 
-PAIRS = 10
-"""So many confusions are listed where the whole matrix has no room."""
+MOST = 10
+"""So many classes and confusions are listed where there is no room for all."""
 
 
 def show(evaluation: Evaluation, console: Console) -> None:
-    """Print the result in full."""
-    low, high = wilson(len(evaluation.mistakes), evaluation.pictures)
+    """Print the result in full; of more classes than fit a screen, what went worst."""
     console.print()
-    console.print(
-        Text.assemble(
-            ("test accuracy ", "bold"),
-            (percent(evaluation.accuracy, 2), "bold green"),
-            f"   {len(evaluation.mistakes):,} of {evaluation.pictures:,} pictures wrong: "
-            f"{percent(evaluation.error, 2)} error, 95% interval {percent(low, 2)} to {percent(high, 2)}",
-        ),
-        soft_wrap=True,
-    )
-    console.print(classes(evaluation))
-    matrix = confusion(evaluation)
+    for line in headline(evaluation):
+        console.print(line, soft_wrap=True)
+    few = len(evaluation.classes) <= FEW
+    scores = evaluation.per_class if few else evaluation.worst(MOST)
+    if not few:
+        title = f"\n the {len(scores)} classes of the lowest F1, of {len(evaluation.classes):,}"
+        console.print(Text(title, "dim"))
+    console.print(classes(scores))
+    matrix = confusion(evaluation) if few else None
     unbounded = console.options.update(width=10_000)
-    if matrix.row_count <= 32 and console.measure(matrix, options=unbounded).maximum <= console.width:
+    if matrix and console.measure(matrix, options=unbounded).maximum <= console.width:
         console.print(Text(" row: what the pictures are, column: what the model said", "dim"))
         console.print(matrix)
-    else:
+    elif evaluation.confusions:
         console.print(worst_pairs(evaluation))
     console.print()
 
 
-def classes(evaluation: Evaluation) -> Table:
-    """A row a class: pictures, recall, precision."""
+def headline(evaluation: Evaluation) -> list[Text]:
+    """What was judged, the accuracy, what a constant answer scores, and the other figures of the whole."""
+    low, high = evaluation.interval
+    wrong, error = len(evaluation.mistakes), percent(evaluation.error, 2)
+    doubt = warning(evaluation)
+    what = f"{evaluation.part} accuracy ".lstrip()
+    figures = [
+        f"balanced accuracy {percent(evaluation.balanced_accuracy, 2)}",
+        f"macro F1 {percent(evaluation.macro_f1, 2)}",
+    ]
+    if evaluation.top5_accuracy is not None:
+        figures.append(f"top-5 accuracy {percent(evaluation.top5_accuracy, 2)}")
+    lines = [
+        Text(literal(f"on {evaluation.judged}; {constant(evaluation)}")),
+        Text.assemble(
+            (what, "bold"),
+            (percent(evaluation.accuracy, 2), "bold red" if doubt else "bold green"),
+            f"   95% interval {percent(low, 2)} to {percent(high, 2)}; "
+            f"{wrong:,} of {evaluation.pictures:,} pictures wrong, {error} error",
+        ),
+        Text("   ".join(figures)),
+    ]
+    if evaluation.averaged is not None:
+        lines.append(Text(f"averaged over changed copies of each picture {percent(evaluation.averaged, 2)}"))
+    if doubt:
+        lines.append(Text(literal(f"warning: {doubt}"), "bold red"))
+    return lines
+
+
+def classes(scores: Sequence[ClassScore]) -> Table:
+    """A row a class: pictures, recall, precision, F1."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
     table.add_column("class", overflow="fold")
-    for name in ("pictures", "recall", "precision"):
+    for name in ("pictures", "recall", "precision", "F1"):
         table.add_column(name, justify="right", no_wrap=True)
-    for score in evaluation.per_class:
-        numbers = (f"{score.support:,}", percent(score.recall), percent(score.precision))
-        table.add_row(Text(literal(score.name)), *numbers)
+    for score in scores:
+        numbers = (percent(score.recall), percent(score.precision), percent(score.f1))
+        table.add_row(Text(literal(score.name)), f"{score.support:,}", *numbers)
     return table
 
 
@@ -77,7 +106,7 @@ def worst_pairs(evaluation: Evaluation) -> Table:
         table.add_column(name, overflow="fold")
     for name in ("times", "share"):
         table.add_column(name, justify="right", no_wrap=True)
-    for pair in confusions(evaluation)[:PAIRS]:
+    for pair in evaluation.confusions[:MOST]:
         share = percent(pair.times / pair.pictures)
         table.add_row(Text(literal(pair.label)), Text(literal(pair.predicted)), f"{pair.times:,}", share)
     return table

@@ -35,7 +35,7 @@ COMMAND = Command(
             "cnnatomy train ~/pictures --model timm:resnet18 --weights timm:resnet18": "a pretrained one",
             "cnnatomy train cifar10 --model small32 --pool soft": "a classic, with another pooling",
             "cnnatomy train --preset paper": "the experiment of the LeNet-5 paper, on MNIST",
-            "cnnatomy train --resume --run runs/digits-lenet5-1": "go on where a run was stopped",
+            "cnnatomy train --resume --run runs/digits-1": "go on where a run was stopped",
         },
         "built-in data": {source.name: source.summary for source in SOURCES.values()},
         "models": {entry.name: entry.summary for entry in ENTRIES},

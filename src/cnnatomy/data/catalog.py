@@ -165,7 +165,7 @@ def one_of(what: str, name: str, known: Iterable[str], *, also: str | None = Non
     names = list(known)
     if name in names:
         return name
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5) if isinstance(name, str) else []
     raise ArgumentError(
         f"unknown {what}",
         expected=" or ".join(filter(None, [", ".join(names[:-1]), names[-1], also])),

@@ -80,6 +80,7 @@ def is_code(text: str) -> bool:
         >>> [is_code(text) for text in ("net.py:Net", "os:system('ls')", "timm:resnet18", "conv3-8 FC-10")]
         [True, True, False, False]
     """
+    text = of_kind("a network", text, str, "its text")
     return is_place(text) and text.partition(":")[0] not in (*LIBRARIES, OBJECT)
 
 
@@ -103,7 +104,7 @@ may not start: expected your consent; try --model net.py:Net, or load_model(modu
     """
     if given is not None:
         return of_kind("the network", given, str, "its text")
-    if kept.startswith(f"{OBJECT}:"):
+    if of_kind("the network", kept, str, "its text").startswith(f"{OBJECT}:"):
         raise given_as_object(kept)
     if is_code(kept):
         what = f"the network is code of your own, {kept}, which a saved run alone may not start"

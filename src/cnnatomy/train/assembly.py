@@ -1,4 +1,4 @@
-"""From settings to a trainer before its first step: the pictures, the network, and where its batches come from."""
+"""From settings to a trainer before its first step: pictures, network, and where its batches come from."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _model(material: Material, module: nn.Module | None) -> Classifier:
 
 
 def _demand_cross_entropy(recipe: Recipe, model: Classifier) -> None:
-    """Targets that are shares of classes, and weights of classes, have a meaning in the cross-entropy alone."""
+    """Shares of classes as targets, and weights of classes, have a meaning in the cross-entropy alone."""
     for name in ("mixup", "cutmix", "class_weights"):
         if getattr(recipe, name) and model.output != "softmax":
             hint = f"output softmax, or leaving out {name}"

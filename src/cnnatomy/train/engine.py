@@ -16,7 +16,7 @@ from cnnatomy import checks
 from cnnatomy.data import Dataset
 from cnnatomy.data.catalog import one_of
 from cnnatomy.data.fit import POLICIES
-from cnnatomy.errors import ArgumentError, CheckpointError
+from cnnatomy.errors import CheckpointError
 from cnnatomy.files.text import counted
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.train.assembly import assemble
@@ -26,7 +26,7 @@ from cnnatomy.train.files import read_tensors
 from cnnatomy.train.interruption import Flag, Interrupted, listen
 from cnnatomy.train.material import Given, Material
 from cnnatomy.train.reconstruction import judged
-from cnnatomy.train.reporter import Choice, Plan, Reporter, Several, Silent, StopTraining
+from cnnatomy.train.reporter import Choice, Plan, Reporter, Silent, StopTraining, together
 from cnnatomy.train.run import RunFolder
 from cnnatomy.train.settings import Settings
 from cnnatomy.train.speed import estimated
@@ -80,7 +80,9 @@ def train(
         Interrupted: asked to stop, with everything saved.
     """
     check(settings)
-    told = told_of(callbacks)
+    checks.of_kind("the run's folder", folder, RunFolder, "a RunFolder")
+    checks.of_kind("pictures in memory", given, (Given, type(None)), "Given")
+    told = together(callbacks)
     if resume:
         folder.settings()
     elif not dry:
@@ -115,18 +117,6 @@ def check(settings: Settings) -> None:
     """Raise an ArgumentError if a setting can mean nothing."""
     checks.of_kind("what to train", settings, Settings, "Settings").check()
     one_of("fit policy", settings.data.fit, POLICIES)
-
-
-def told_of(callbacks: Sequence[Reporter]) -> Reporter:
-    """Whom to tell: several as one.
-
-    Raises:
-        ArgumentError: one of them is nobody that can be told.
-    """
-    for one in checks.of_kind("callbacks", callbacks, list | tuple, "a list of callbacks"):  # type: ignore[arg-type]
-        if not isinstance(one, Reporter):
-            raise ArgumentError("whom to tell", expected="a callback", got=checks.shown(one))
-    return Several(list(callbacks))
 
 
 def _begin(trainer: Trainer, material: Material, folder: RunFolder, resume: bool, plan: Plan) -> None:

@@ -16,8 +16,8 @@ from cnnatomy.errors import ArgumentError
 
 WIDTH = 3.0
 """Standard deviation, in steps, of the weights by which losses are smoothed."""
-RISE = 2.0
-"""The search ends once the loss is so many times what it was at its lowest, each over the last few steps."""
+RISE = 1.25
+"""The search ends once the loss is so many times what it was at first, each over a few steps."""
 RECENT = 5
 LEAST = 10
 """Fewer steps than this tell nothing."""
@@ -32,7 +32,7 @@ class RateCurve:
     losses: tuple[float, ...]
     """Of the batch that the step with this rate was made with, before the step."""
     smoothed: tuple[float, ...]
-    """Their means over the steps around, which do not lag behind."""
+    """Their means over the steps around, which do not lag behind; losses beyond bounds count as at them."""
 
     @property
     def lowest(self) -> float:
@@ -62,7 +62,7 @@ def smooth(values: Sequence[float], width: float = WIDTH) -> tuple[float, ...]:
 
     Example:
         >>> [round(value, 3) for value in smooth([0, 0, 1, 0, 0], width=0.5)]
-        [0.0, 0.107, 0.786, 0.107, 0.0]
+        [0.0, 0.106, 0.787, 0.106, 0.0]
     """
     means = []
     for place in range(len(values)):
@@ -80,6 +80,7 @@ def find_rate(
     low: float = 1e-6,
     high: float = 10.0,
     steps: int = 100,
+    clip: float = math.inf,
 ) -> RateCurve:
     """Try learning rates from `low` to `high` on a copy of the network, one a step, until the loss rises.
 
@@ -94,6 +95,7 @@ def find_rate(
         loss: of the network's outputs and what it shall answer; a scalar.
         make_optimizer: gives an optimizer for the copy. Groups with different rates keep their proportions,
             and the greatest has the rate that is tried.
+        clip: the longest gradient (L2 norm over all parameters) that a step uses, as the training will.
 
     Raises:
         ArgumentError: the rates or steps can mean nothing, or the loss is no number within a few steps.
@@ -108,29 +110,31 @@ def find_rate(
     checks.real("low", low, "a rate > 0", lambda n: 0 < n < math.inf)
     checks.real("high", high, f"a rate above low, {low:g}", lambda n: low < n < math.inf)
     checks.whole_number("steps", steps, least=LEAST)
+    checks.real("clip", clip, "a number > 0", lambda n: n > 0)
     rates = [low * (high / low) ** (step / (steps - 1)) for step in range(steps)]
     device = next((p.device for p in checks.module(model).parameters()), torch.device("cpu"))
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        losses = _tried(copy.deepcopy(model).train(), batches, loss, make_optimizer, rates)
+        copied = copy.deepcopy(model).train()
+        losses = _tried(copied, batches, loss, make_optimizer(copied), rates, clip)
     if len(losses) < LEAST:
         what = f"the loss left all bounds within {len(losses)} steps"
         raise ArgumentError(what, expected=f"at least {LEAST}", hint=f"low={low / 1000:g}")
-    return RateCurve(tuple(rates[: len(losses)]), tuple(losses), smooth(losses))
+    bound = 2 * RISE * sum(losses[:RECENT]) / RECENT  # one that explodes would outweigh all around it
+    return RateCurve(tuple(rates[: len(losses)]), tuple(losses), smooth([min(one, bound) for one in losses]))
 
 
 def _tried(
     model: nn.Module,
     batches: Callable[[int], tuple[Tensor, Tensor]],
     loss: Callable[[Tensor, Tensor], Tensor],
-    make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
+    optimizer: torch.optim.Optimizer,
     rates: Sequence[float],
+    clip: float,
 ) -> list[float]:
     """The loss at each rate, up to where it has risen too far or is no number."""
-    optimizer = make_optimizer(model)
     greatest = max(group["lr"] for group in optimizer.param_groups)
     shares = [group["lr"] / greatest for group in optimizer.param_groups]
     losses: list[float] = []
-    lowest = math.inf
     for step, rate in enumerate(rates):
         for group, share in zip(optimizer.param_groups, shares, strict=True):
             group["lr"] = rate * share
@@ -141,9 +145,8 @@ def _tried(
         if not math.isfinite(value.item()):
             break
         losses.append(value.item())
-        recent = sum(losses[-RECENT:]) / len(losses[-RECENT:])
-        lowest = min(lowest, recent)
-        if len(losses) > RECENT and recent > RISE * lowest:
+        if len(losses) > RECENT and sum(losses[-RECENT:]) > RISE * sum(losses[:RECENT]):
             break
+        nn.utils.clip_grad_norm_(model.parameters(), clip)
         optimizer.step()
     return losses

@@ -14,7 +14,7 @@ from cnnatomy.errors import DataError
 from cnnatomy.train.evaluation import Evaluation
 from cnnatomy.train.material import IN_MEMORY, load_data
 from cnnatomy.train.reconstruction import judged
-from cnnatomy.train.reporter import Reporter, Silent
+from cnnatomy.train.reporter import Reporter, together
 from cnnatomy.train.run import RunFolder
 from cnnatomy.train.statistics import commonest
 from cnnatomy.train.world import pick_device
@@ -32,8 +32,8 @@ def evaluate(
     """Evaluate a run's model on the test pictures of its own data, or on other data with the same classes.
 
     Of other data its own test set is judged where it has one (a named source, idx files, a folder with train/
-    and test/), else every picture. `weights` asks for the `"best"` or the `"last"` epoch's; `module` and `code`
-    are those of `RunFolder.load_model`.
+    and test/), else every picture. `weights` asks for the `"best"` or the `"last"` epoch's; `module` and
+    `code` are those of `RunFolder.load_model`.
 
     Raises:
         ArgumentError: there are no such weights.
@@ -41,7 +41,7 @@ def evaluate(
         DataError: the run's own pictures have changed, so that what was trained on could be tested on; or the
             other data has a class that the model does not know.
     """
-    folder, reporter = RunFolder(run), Silent() if reporter is None else reporter
+    folder, told = RunFolder(run), together([] if reporter is None else [reporter])
     if data is not None:
         checks.of_kind("data", data, str, "a built-in source or a folder of pictures")
     trained = folder.settings().data
@@ -50,7 +50,7 @@ def evaluate(
         what = "the pictures of this run were given in memory, and are gone"
         raise DataError(what, hint="evaluating on other pictures")
     asked = replace(trained, source=trained.source if data is None else data)
-    source = load_data(asked, model.input_shape, reporter)
+    source = load_data(asked, model.input_shape, told)
     own = source.fingerprint == facts["fingerprint"]
     if data in (None, trained.source) and not own:
         what = f"the pictures of {trained.source} have changed since {run} was trained"
@@ -67,7 +67,7 @@ def evaluate(
         usual = usual or (source.classes[commonest(source.train.labels)] if own else None)
     judgement = judged(model.to(pick_device(None)), shown, source.name, training_commonest=usual)
     evaluation = replace(judgement, part="test" if tested else "")
-    reporter.finish(evaluation)
+    told.finish(evaluation)
     return evaluation
 
 

@@ -40,8 +40,8 @@ def orthogonal(matrices: Tensor, iterations: int = 5) -> Tensor:
         factor = a * identity + b * gram + c * gram @ gram
         product = factor @ product if product is not identity else factor
         gram = factor @ gram @ factor if left else gram
-    x = product @ x
-    return x.mT if upright else x
+    turned: Tensor = product @ x
+    return turned.mT if upright else turned
 
 
 class Muon(torch.optim.Optimizer):

@@ -44,4 +44,3 @@ def share(batch: Tensor, rank: int, world: int) -> tuple[Tensor, float]:
     """
     mine = batch[rank::world]
     return (mine, len(mine) * world / len(batch)) if len(mine) else (batch[:1], 0.0)
-

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
+from cnnatomy import checks
+from cnnatomy.errors import ArgumentError
+
 if TYPE_CHECKING:
     from cnnatomy.models.classifier import Classifier
     from cnnatomy.train.evaluation import Evaluation
@@ -166,3 +169,15 @@ class Several(Silent):
         """Tell all."""
         for one in self.members:
             one.finish(evaluation)
+
+
+def together(callbacks: Sequence[Reporter]) -> Reporter:
+    """Several callbacks as one.
+
+    Raises:
+        ArgumentError: one of them is nobody that can be told.
+    """
+    for one in checks.of_kind("callbacks", callbacks, (list, tuple), "a list of callbacks"):
+        if not isinstance(one, Reporter):
+            raise ArgumentError("whom to tell", expected="a callback", got=checks.shown(one))
+    return Several(list(callbacks))

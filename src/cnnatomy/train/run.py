@@ -92,7 +92,8 @@ class RunFolder:
         write_tensors(self.checkpoint, tensors, facts)
 
     def create(self, settings: Settings) -> None:
-        """Write down the settings."""
+        """Make the folder if it is not there, and write down the settings."""
+        self.path.mkdir(parents=True, exist_ok=True)
         text = to_toml(settings.to_json())
         write_whole(self.path / "run.toml", text.encode("utf-8", "replace"))
 

@@ -129,7 +129,7 @@ class Trainer:
         self._spend(time.perf_counter() - began)
 
     def _backward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Add up the gradients of a batch, in parts if the recipe says so; give its mean loss and its hits."""
+        """Add up the gradients of a batch, in parts if the recipe says so; give its mean loss and hits."""
         images, target = batch.images, self._target(batch)
         whole, parts = len(images), self.recipe.accumulate
         size = math.ceil(whole / parts)
@@ -157,10 +157,15 @@ class Trainer:
             return None
         if not (self.recipe.mixup or self.recipe.cutmix):
             return batch.labels
-        soft = targets(batch.labels, len(self.model.classes))
-        amounts = {"mixup": self.recipe.mixup, "cutmix": self.recipe.cutmix}
-        place = {"seed": self.recipe.seed, "step": self.step, "rank": self.world.rank}
-        images, target = mix(batch.images, soft, **amounts, **place)
+        images, target = mix(
+            batch.images,
+            targets(batch.labels, len(self.model.classes)),
+            mixup=self.recipe.mixup,
+            cutmix=self.recipe.cutmix,
+            seed=self.recipe.seed,
+            step=self.step,
+            rank=self.world.rank,
+        )
         batch.images.copy_(images)
         return target
 
