@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import LAST, ORDINARY, SEED, close, inputs_for, kernels, label, last, random
 from torch import Tensor
+from vectors import LENGTHS, forget, paths, vectors_of
 
 import cnnatomy
 from cnnatomy import backends
 from cnnatomy.backends import reference
-from cnnatomy.backends.cpu import backward, build, launch, plan, whole
+from cnnatomy.backends.cpu import backward, launch, plan, whole
 from cnnatomy.backends.cpu.plan import Key, backward_plan, forward_plan
 from cnnatomy.backends.layout import is_last
 from cnnatomy.errors import ArgumentError
@@ -238,7 +239,7 @@ def test_a_wrong_kernel_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(
-    ("region", "lanes", "paths"),
+    ("region", "lanes", "chosen"),
     [
         (Sliding(2), 1, "fused strided columns scatter"),  # a column is left
         (Sliding(3, 2, 1), 1, "strided strided columns scatter"),
@@ -260,46 +261,59 @@ def test_a_wrong_kernel_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None
     ],
     ids=str,
 )
-def test_the_path_is_the_fastest_that_fits(region: Region, lanes: int, paths: str) -> None:
+def test_the_path_is_the_fastest_that_fits(region: Region, lanes: int, chosen: str) -> None:
+    """With vectors of any length: of means and medians, forward and backward."""
     found = []
     for name in ("mean", "median"):
         key = Key(region, reducer(name), "float32", (33, 33), lanes, "uint8", True)
-        found += [forward_plan(key).path, backward_plan(key).path]
-    assert " ".join(found) == paths
+        found += [paths(forward_plan, key), paths(backward_plan, key)]
+    assert [" ".join(each) for each in zip(*found, strict=True)] == [chosen] * len(LENGTHS)
 
 
 @pytest.mark.parametrize(
-    ("region", "size", "path"),
+    ("region", "size", "chosen"),
     [
-        (Sliding(3, 1, 1), (8, 20), "strided"),
-        (Sliding(2), (8, 56), "strided"),
-        (Sliding(2), (8, 16), "scatter"),  # short rows
-        (Sliding(5, 1, 2), (8, 56), "scatter"),  # many taps
-        (Sliding(3), (8, 56), "scatter"),  # columns that are left
-        (Sliding(3), (72, 72), "strided"),
-        (Sliding(8), (112, 112), "scatter"),  # few outputs
-        (Sliding(7, 1, 3), (8,), "scatter"),
-        (Sliding(7, 1, 3), (56,), "strided"),
-        (Sliding(2, 1), (8, 8, 20), "scatter"),
+        (Sliding(3, 1, 1), (8, 20), "scatter strided strided"),
+        (Sliding(2), (8, 56), "strided strided strided"),
+        (Sliding(2), (8, 16), "scatter scatter scatter"),  # short rows
+        (Sliding(5, 1, 2), (8, 56), "scatter scatter strided"),  # many taps
+        (Sliding(7, 1, 3), (8, 56), "scatter scatter scatter"),
+        (Sliding(3), (8, 56), "scatter scatter scatter"),  # columns that are left
+        (Sliding(3), (72, 72), "scatter strided strided"),
+        (Sliding(8), (112, 112), "scatter scatter scatter"),  # few outputs
+        (Sliding(7, 1, 3), (8,), "scatter scatter scatter"),
+        (Sliding(7, 1, 3), (56,), "scatter strided strided"),
+        (Sliding(3, 2, 1), (7, 203), "scatter strided strided"),
+        (Sliding(3, 1, 2, 2), (7, 203), "scatter strided strided"),
+        (Sliding(2, 3, 1), (7, 203), "strided strided strided"),
+        (Sliding(2, 1), (8, 8, 20), "scatter scatter scatter"),
     ],
     ids=str,
 )
 def test_winners_gather_where_that_is_less_than_a_step_an_output(
-    region: Region, size: tuple[int, ...], path: str
+    region: Region, size: tuple[int, ...], chosen: str
 ) -> None:
-    found = backward_plan(Key(region, reducer("max"), "float32", size, 1, "uint8", True))
-    assert found.path == path
+    """With vectors of 16, 32 and 64 bytes: the more a step gathers, the more often."""
+    key = Key(region, reducer("max"), "float32", size, 1, "uint8", True)
+    assert " ".join(paths(backward_plan, key)) == chosen
 
 
 @pytest.fixture
 def gathering(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Gather in every window that can."""
     monkeypatch.setattr(plan, "_scatters", lambda key, layout, blocks, inner: blocks is None)
-    for cached in (backward_plan, launch._backward_call):
-        cached.cache_clear()
+    forget()
     yield
-    for cached in (backward_plan, launch._backward_call):
-        cached.cache_clear()
+    forget()
+
+
+@pytest.fixture
+def scattering(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Scatter in every window that can."""
+    monkeypatch.setattr(plan, "_scatters", lambda key, layout, blocks, inner: True)
+    forget()
+    yield
+    forget()
 
 
 @pytest.mark.parametrize(
@@ -352,6 +366,7 @@ def test_the_ends_of_rows_in_maps() -> None:
     ],
     ids=str,
 )
+@pytest.mark.usefixtures("scattering")
 def test_rows_whose_windows_share_no_cell_scatter_in_pairs(height: int, region: Region, apart: int) -> None:
     x = random((2, 3, height, 33))
     key = Key(region, reducer("max"), "float32", (height, 33), 1, "uint8", True)
@@ -470,6 +485,7 @@ def test_one_window_with_as_many_taps_as_cells_need_not_read_them_all(n: int, re
 @pytest.mark.parametrize(
     "region", [Sliding(3, 2, 1), Sliding(3, 1, 1), Sliding(3, 1, 2, 2), Sliding(2, 3, 1)], ids=str
 )
+@pytest.mark.usefixtures("gathering")
 def test_cells_of_wide_maps_look_for_the_outputs_that_chose_them(region: Sliding, dtype: torch.dtype) -> None:
     key = Key(region, reducer("max"), launch.DTYPES[dtype], (7, 203), 1, "uint8", True)
     assert backward_plan(key).path == "strided"
@@ -489,7 +505,8 @@ def test_cells_of_wide_maps_look_for_the_outputs_that_chose_them(region: Sliding
 def test_windows_side_by_side_tell_their_own_cells(region: Region, size: tuple[int, ...]) -> None:
     for name in ("max", "l2", "importance"):
         what = reducer(name)
-        assert backward_plan(Key(region, what, "float32", size, 37, "uint8", True)).path == "tiles"
+        key = Key(region, what, "float32", size, 37, "uint8", True)
+        assert set(paths(backward_plan, key)) == {"tiles"}
         tensors = [last(random((2, 37, *size))) for _ in range(1 + len(what.companions))]
         check([tensor.abs() for tensor in tensors] if what.positive else tensors, region, what)
 
@@ -500,7 +517,8 @@ def test_windows_side_by_side_take_exponents_beyond_the_format(name: str) -> Non
     x[0, 3, 2, 5], x[0, 4, 2, 5], x[1, :, 0, 0], x[1, 2, 6:] = 5000.0, -5000.0, -3000.0, 2500.0
     x[0, 5, :2, :2] = torch.tensor([[1e30, 1e29], [1e30, 1e30]])  # of which the shorter way makes nonsense
     x[1, 6, 4:6] = -1e30
-    assert backward_plan(Key(Sliding(2), what, "float32", (8, 6), 19, "uint8", True)).path == "tiles"
+    key = Key(Sliding(2), what, "float32", (8, 6), 19, "uint8", True)
+    assert set(paths(backward_plan, key)) == {"tiles"}
     check([x], Sliding(2), what)
 
 
@@ -520,21 +538,29 @@ def extreme(tensors: list[Tensor], what: Reducer) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("region", "size", "one"),
+    ("region", "size", "one", "longest"),
     [
-        (Sliding(8), (17, 26), 0),  # rows and columns that nobody reads
-        (Sliding(9, 11, ((1, 1), (2, 2))), (20, 31), 1),  # in padding, and with gaps
-        (Adaptive(3), (24, 30), 2),
-        (Fractional(0.1, seed=1), (30, 95), 3),  # runs of several lengths
-        (Sliding((2, 2, 9)), (5, 4, 20), 5),
-        (Sliding(13, 15), (47,), 6),
+        (Sliding(4), (9, 14), 4, 16),
+        (Sliding(8), (17, 26), 0, 32),  # rows and columns that nobody reads
+        (Sliding(9, 11, ((1, 1), (2, 2))), (20, 31), 1, 32),  # in padding, and with gaps
+        (Adaptive(3), (24, 30), 2, 32),
+        (Fractional(0.1, seed=1), (30, 95), 3, 32),  # runs of several lengths
+        (Sliding((2, 2, 9)), (5, 4, 20), 5, 32),
+        (Sliding(13, 15), (47,), 6, 32),
+        (Sliding(16, 19, ((1, 1), (2, 2))), (18, 60), 0, 64),
+        (Fractional(0.05, seed=1), (20, 190), 3, 64),
     ],
     ids=str,
 )
-def test_outputs_tell_the_runs_that_they_alone_read(region: Region, size: tuple[int, ...], one: int) -> None:
+def test_outputs_tell_the_runs_that_they_alone_read(
+    region: Region, size: tuple[int, ...], one: int, longest: int
+) -> None:
+    """Where a run fills a vector: with vectors of at most so many bytes."""
     what = PAIRS[one]
-    assert backward_plan(Key(region, what, "float32", size, 1, "uint8", True)).path == "alone"
-    check(extreme([random((2, 3, *size)) for _ in range(1 + len(what.companions))], what), region, what)
+    found = paths(backward_plan, Key(region, what, "float32", size, 1, "uint8", True))
+    assert [path == "alone" for path in found] == [length <= longest for length in LENGTHS]
+    with vectors_of(longest):
+        check(extreme([random((2, 3, *size)) for _ in range(1 + len(what.companions))], what), region, what)
 
 
 @pytest.mark.parametrize("what", PAIRS, ids=str)
@@ -542,7 +568,7 @@ def test_outputs_tell_the_runs_that_they_alone_read(region: Region, size: tuple[
 def test_the_output_of_a_whole_map_tells_every_cell(
     what: Reducer, size: tuple[int, ...], lanes: bool
 ) -> None:
-    assert backward_plan(Key(Whole(), what, "float32", size, 19, "uint8", True)).path == "whole"
+    assert set(paths(backward_plan, Key(Whole(), what, "float32", size, 19, "uint8", True))) == {"whole"}
     tensors = extreme([random((2, 19, *size)) for _ in range(1 + len(what.companions))], what)
     check([last(tensor) for tensor in tensors] if lanes else tensors, Whole(), what)
 
@@ -552,26 +578,20 @@ def test_as_many_numbers_are_kept_as_the_output_of_a_whole_map_tells() -> None:
     assert counts == [2, 3, 3, 2, 2, 3, 3]
 
 
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Vectors of 16 bytes, as processors without AVX2 have them."""
-    monkeypatch.setattr(build, "vector_bytes", lambda: 16)
-    monkeypatch.setattr(build, "looks_up", lambda: False)
-    caches = (forward_plan, backward_plan, launch._forward_call, launch._backward_call)
-    for cached in caches:
-        cached.cache_clear()
-    yield
-    for cached in caches:
-        cached.cache_clear()
-
-
-@pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_short_vectors(dtype: torch.dtype) -> None:
-    assert plan.vector_widths(launch.DTYPES[dtype])[0] == (4 if dtype is torch.float32 else 1)
-    for what in (reducer("logsumexp"), reducer("max")):
-        for x in (random((2, 5, 6, 11), dtype), last(random((2, 5, 6, 11), dtype))):
-            check([x], Sliding(2), what)
+@pytest.mark.parametrize(
+    ("dtype", "length", "widest"),
+    [
+        *((torch.float32, 16, 4), (torch.float32, 32, 8), (torch.float32, 64, 16)),
+        *((torch.float64, 16, 1), (torch.float64, 32, 4), (torch.float64, 64, 8)),
+    ],
+    ids=str,
+)
+def test_vectors_of_any_length(dtype: torch.dtype, length: int, widest: int) -> None:
+    with vectors_of(length):
+        assert plan.vector_widths(launch.DTYPES[dtype])[0] == widest
+        for what in (reducer("logsumexp"), reducer("max")):
+            for x in (random((2, 2, 6, 75), dtype), last(random((2, 21, 6, 11), dtype))):
+                check([x], Sliding(2), what)
 
 
 @pytest.mark.parametrize("name", ["logsumexp", "soft"])
@@ -610,7 +630,8 @@ def test_a_gradient_that_is_not_finite_meets_every_weight(name: str, value: floa
 )
 def test_windows_almost_side_by_side_walk_the_table(region: Region, size: tuple[int, ...]) -> None:
     for what in (reducer("max"), reducer("l2")):
-        assert backward_plan(Key(region, what, "float32", size, 37, "uint8", True)).path == "tabled"
+        key = Key(region, what, "float32", size, 37, "uint8", True)
+        assert set(paths(backward_plan, key)) == {"tabled"}
         check([last(random((2, 37, *size)))], region, what)
 
 

@@ -90,7 +90,7 @@ def test_an_encoder_decoder_gives_levels(tmp_path: Path) -> None:
     model.recall({"mean": [0.3], "std": [0.2]})
     run, config = RunFolder(tmp_path / "run"), Settings.of(model=text, size="1x8x8")
     run.create(config)
-    run.write_model("last", model, config, "none", 1)
+    run.write_model("last", model, config, 1, {})
     written = export_run(run.path, tmp_path / "a.pt2")
     assert written.outputs == ("levels",)
     assert "classes" not in written.metadata

@@ -259,7 +259,7 @@ def test_one_kernel_writes_every_border(
     if large:  # as if results were: past the caches where rows are aligned
         monkeypatch.setattr(framing, "STREAM", 0)
         framing._plan.cache_clear()
-    x = random((2, 16, 11, 17), dtype)
+    x = random((2, 32, 11, 17), dtype)  # a cell is whole vectors of any length and dtype, channels last
     widths = ((0, 0), (0, 0), (2, 3), (1, 4))
     for seen in (x, last(x), x[..., 2:], x.transpose(2, 3), x[:, :, None, 3]):
         y = pad(seen, widths, mode)

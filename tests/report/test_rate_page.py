@@ -45,9 +45,9 @@ def test_decades_stand_where_they_are_and_marks_where_the_rates_are() -> None:
     width = WIDTH - LEFT - RIGHT
     for rate, x in places.items():
         assert x == pytest.approx(LEFT + width * (math.log10(rate) + 6) / 7, abs=0.1)
-    found = re.findall(r'<g class="mark[^"]*"><line x1="([\d.]+)"', drawn)
+    found = re.findall(r'<line class="mark[^"]*" x1="([\d.]+)"', drawn)
     expected = [LEFT + width * (math.log10(mark.rate) + 6) / 7 for mark in marks(curve)]
-    assert [float(x) for x in found] == pytest.approx(expected, abs=0.1)
+    assert [float(x) for x in found] == pytest.approx(sorted(expected), abs=0.1)
 
 
 def test_the_page_is_whole_refers_to_nothing_and_says_the_suggestion(tmp_path: Path) -> None:

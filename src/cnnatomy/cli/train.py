@@ -174,7 +174,8 @@ def _train(settings: Settings, run: Path, options: Any, console: Console) -> Out
 
     try:
         with reporter(console, quiet=options.quiet or not _speaks()) as told:
-            also = [logger(name, run) for name in settings.run.log] if _speaks() else []
+            wanted = settings.run.log if _speaks() and not options.dry_run else ()
+            also = [logger(name, run) for name in wanted]
             callbacks = (told, *also)
             return train(
                 settings, RunFolder(run), resume=options.resume, dry=options.dry_run, callbacks=callbacks

@@ -93,12 +93,13 @@ class ZipShelf:
         with _guarded(self.path):
             return zipfile.ZipFile(self.path)
 
-    def _read(self, archive: zipfile.ZipFile, member: str) -> bytes:
+    def _read(self, archive: zipfile.ZipFile, member: str, most: int | None = None) -> bytes:
         info = archive.getinfo(member)
         if info.file_size > MAX_BYTES:
             raise BadPictureError(too_large(info.file_size))
         try:
-            return archive.read(info)
+            with archive.open(info) as file:
+                return file.read(-1 if most is None else most)
         except RuntimeError as error:  # zipfile's way to say: encrypted, or packed by a method it lacks
             raise BadPictureError(f"cannot be unpacked ({error})") from error
         except _DAMAGE as error:
@@ -139,7 +140,7 @@ class TarShelf:
             if info.size > MAX_BYTES:
                 yield name, partial(_complain, too_large(info.size))
             elif (file := archive.extractfile(info)) is not None:
-                yield name, partial(bytes, file.read())
+                yield name, partial(_whole, file.read())
 
     def _members(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
         with ExitStack() as stack:
@@ -156,7 +157,11 @@ class TarShelf:
                 pass
 
 
-def _complain(reason: str) -> NoReturn:
+def _whole(data: bytes, most: int | None = None) -> bytes:
+    return data
+
+
+def _complain(reason: str, most: int | None = None) -> NoReturn:
     raise BadPictureError(reason)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -14,15 +14,16 @@ from cnnatomy.data.album import Album
 from cnnatomy.data.archives import open_archive
 from cnnatomy.data.cache import cached
 from cnnatomy.data.catalog import SOURCES, Source
-from cnnatomy.data.cifar import read_binary
+from cnnatomy.data.cifar import SIDE, read_binary
 from cnnatomy.data.colours import stacked
 from cnnatomy.data.fit import Frame
-from cnnatomy.data.idx import read_pair
+from cnnatomy.data.idx import read_pair, shape_of
 from cnnatomy.data.idx_sets import Pair, read_pairs
 from cnnatomy.data.pictures import Progress
 from cnnatomy.data.places import data_dir
 from cnnatomy.data.reading import read_shelf
 from cnnatomy.data.shelves import FolderShelf, Shelf
+from cnnatomy.data.uniform import Uniform
 from cnnatomy.errors import DataError
 from cnnatomy.files.download import OfflineError, fetch
 from cnnatomy.files.places import cache_dir
@@ -31,68 +32,111 @@ from cnnatomy.files.text import shown
 
 @dataclass(frozen=True)
 class Wish:
-    """How a source is wanted: for which frame, from which data folder, and who is told of the progress."""
+    """Where named sources are looked for, and who is told of the progress."""
 
-    frame: Frame
     folder: Path | None
     progress: Progress
 
 
-def read_source(name: str, wish: Wish) -> Album:
-    """Return the album of the source of that name.
+@dataclass(frozen=True)
+class Opened:
+    """A source that was found: what its pictures are before they are read, and how to read them."""
+
+    name: str
+    pictures: Shelf | Uniform
+    read: Callable[[Frame, Progress], Album]
+
+
+def open_source(name: str, wish: Wish) -> Opened:
+    """Return the source of that name.
 
     Raises:
-        DataError: its files are damaged, or they are not on this machine and cannot be fetched.
+        DataError: its files are not on this machine and cannot be fetched, or are damaged.
     """
-    return _READERS[name](SOURCES[name], wish)
+    return _OPENERS[name](SOURCES[name], wish)
 
 
-def _read_digits(source: Source, wish: Wish) -> Album:
+def open_shelf(name: str, shelf: Shelf) -> Opened:
+    """Return the source that the picture files of a folder or an archive are."""
+    return Opened(
+        name,
+        shelf,
+        lambda frame, progress: cached(shelf.stamp, frame, lambda: read_shelf(shelf, frame, progress)),
+    )
+
+
+def open_pairs(name: str, pairs: Sequence[Pair], classes: tuple[str, ...] = ()) -> Opened:
+    """Return the source that idx files are.
+
+    Raises:
+        DataError: one cannot be read, or is no idx file.
+    """
+    shapes = [shape_of(pair.images, 3) for pair in pairs]
+    uniform = Uniform((shapes[0][1], shapes[0][2]), 1, sum(shape[0] for shape in shapes))
+    return Opened(name, uniform, lambda frame, progress: read_pairs(pairs, frame, name, classes))
+
+
+def _open_digits(source: Source, wish: Wish) -> Opened:
     with as_file(files("cnnatomy.data") / "assets") as assets:
         pictures, labels = read_pair(
             assets / "digits-images-idx3-ubyte.gz", assets / "digits-labels-idx1-ubyte.gz"
         )
     levels = pictures.astype(np.uint16)[:, None]  # the scans have 17, 0..16
     grey = (levels * 255 // 16).astype(np.uint8)
-    return Album(
-        images=wish.frame.stack(grey),
-        labels=labels.astype(np.int64),
-        classes=source.classes,
-        names=[f"digits#{i}" for i in range(len(labels))],
-        train=None,
-        sizes={(8, 8): len(labels)},
-        conversions=stacked(grey, wish.frame.channels),
-    )
+
+    def read(frame: Frame, progress: Progress) -> Album:
+        return Album(
+            images=frame.stack(grey),
+            labels=labels.astype(np.int64),
+            classes=source.classes,
+            names=[f"digits#{i}" for i in range(len(labels))],
+            train=None,
+            sizes={(8, 8): len(labels)},
+            conversions=stacked(grey, frame.channels),
+        )
+
+    return Opened(source.name, Uniform((8, 8), 1, len(labels)), read)
 
 
-def _read_idx(source: Source, wish: Wish) -> Album:
+def _open_idx(source: Source, wish: Wish) -> Opened:
     paths = _local(source, wish.folder) or _fetched(source, wish)
     pairs = [Pair("train", paths[0], paths[1]), Pair("t10k", paths[2], paths[3])]
-    return read_pairs(pairs, wish.frame, source.name, source.classes)
+    return open_pairs(source.name, pairs, source.classes)
 
 
-def _read_cifar10(source: Source, wish: Wish) -> Album:
+def _open_cifar10(source: Source, wish: Wish) -> Opened:
     """Return CIFAR-10 from its original archive, or from JPEG copies where only those are there."""
     copies = _first_in_places(wish.folder, "cifar10", "cifar10-jpeg.tar.xz", "cifar10-jpeg.zip")
     original = _local(source, wish.folder)
-    if original or not copies:
-        path = (original or _fetched(source, wish))[0]
-        shelf = open_archive(path)
-        return cached(shelf.stamp, wish.frame, lambda: read_binary(shelf, wish.frame, source.classes))
-    copy = shelf_of(copies)
-    album = cached(copy.stamp, wish.frame, lambda: read_shelf(copy, wish.frame, wish.progress))
-    if album.classes != source.classes:
-        raise DataError(
-            f"{shown(copies)} is not CIFAR-10",
-            expected=", ".join(source.classes),
-            got=", ".join(album.classes),
-        )
-    album.notes += (f"the pictures are copies ({copies.name}), not the original pixels of CIFAR-10",)
-    return album
+    if copies and not original:
+        return _open_copies(source, copies)
+    shelf = open_archive((original or _fetched(source, wish))[0])
+    return Opened(
+        source.name,
+        Uniform((SIDE, SIDE), 3, None),
+        lambda frame, progress: cached(shelf.stamp, frame, lambda: read_binary(shelf, frame, source.classes)),
+    )
 
 
-_READERS: Mapping[str, Callable[[Source, Wish], Album]] = MappingProxyType(
-    {"digits": _read_digits, "mnist": _read_idx, "fashion-mnist": _read_idx, "cifar10": _read_cifar10}
+def _open_copies(source: Source, path: Path) -> Opened:
+    copies = open_shelf(source.name, shelf_of(path))
+
+    def read(frame: Frame, progress: Progress) -> Album:
+        album = copies.read(frame, progress)
+        if album.classes != source.classes:
+            raise DataError(
+                f"{shown(path)} is not CIFAR-10",
+                expected=", ".join(source.classes),
+                got=", ".join(album.classes),
+            )
+        album.notes += (f"the pictures are copies ({path.name}), not the original pixels of CIFAR-10",)
+        return album
+
+    return Opened(source.name, copies.pictures, read)
+
+
+_OPENERS: Mapping[str, Callable[[Source, Wish], Opened]] = MappingProxyType(
+    {"digits": _open_digits, "mnist": _open_idx, "fashion-mnist": _open_idx, "cifar10": _open_cifar10}
 )
 
 

@@ -1,7 +1,8 @@
-"""Decoded pictures kept between runs: one file for each source and frame, mapped into memory when it is read.
+"""What was read from pictures kept between runs: one file for each source and what was asked of it.
 
 A file is written beside its place and then moved there, so that it is whole or absent; one that is damaged
-all the same does not match its checksum, and the pictures are decoded again. All of it may be deleted.
+all the same does not match its checksum, and the pictures are read again. All of it may be deleted. Arrays
+are mapped into memory when they are read.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import __version__ as pillow_version
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -27,51 +30,48 @@ from cnnatomy.files.locking import locked
 from cnnatomy.files.places import cache_dir
 
 _VERSION = 2
+Arrays = Mapping[str, NDArray[Any]]
+Facts = Mapping[str, Any]
+Thing = TypeVar("Thing")
 
 
 def cached(stamp: Sequence[str], frame: Frame, build: Callable[[], Album]) -> Album:
-    """Return the album that `build` makes, from the cache if the same `stamp` was decoded for the same frame.
+    """Return the album that `build` makes, from the cache if `stamp` was decoded for the same frame."""
 
-    Of several processes that ask at once, one decodes and the others wait for what it kept.
+    def sealed() -> Album:
+        album = build()
+        album.digest = image_digest(album.images)
+        return album
+
+    return kept("decoded", [repr(frame), *stamp], sealed, _pack, _unpack)
+
+
+def kept(
+    folder: str,
+    key: Sequence[str],
+    build: Callable[[], Thing],
+    pack: Callable[[Thing], tuple[Arrays, Facts]],
+    unpack: Callable[[Arrays, Facts], Thing],
+) -> Thing:
+    """Return what `build` makes, from `folder` of the cache if it was kept there under the same key.
+
+    `pack` turns it into arrays and facts for JSON, and `unpack` turns them back, raising ValueError where an
+    array is damaged. Of several processes that ask at once, one builds and the others wait for what it kept.
     """
-    key = hashlib.sha256(json.dumps([_VERSION, pillow_version, repr(frame), *stamp]).encode()).hexdigest()
-    path = cache_dir() / "decoded" / f"{key[:32]}.safetensors"
+    name = hashlib.sha256(json.dumps([_VERSION, pillow_version, *key]).encode()).hexdigest()
+    path = cache_dir() / folder / f"{name[:32]}.safetensors"
     with locked(path) as writable:
-        album = _read(path) if writable else None
-        if album is None:
-            album = build()
-            album.digest = image_digest(album.images)
-            if writable:
-                _write(path, album)
-    return album
+        if writable and (found := _read(path)):
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # damaged: build again
+                return unpack(*found)
+        thing = build()
+        if writable:
+            _write(path, *pack(thing))
+    return thing
 
 
-def _read(path: Path) -> Album | None:
-    try:
-        with safe_open(path, framework="pt") as file:
-            images, labels, about = (file.get_tensor(name).numpy() for name in ("images", "labels", "about"))
-        known = json.loads(about.tobytes())
-        if image_digest(images) != known["digest"]:
-            return None
-        return Album(
-            images=images,
-            labels=labels,
-            classes=tuple(known["classes"]),
-            names=known["names"],
-            train=known["train"],
-            validation=known["validation"],
-            sizes={(h, w): count for h, w, count in known["sizes"]},
-            conversions=known["conversions"],
-            skipped=tuple(Skipped(*bad) for bad in known["skipped"]),
-            notes=tuple(known["notes"]),
-            digest=known["digest"],
-        )
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
-        return None  # absent or damaged: decode again
-
-
-def _write(path: Path, album: Album) -> None:
-    about = {
+def _pack(album: Album) -> tuple[Arrays, Facts]:
+    facts = {
         "classes": album.classes,
         "names": list(album.names),
         "train": album.train,
@@ -82,14 +82,47 @@ def _write(path: Path, album: Album) -> None:
         "notes": album.notes,
         "digest": album.digest,
     }
-    tensors = {
-        "images": torch.from_numpy(album.images),
-        "labels": torch.from_numpy(album.labels),
-        "about": torch.from_numpy(np.frombuffer(bytearray(json.dumps(about).encode()), np.uint8)),
-    }
+    return {"images": album.images, "labels": album.labels}, facts
+
+
+def _unpack(arrays: Arrays, facts: Facts) -> Album:
+    if image_digest(arrays["images"]) != facts["digest"]:
+        raise ValueError("the pictures are not those that were kept")
+    return Album(
+        images=arrays["images"],
+        labels=arrays["labels"],
+        classes=tuple(facts["classes"]),
+        names=facts["names"],
+        train=facts["train"],
+        validation=facts["validation"],
+        sizes={(h, w): count for h, w, count in facts["sizes"]},
+        conversions=facts["conversions"],
+        skipped=tuple(Skipped(*bad) for bad in facts["skipped"]),
+        notes=tuple(facts["notes"]),
+        digest=facts["digest"],
+    )
+
+
+def _read(path: Path) -> tuple[Arrays, Facts] | None:
+    """Return what a file holds; None where it is absent or its facts are damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            arrays = {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118 (no mapping)
+            said = arrays.pop("facts").tobytes()
+            if hashlib.sha256(said).hexdigest() != (file.metadata() or {}).get("facts"):
+                return None
+        return arrays, json.loads(said)
+    except (OSError, SafetensorError, ValueError, KeyError):
+        return None
+
+
+def _write(path: Path, arrays: Arrays, facts: Facts) -> None:
+    said = json.dumps(facts).encode()
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    tensors["facts"] = torch.from_numpy(np.frombuffer(bytearray(said), np.uint8))
     beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
-        save_file(tensors, beside)
+        save_file(tensors, beside, {"facts": hashlib.sha256(said).hexdigest()})
         os.replace(beside, path)
     except (OSError, SafetensorError):
         # A full disk costs the next run its time and this one nothing.

@@ -33,15 +33,18 @@ class BadPictureError(Exception):
     """Why a picture cannot be read, as the end of a sentence that begins with its name."""
 
 
-def recolour(image: Image.Image, mode: str) -> tuple[Image.Image, tuple[str, ...]]:
+def recolour(image: Image.Image, mode: str, *, watched: bool = True) -> tuple[Image.Image, tuple[str, ...]]:
     """Return a loaded picture as "L" or "RGB", and which of `CONVERSIONS` changed it, "eight" left out.
 
     A picture that holds grey in three channels loses nothing as grey, and one that is opaque all over
-    nothing on white: neither counts as changed.
+    nothing on white: neither counts as changed. Unless it is `watched`, colour that becomes grey is not
+    looked for, which takes a third of the time of a small picture.
 
     Raises:
         BadPictureError: its pixels have more than 16 bits, and do not say what is white.
     """
+    if image.mode == mode and "transparency" not in image.info:
+        return image, ()
     colourless, done = is_grey(image.mode), []
     if image.mode.startswith(("I", "F")):
         image = Image.fromarray(_eight_bits(image))
@@ -52,7 +55,7 @@ def recolour(image: Image.Image, mode: str) -> tuple[Image.Image, tuple[str, ...
         image = image.convert("RGB")
     if colourless and mode == "RGB":
         done.append("colour")
-    elif mode == "L" and not colourless and _shows_colour(image):
+    elif watched and mode == "L" and not colourless and _shows_colour(image):
         done.append("grey")
     return (image if image.mode == mode else image.convert(mode)), tuple(done)
 
@@ -64,6 +67,8 @@ def is_grey(mode: str) -> bool:
 
 def has_sixteen_bits(image: Image.Image) -> bool:
     """Return whether an opened picture that is not loaded yet stores 16 bits: Pillow keeps 8 of colours."""
+    if image.format == "JPEG":
+        return False
     if image.mode.startswith("I"):
         return True
     tiles: Any = getattr(image, "tile", ())

@@ -40,9 +40,14 @@ class Decoded(NamedTuple):
     conversions: tuple[str, ...]
 
 
+def suffix(name: str) -> str:
+    """Return the end of a file's name that says what it is, in small letters."""
+    return os.path.splitext(name)[1].lower()
+
+
 def is_picture(name: str) -> bool:
     """Return whether a file is named as pictures are."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES
+    return suffix(name) in SUFFIXES
 
 
 @cache
@@ -85,14 +90,16 @@ def strict_pillow() -> Iterator[None]:
         _STRICT.end()
 
 
-def decode(data: bytes, frame: Frame, out: Bytes) -> Decoded:
+def decode(data: bytes, frame: Frame, out: Bytes, *, watched: bool = True) -> Decoded:
     """Decode a picture file, write it fitted into the zeroed `out` (C, H, W), return what it was.
+
+    Unless it is `watched`, not every conversion is noticed (`recolour`).
 
     Raises:
         BadPictureError: empty, no known type, cut off or damaged, too large, or pixels without a fixed range.
     """
     with opened(data) as image:
-        return _decode(image, frame, out)
+        return _decode(image, frame, out, watched)
 
 
 @contextmanager
@@ -123,7 +130,7 @@ def opened(data: bytes) -> Iterator[Image.Image]:
         raise BadPictureError(f"is cut off or damaged ({_one_line(error)})") from error
 
 
-def _decode(image: Image.Image, frame: Frame, out: Bytes) -> Decoded:
+def _decode(image: Image.Image, frame: Frame, out: Bytes, watched: bool) -> Decoded:
     conversions = ("eight",) if has_sixteen_bits(image) else ()
     if image.format == "TIFF":
         image.load()  # Pillow turns it upright, which may swap its sides
@@ -135,7 +142,7 @@ def _decode(image: Image.Image, frame: Frame, out: Bytes) -> Decoded:
     image.load()
     left, top, right, bottom = part
     box = (left * shrunk, top * shrunk, right * shrunk, bottom * shrunk)
-    image, changed = recolour(image, frame.mode)
+    image, changed = recolour(image, frame.mode, watched=watched)
     stored = frame.scale(image, box, scaled[::-1] if turn.swap else scaled)
     placement.write(turn.upright(stored), out)
     return Decoded((height, width), (*conversions, *changed))

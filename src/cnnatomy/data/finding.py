@@ -29,7 +29,7 @@ class Found:
     def files(self) -> Iterator[tuple[Path, Read]]:
         """Give each picture, with a function that one thread calls for its bytes, and that may complain."""
         if self.problem:
-            yield from ((path, partial(_complain, self.problem)) for path in self.paths)
+            yield from ((path, _complaint(self.problem)) for path in self.paths)
         elif self.shelf is None:
             yield from ((path, partial(read_file, path)) for path in self.paths)
         else:
@@ -43,7 +43,7 @@ class Found:
                     # An archive may be closed before a thread comes to read, a folder cannot.
                     yield shelf.path / name, read if isinstance(shelf, FolderShelf) else _read(read)
         except DataError as error:  # an archive that is damaged further on
-            yield shelf.path, partial(_complain, _reason(error, shelf.path))
+            yield shelf.path, _complaint(_reason(error, shelf.path))
 
 
 def find(source: str | Path) -> Found:
@@ -58,11 +58,12 @@ def find(source: str | Path) -> Found:
         >>> find("nothing/*.png").problem
         'matches no file'
     """
-    path = Path(os.path.expanduser(source))
-    if not os.path.lexists(path) and glob.has_magic(str(path)):
-        files = [Path(name) for name in sorted(glob.glob(str(path), recursive=True)) if os.path.isfile(name)]
+    name = os.path.expanduser(str(source))
+    path = Path(name)
+    if glob.has_magic(name) and not os.path.lexists(name):
+        files = [Path(one) for one in sorted(glob.glob(name, recursive=True)) if os.path.isfile(one)]
         return Found(files) if files else Found([path], problem="matches no file")
-    if not path.is_dir() and (is_picture(path.name) or not path.is_file()):
+    if not os.path.isdir(name) and (is_picture(name) or not os.path.isfile(name)):
         return Found([path])
     shelf: Shelf
     try:
@@ -92,10 +93,16 @@ def _reason(error: DataError, path: Path) -> str:
 def _read(read: Read) -> Read:
     """Read at once, and keep the bytes or the complaint for later."""
     try:
-        return partial(bytes, read())
+        data = read()
     except BadPictureError as error:
-        return partial(_complain, str(error))
+        return _complaint(str(error))
+    return lambda most=None: data
 
 
-def _complain(reason: str) -> NoReturn:
-    raise BadPictureError(reason)
+def _complaint(reason: str) -> Read:
+    """What complains when it is asked for the bytes."""
+
+    def complain(most: int | None = None) -> NoReturn:
+        raise BadPictureError(reason)
+
+    return complain

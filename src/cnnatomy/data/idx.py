@@ -9,6 +9,8 @@ import gzip
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -37,14 +39,27 @@ def read_idx(path: Path, rank: int) -> NDArray[np.uint8]:
     Raises:
         DataError: no such file, another format, type or rank, too few or too many bytes, damaged gzip.
     """
+    with _opened(path) as stream:
+        return _read(stream, path, rank)
+
+
+def shape_of(path: Path, rank: int) -> tuple[int, ...]:
+    """Return the shape that the idx file `path` announces, gzipped or not; for the errors see `read_idx`."""
+    with _opened(path) as stream:
+        return _read_shape(stream, path, rank)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Readable]:
     try:
         with path.open("rb") as raw:
             zipped = raw.read(2) == _GZIP_MAGIC
             raw.seek(0)
             if zipped:
                 with gzip.GzipFile(fileobj=raw) as stream:
-                    return _read(stream, path, rank)
-            return _read(raw, path, rank)
+                    yield stream
+            else:
+                yield raw
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{shown(path)} is damaged: {error}", hint="fetching it again") from error
     except OSError as error:

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from cnnatomy.data.album import Album, to_dataset
-from cnnatomy.data.builtin import Wish, read_source, shelf_of
-from cnnatomy.data.cache import cached
+from cnnatomy.data.builtin import Opened, Wish, open_pairs, open_shelf, open_source, shelf_of
 from cnnatomy.data.catalog import SOURCES, one_of
 from cnnatomy.data.fit import Frame, Size
-from cnnatomy.data.idx_sets import Pair, find_pairs, read_pairs, stem_of
+from cnnatomy.data.idx_sets import Pair, find_pairs, stem_of
 from cnnatomy.data.pictures import Dataset, Progress, silent
-from cnnatomy.data.reading import allocate, decode_all, read_shelf
+from cnnatomy.data.reading import allocate, decode_all
 from cnnatomy.data.shelves import read_file
 from cnnatomy.errors import ArgumentError, DataError
 from cnnatomy.files.text import shown
@@ -58,17 +57,29 @@ def load(
         raise ArgumentError(
             "test_fraction is a part of the pictures", expected="between 0 and 1", got=str(test_fraction)
         )
-    if not str(source):
-        one_of("data source", "", SOURCES, also="a folder or a file")
-    wish = Wish(Frame((size[0], size[1]), channels, fit), data_dir, progress or silent)
-    if source in SOURCES:
-        name, album = str(source), read_source(str(source), wish)
-    else:
-        path = _path(source)
-        name, album = path.resolve().name, _read_path(path, wish)
+    frame, told = Frame((size[0], size[1]), channels, fit), progress or silent
+    opened = open_any(source, data_dir=data_dir, progress=told)
+    album = opened.read(frame, told)
     if album.skipped and not skip_bad:
         raise DataError(_complaint(album), hint="skip_bad (--skip-bad) to leave such pictures out")
-    return to_dataset(album, name, wish.frame, seed=seed, test_fraction=test_fraction)
+    return to_dataset(album, opened.name, frame, seed=seed, test_fraction=test_fraction)
+
+
+def open_any(source: str | Path, *, data_dir: Path | None = None, progress: Progress = silent) -> Opened:
+    """Return a source of any kind, found and not read yet; for the arguments and errors see `load`."""
+    if not str(source):
+        one_of("data source", "", SOURCES, also="a folder or a file")
+    if source in SOURCES:
+        return open_source(str(source), Wish(data_dir, progress))
+    path = _path(source)
+    name = path.resolve().name
+    if pairs := _idx_pairs(path):
+        return open_pairs(name, pairs)
+    if not path.exists():
+        if len(path.parts) == 1:
+            one_of("data source", str(path), SOURCES, also="a folder or a file")
+        raise DataError(f"there is no file or folder {shown(path)}")
+    return open_shelf(name, shelf_of(path))
 
 
 def _path(source: str | Path) -> Path:
@@ -80,17 +91,6 @@ def _path(source: str | Path) -> Path:
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {shown(path)}: {getattr(error, 'strerror', error)}") from error
     return path
-
-
-def _read_path(path: Path, wish: Wish) -> Album:
-    if pairs := _idx_pairs(path):
-        return read_pairs(pairs, wish.frame, path.resolve().name)
-    if not path.exists():
-        if len(path.parts) == 1:
-            one_of("data source", str(path), SOURCES, also="a folder or a file")
-        raise DataError(f"there is no file or folder {shown(path)}")
-    shelf = shelf_of(path)
-    return cached(shelf.stamp, wish.frame, lambda: read_shelf(shelf, wish.frame, wish.progress))
 
 
 def _idx_pairs(path: Path) -> tuple[Pair, ...]:

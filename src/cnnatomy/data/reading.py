@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from cnnatomy.errors import DataError
 from cnnatomy.files.text import byte_count, shown
 
 _CHUNK = 32  # the files a thread takes at a time: a small one is decoded in 0.1 ms
+Found = TypeVar("Found")
 Outcome = Decoded | str  # what a picture was, or why it is bad
 
 
@@ -99,27 +101,34 @@ def decode_all(
     done: Callable[[int], object] = lambda count: None,
 ) -> dict[str, Outcome]:
     """Decode each file into its row, telling `done` how many there are so far; return what came of each."""
+    return each_file(files, lambda name, read: decode(read(), frame, rows[name]), done)
 
-    def work(chunk: Sequence[tuple[str, Read]]) -> dict[str, Outcome]:
-        return {name: _decode(read, frame, rows[name]) for name, read in chunk}
 
-    outcomes: dict[str, Outcome] = {}
+def each_file(
+    files: Iterable[tuple[str, Read]],
+    work: Callable[[str, Read], Found],
+    done: Callable[[int], object] = lambda count: None,
+) -> dict[str, Found | str]:
+    """Give each file to `work`, in a few threads; return what it found, or why a picture is bad."""
+
+    def found(name: str, read: Read) -> Found | str:
+        try:
+            return work(name, read)
+        except BadPictureError as error:
+            return str(error)
+
+    outcomes: dict[str, Found | str] = {}
     workers = min(8, os.cpu_count() or 1)
-    waiting: deque[Future[dict[str, Outcome]]] = deque()
+    waiting: deque[Future[dict[str, Found | str]]] = deque()
     source = iter(files)
-    with strict_pillow(), ThreadPoolExecutor(workers, "decode") as pool:
+    with strict_pillow(), ThreadPoolExecutor(workers, "read") as pool:
         while (chunk := list(islice(source, _CHUNK))) or waiting:
             if chunk:
-                waiting.append(pool.submit(work, chunk))
+                waiting.append(
+                    pool.submit(lambda part: {name: found(name, read) for name, read in part}, chunk)
+                )
             # A few chunks ahead and no more, because what was read from an archive waits in memory.
             if not chunk or len(waiting) > 2 * workers:
                 outcomes |= waiting.popleft().result()
                 done(len(outcomes))
     return outcomes
-
-
-def _decode(read: Read, frame: Frame, out: Bytes) -> Outcome:
-    try:
-        return decode(read(), frame, out)
-    except BadPictureError as error:
-        return str(error)

@@ -15,15 +15,24 @@ from cnnatomy.data.decode import MAX_BYTES, BadPictureError, is_picture
 from cnnatomy.errors import DataError
 from cnnatomy.files.text import byte_count, shown
 
-Read = Callable[[], bytes]
+
+class Read(Protocol):
+    """What gives the bytes of a file."""
+
+    def __call__(self, most: int | None = None, /) -> bytes:
+        """Return all of them, or at least the first `most` where there are so many."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The files and folders of a shelf by their names relative to its root, hidden ones left out."""
+    """The files and folders of a shelf by their names relative to its root, hidden ones left out.
+
+    `others` are files that are there and were not asked for.
+    """
 
     files: Sequence[str]
     folders: Sequence[str]
+    others: Sequence[str] = ()
 
 
 class Shelf(Protocol):
@@ -62,6 +71,7 @@ class FolderShelf:
         self._problems: dict[str, str] = {}
         stamps: dict[str, str] = {}
         folders: list[str] = []
+        others: list[str] = []
         # Each folder waits with the real paths it was reached through, so that no link leads in a circle.
         waiting: list[tuple[str, tuple[str, ...]]] = [("", (str(self._root),))]
         while waiting:
@@ -73,7 +83,9 @@ class FolderShelf:
                     waiting.append((f"{name}/", (*trail, self._enter(entry, trail))))
                 elif wanted(name):
                     stamps[name] = self._stamp(name, entry)
-        self.listing = Listing(sorted(stamps), sorted(folders))
+                else:
+                    others.append(name)
+        self.listing = Listing(sorted(stamps), sorted(folders), sorted(others))
         self.stamp = [str(self._root), *(stamps[name] for name in self.listing.files)]
 
     @contextmanager
@@ -81,10 +93,10 @@ class FolderShelf:
         """Give the wanted files; a file that must not be read says why when it is."""
         yield ((name, partial(self._read, name)) for name in names)
 
-    def _read(self, name: str) -> bytes:
+    def _read(self, name: str, most: int | None = None) -> bytes:
         if name in self._problems:
             raise BadPictureError(self._problems[name])
-        return read_file(self._root / name)
+        return read_file(self._root / name, most)
 
     def _scan(self, folder: str) -> list[os.DirEntry[str]]:
         try:
@@ -128,21 +140,27 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def read_file(path: Path) -> bytes:
-    """Return the bytes of a picture file.
+def read_file(path: Path, most: int | None = None) -> bytes:
+    """Return the bytes of a picture file, or only the first `most`.
 
     Raises:
         BadPictureError: it cannot be opened, is no regular file, or is far too large.
     """
     try:
-        status = path.stat()
-        if not S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-            raise BadPictureError("is a folder" if S_ISDIR(status.st_mode) else "is no regular file")
-        if status.st_size > MAX_BYTES:
-            raise BadPictureError(too_large(status.st_size))
-        return path.read_bytes()
+        with open(path, "rb", buffering=0, opener=_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not S_ISREG(status.st_mode):
+                raise BadPictureError("is a folder" if S_ISDIR(status.st_mode) else "is no regular file")
+            if status.st_size > MAX_BYTES:
+                raise BadPictureError(too_large(status.st_size))
+            return file.read(-1 if most is None else most)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise BadPictureError(f"cannot be read ({getattr(error, 'strerror', error)})") from error
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file without waiting, as opening a pipe would for ever."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def too_large(size: int) -> str:

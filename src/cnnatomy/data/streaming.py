@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,9 @@ from cnnatomy.data.shelves import Read
 AHEAD = 2
 """So many batches are decoded while one is used."""
 _CHUNK = 16  # the files a thread takes at a time: a small one is decoded in 0.1 ms
+
+
+Files = Sequence[tuple[Path, Read]]
 
 
 class Batch(NamedTuple):
@@ -36,15 +40,29 @@ def batches(
 ) -> Generator[Batch]:
     """Decode files in batches of `size`, in their order; close the iterator if it is not exhausted.
 
-    `threads` decode at a time; left out, as many as there are processors, but at most 8.
+    Several `threads` decode beside the caller's; 1 stands for the caller's own, which then decodes each batch
+    when it asks for it. Left out, there are as many as processors, but at most 8.
     """
-    source = iter(files)
+    some = iter(partial(_next, iter(files), size), [])
+    threads = threads or min(8, os.cpu_count() or 1)
+    with strict_pillow():
+        yield from _here(some, frame) if threads == 1 else _ahead(some, frame, threads)
+
+
+def _here(some: Iterator[Files], frame: Frame) -> Generator[Batch]:
+    """Decode each batch when it is asked for."""
+    for files in some:
+        images = _room(files, frame)
+        yield Batch([path for path, _ in files], images, _decode(files, frame, images))
+
+
+def _ahead(some: Iterator[Files], frame: Frame, threads: int) -> Generator[Batch]:
+    """Decode the next batches while one is used."""
     waiting: deque[Callable[[], Batch]] = deque()
-    with strict_pillow(), ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1), "decode") as pool:
+    with ThreadPoolExecutor(threads, "decode") as pool:
         try:
             while True:
-                while len(waiting) <= AHEAD and (some := list(islice(source, size))):
-                    waiting.append(_begun(some, frame, pool))
+                waiting += [_begun(files, frame, pool) for files in islice(some, AHEAD + 1 - len(waiting))]
                 if not waiting:
                     return
                 yield waiting.popleft()()
@@ -52,9 +70,9 @@ def batches(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begun(files: Sequence[tuple[Path, Read]], frame: Frame, pool: ThreadPoolExecutor) -> Callable[[], Batch]:
+def _begun(files: Files, frame: Frame, pool: ThreadPoolExecutor) -> Callable[[], Batch]:
     """Begin to decode a batch; what is returned waits for it."""
-    images = np.zeros((len(files), frame.channels, *frame.size), np.uint8)
+    images = _room(files, frame)
     chunks: list[Future[list[str | None]]] = [
         pool.submit(_decode, files[at : at + _CHUNK], frame, images[at : at + _CHUNK])
         for at in range(0, len(files), _CHUNK)
@@ -67,11 +85,19 @@ def _begun(files: Sequence[tuple[Path, Read]], frame: Frame, pool: ThreadPoolExe
     return wait
 
 
-def _decode(files: Sequence[tuple[Path, Read]], frame: Frame, rows: Bytes) -> list[str | None]:
+def _next(files: Iterator[tuple[Path, Read]], size: int) -> Files:
+    return list(islice(files, size))
+
+
+def _room(files: Files, frame: Frame) -> Bytes:
+    return np.zeros((len(files), frame.channels, *frame.size), np.uint8)
+
+
+def _decode(files: Files, frame: Frame, rows: Bytes) -> list[str | None]:
     problems: list[str | None] = []
     for (_, read), row in zip(files, rows, strict=True):
         try:
-            decode(read(), frame, row)
+            decode(read(), frame, row, watched=False)
             problems.append(None)
         except BadPictureError as error:
             row[:] = 0

@@ -123,7 +123,6 @@ def build(
     import torch
 
     from cnnatomy.models.lenet import LeNet5
-    from cnnatomy.models.notated import close_residuals
 
     shape = entry.input_shape if input is None else _shape(input)
     model: Classifier
@@ -134,7 +133,7 @@ def build(
     elif entry.name == "lenet5" and pool is None and tuple(shape or ()) == entry.input_shape:
         model = LeNet5(names, output=output)
     else:
-        model = close_residuals(network(name, input=shape, classes=names, pool=pool))
+        model = network(name, input=shape, classes=names, pool=pool)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     return model
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnnatomy.report.gather import write
-from cnnatomy.report.page import Confusion, Curve, Page, confusions, wilson
+from cnnatomy.report.page import Curve, Page
 from cnnatomy.report.render import render, save
 
-__all__ = ["Confusion", "Curve", "Page", "confusions", "render", "save", "wilson", "write"]
+__all__ = ["Curve", "Page", "render", "save", "write"]

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from cnnatomy.report import words
+from cnnatomy.files.text import percent as as_percent
 from cnnatomy.report.page import Curve
 
 WIDTH, HEIGHT = 520, 260
@@ -45,7 +45,7 @@ def chart(title: str, curves: Sequence[Curve], *, percent: bool = False) -> Mark
     levels = [level for level in levels if not percent or 0 <= level <= 1] or levels
     x = _scale(1, max(epochs, 2), LEFT, WIDTH - RIGHT)
     y = _scale(levels[0], levels[-1], HEIGHT - BOTTOM, TOP)
-    show = words.percent if percent else "{:.3g}".format
+    show = as_percent if percent else "{:.3g}".format
     mark = "{:.4g}%".format if percent else "{:.4g}".format
     parts = [
         *(_gridline(y(level), mark(100 * level if percent else level)) for level in levels),

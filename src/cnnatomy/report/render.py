@@ -8,14 +8,16 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from cnnatomy.files.text import percent
 from cnnatomy.report import heat
 from cnnatomy.report.chart import chart
 from cnnatomy.report.page import Page
-from cnnatomy.report.words import percent
+from cnnatomy.report.words import constant, warning
+from cnnatomy.train.evaluation import FEW
 from cnnatomy.train.files import write_whole
 
-MATRIX_CLASSES = 32
-"""Up to so many classes the confusion matrix is shown whole; above, only the most frequent confusions."""
+MOST = 20
+"""So many classes and confusions are shown where there are too many for all."""
 
 UPRIGHT = 4
 """Longest class name, in letters, that heads a column of the matrix without being turned."""
@@ -26,11 +28,14 @@ def render(page: Page) -> str:
     return template("page.html.j2").render(
         page=page,
         result=page.evaluation,
+        constant=constant(page.evaluation),
+        warning=warning(page.evaluation),
         chart=chart,
         heat=heat,
         layers=Markup(page.anatomy._repr_html_()) if page.anatomy else None,
         upright=max(map(len, page.evaluation.classes)) > UPRIGHT,
-        matrix=len(page.evaluation.classes) <= MATRIX_CLASSES,
+        few=len(page.evaluation.classes) <= FEW,
+        most=MOST,
     )
 
 

@@ -57,6 +57,8 @@ class Lines(Silent):
             self._choice(choice)
         for note in plan.notes:
             self._print(Text.assemble((f"{'note':<10}", "yellow"), note))
+        if plan.run is None:
+            return
         begun = f", going on after step {plan.first_step:,}" if plan.first_step else ""
         processes = f" in {plan.processes} processes" if plan.processes > 1 else ""
         self._print(Text.assemble((f"{'run':<10}", "dim"), f"{plan.run}{begun}{processes}\n"))

@@ -97,7 +97,7 @@ def train(
         trainer, material = assemble(settings, world, told, **parts)  # type: ignore[arg-type]
         plan = _plan(trainer, material, folder)
         if dry:
-            told.start(plan)
+            told.start(replace(plan, run=None))
             return None
         with ExitStack() as stack:
             if world.first:

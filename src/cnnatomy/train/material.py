@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, split
+from torch import Tensor, cat, split, uint8
 
 from cnnatomy.data import Dataset, load
+from cnnatomy.data.loading import open_any
 from cnnatomy.data.settings import DataSettings
-from cnnatomy.data.survey import mirrored_share, picture_sizes
+from cnnatomy.data.survey.duplicates import find_duplicates
+from cnnatomy.data.survey.headers import Headers, read_headers
+from cnnatomy.data.survey.mirror import mirrored_share
 from cnnatomy.errors import ArgumentError
 from cnnatomy.files.text import counted
 from cnnatomy.train.choices import Seen, settle_input, settle_network, settle_recipe
@@ -26,8 +29,12 @@ Shape = tuple[int | None, int | None, int | None]
 """Channels, height and width; None for what the pictures decide."""
 IN_MEMORY = "in-memory"
 """The source of pictures that a caller gave."""
-MOST_COMPARED = 100_000
-"""Duplicates are looked for among so many pictures at most before training; `cnnatomy data` looks at all."""
+LOOKED_AT = 2_000
+"""Headers of so many pictures, evenly spaced, tell their sizes and colours before they are decoded."""
+SMALLEST = (32, 32)
+MOST_COMPARED, MOST_NEARLY = 100_000, 5_000
+"""Among so many pictures at most, equal and nearly equal ones are looked for before training.
+`cnnatomy data` looks for both among all."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +76,12 @@ def prepare(settings: Settings, world: World, reporter: Reporter, given: Given |
     """
     network = settings.network
     if given is None:
-        path = Path(settings.data.data_dir) if settings.data.data_dir else None
-        sizes, classes = picture_sizes(settings.data.source, data_dir=path)
-        network, framed = settle_input(network, sizes, classes, world.device.type != "cpu")
-        data = _load_together(settings.data, network.shape(), world, reporter)
+        headers = _headers(settings.data, reporter)
+        sizes = headers.sizes or {SMALLEST: 1}  # where none can be read, the reading says so
+        network, framed = settle_input(network, sizes, world.device.type != "cpu")
+        channels, *size = network.shape()
+        shape = (channels if channels or headers.coloured else 1, *size)
+        data = _load_together(settings.data, shape, world, reporter)  # type: ignore[arg-type]
     else:
         data = given.data
         height, width = data.train.images.shape[2:]
@@ -88,7 +97,7 @@ def prepare(settings: Settings, world: World, reporter: Reporter, given: Given |
     mirrored = mirrored_share(data.train.images, data.train.labels)
     count = len(division.kept) if loader is None else LoaderFeed(loader, world).pictures
     family = network.model is None
-    seen = Seen(data.classes, count, channels, mirrored, family)
+    seen = Seen(data.classes, count, channels, mirrored, world.device.type != "cpu", family)
     network, chosen = settle_network(network, seen)
     recipe, more = settle_recipe(settings.recipe, network, seen)
     framed = framed._replace(said=f"{channels}x{framed.said}", why=f"{framed.why}; {data.fitted.sentence()}")
@@ -96,6 +105,13 @@ def prepare(settings: Settings, world: World, reporter: Reporter, given: Given |
     choices = (_pictures(data, division, counts, count), chosen, framed, *more)
     settled = replace(settings, network=network, recipe=recipe)
     return Material(settled, data, division, loader, choices, (*data.notes, *_duplicates(data)))
+
+
+def _headers(settings: DataSettings, reporter: Reporter) -> Headers:
+    """What the picture files say of themselves."""
+    folder = Path(settings.data_dir) if settings.data_dir else None
+    opened = open_any(settings.source, data_dir=folder, progress=reporter.reading)
+    return read_headers(opened.pictures, sample=LOOKED_AT, progress=reporter.reading)
 
 
 def _demand_free_of_order(settings: Settings) -> None:
@@ -162,5 +178,19 @@ def _pictures(data: Dataset, division: Division, counts: Tensor, count: int) -> 
 
 
 def _duplicates(data: Dataset) -> list[str]:
-    """What a reader of the figures must know: pictures that are trained on and tested with."""
-    raise AssertionError
+    """What a reader of the figures must know: pictures that are there twice, or on both sides of the split."""
+    parts = [part for part in (data.train, data.validation, data.test) if part is not None]
+    sizes = [len(part) for part in parts]
+    images = [part.images for part in parts]
+    if sum(sizes) > MOST_COMPARED or any(one.dtype != uint8 or one.shape[1] not in (1, 3) for one in images):
+        return []
+    found = find_duplicates(cat(images), near=sum(sizes) <= MOST_NEARLY)
+    notes = []
+    if leaks := found.leaks(sizes):
+        said = (
+            f"{counted(len(leaks), 'picture')} to test with or to choose by is also trained on, or nearly so"
+        )
+        notes.append(f"{said}: cnnatomy data shows which")
+    elif groups := found.groups:
+        notes.append(f"{counted(len(groups), 'picture')} is there more than once, or nearly so")
+    return notes

@@ -29,7 +29,8 @@ class Choice(NamedTuple):
 class Plan:
     """What is about to be done: said once, before the first step."""
 
-    run: Path
+    run: Path | None
+    """The run's folder; None where nothing will be done."""
     settings: Settings
     """With every automatic value settled."""
     choices: Sequence[Choice]

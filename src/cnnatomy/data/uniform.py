@@ -1,0 +1,15 @@
+"""Sets of pictures that are all alike, kept in one file: what is known of them before they are read."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cnnatomy.data.fit import Size
+
+
+class Uniform(NamedTuple):
+    """The `size` (height, width) of every picture, its channels, and how many there are if that is known."""
+
+    size: Size
+    channels: int
+    total: int | None
