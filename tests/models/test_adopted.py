@@ -186,6 +186,7 @@ def test_the_loss_is_the_callers_or_the_modules_or_the_cross_entropy() -> None:
     own = Net()
     own.loss = nn.MultiMarginLoss()
     assert torch.equal(adopted(own).loss(scores, labels), F.multi_margin_loss(scores, labels))
+    assert [adopted(own).has_own_loss, adopted().has_own_loss] == [True, False]
     weighed = nn.CrossEntropyLoss(torch.tensor([1.0, 2.0, 3.0, 4.0]))
     model = adopted(own, loss=weighed).double()
     assert "weight" not in model.state_dict()

@@ -89,6 +89,11 @@ class Adopted(Standardised):
         if hasattr(self.module, "num_classes"):
             self.module.num_classes = count  # type: ignore[assignment]
 
+    @property
+    def has_own_loss(self) -> bool:
+        """Whether the loss is not the cross-entropy: then smoothing and class weights mean nothing."""
+        return self._loss != (None,)
+
     def loss(self, scores: Tensor, labels: Tensor) -> Tensor:
         """The loss that was given, the module's own, or the cross-entropy: (N, K), (N,) -> scalar."""
         (own,) = self._loss
@@ -181,7 +186,7 @@ class Adopted(Standardised):
 
     def _check_loss(self, scores: Tensor) -> None:
         """Hold a loss of one's own to what training asks of it."""
-        if self._loss == (None,):
+        if not self.has_own_loss:
             return
         expected = "loss(scores (N, K), labels (N,)) -> scalar"
         labels = torch.zeros(len(scores), dtype=torch.int64, device=scores.device)
