@@ -72,6 +72,7 @@ TRAINED |= {"dry": False, "callbacks": (), "given": None, "model": None}
 EVALUATED = {"run": "run", "data": "none", "weights": "last", "module": None, "code": None, "reporter": None}
 PREDICTED = {"run": "run", "sources": ["none.png"], "top": 1, "batch_size": 2, "on": "cpu", "threads": 1}
 PREDICTED |= {"weights": "last", "module": None, "code": None}
+EXPORTED = {"run": "run", "path": "run.pt2", "weights": "best", "opset": 18, "module": None, "code": None}
 JUDGED = {
     "model": models.build("FC-2", **FLAT),
     "pictures": pictures(),
@@ -96,7 +97,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     weights.Preprocessing.__call__: {"pictures": X},
     adapt.convert: {"model": net, "swaps": {"MaxPool2d": "soft"}, "inplace": False},
     adapt.accelerate: {"model": net, "inputs": X, "tolerance": 1e-5, "seconds": 1e-3},
-    export.export_run: {"run": "run", "path": "run.pt2", "weights": "best", "opset": 18},
+    export.export_run: EXPORTED,
     export.onnx: WRITTEN | {"model": net, "path": "no/where.onnx", "input_names": ["x"], "opset": 18},
     export.program: WRITTEN | {"model": net, "path": "no/where.pt2"},
     models.adopt: {"module": net, "classes": CLASSES, "input": (3, 8, 8), "loss": None},

@@ -37,6 +37,8 @@ class Arguments(Common):
     """Write an HTML page on the result to this file."""
     weights: Annotated[str | None, tyro.conf.arg(metavar="WHICH", help_behavior_hint="")] = None
     """The best or the last epoch's weights. Left out: best if pictures were held out, else last."""
+    model: Annotated[str | None, tyro.conf.arg(metavar="CODE", help_behavior_hint="")] = None
+    """The network again, as net.py:Net, of a run that trained code of your own: a folder alone starts none."""
     json: Switch = False
     """Print the result as JSON."""
 
@@ -54,7 +56,7 @@ def main(words: Sequence[str]) -> None:
 
     console, run = output(), arguments.run.expanduser()
     with reporter(console, quiet=arguments.json) as told:
-        evaluation = evaluate(run, data=data, weights=arguments.weights, reporter=told)
+        evaluation = evaluate(run, data=data, weights=arguments.weights, code=arguments.model, reporter=told)
     from cnnatomy.train.reconstruction import Reconstruction
 
     if page and isinstance(evaluation, Reconstruction):

@@ -37,6 +37,8 @@ class Arguments(Common):
     """What to write: its end, .onnx or .pt2, says which format."""
     weights: Annotated[str | None, tyro.conf.arg(metavar="WHICH", help_behavior_hint="")] = None
     """The best or the last epoch's weights. Left out: best if pictures were held out, else last."""
+    model: Annotated[str | None, tyro.conf.arg(metavar="CODE", help_behavior_hint="")] = None
+    """The network again, as net.py:Net, of a run that trained code of your own: a folder alone starts none."""
     opset: int = 18
     """The version of ONNX's operators."""
     json: Switch = False
@@ -53,7 +55,13 @@ def main(words: Sequence[str]) -> None:
         raise ArgumentError(f"cannot write {path}", expected="a file in a folder that exists")
     from cnnatomy.export import export_run
 
-    written = export_run(arguments.run.expanduser(), path, weights=arguments.weights, opset=arguments.opset)
+    written = export_run(
+        arguments.run.expanduser(),
+        path,
+        weights=arguments.weights,
+        code=arguments.model,
+        opset=arguments.opset,
+    )
     if arguments.json:
         print(json.dumps(written.to_json(), indent=2, ensure_ascii=False))
         return

@@ -54,6 +54,8 @@ class Arguments(Common):
     """How many threads read pictures, and how many compute on a CPU. Left out: as many as suit."""
     weights: Annotated[str | None, tyro.conf.arg(metavar="WHICH", help_behavior_hint="")] = None
     """The best or the last epoch's weights. Left out: best if pictures were held out, else last."""
+    model: Annotated[str | None, tyro.conf.arg(metavar="CODE", help_behavior_hint="")] = None
+    """The network again, as net.py:Net, of a run that trained code of your own: a folder alone starts none."""
     null: Annotated[Switch, tyro.conf.arg(aliases=["-0"])] = False
     """The names of the list end in zero bytes, as find -print0 writes them, not in lines."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
@@ -79,6 +81,7 @@ def main(words: Sequence[str]) -> None:
         on=arguments.device,
         threads=arguments.threads,
         weights=arguments.weights,
+        code=arguments.model,
     )
     style = "json" if arguments.json else "csv" if arguments.csv else "table"
     file = arguments.csv.expanduser() if arguments.csv and str(arguments.csv) != LIST else None

@@ -15,6 +15,7 @@ from cnnatomy.cli.parsing import Command
 from cnnatomy.data.catalog import SOURCES
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.catalog import ENTRIES
+from cnnatomy.models.named import consented
 from cnnatomy.train.settings import Settings, preset
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def main(words: Sequence[str]) -> None:
     words, more = _more_epochs(words)
     arguments = COMMAND.parse(train_arguments(), words)
     base = _base(arguments)
+    if base.network.model is not None:  # a file alone, such as a run's, starts no code
+        consented(base.network.model, arguments.network.model)
     arguments = COMMAND.parse(train_arguments(), words, default=to_arguments(base))
     settings, options = to_settings(arguments, base), arguments.run
     if more:

@@ -66,14 +66,24 @@ class Deployed(nn.Module):
         }
 
 
-def export_run(run: Path, path: Path, *, weights: str | None = None, opset: int = OPSET) -> Written:
+def export_run(
+    run: Path,
+    path: Path,
+    *,
+    weights: str | None = None,
+    opset: int = OPSET,
+    module: nn.Module | None = None,
+    code: str | None = None,
+) -> Written:
     """Write a run's model as ONNX (.onnx) or for torch.export (.pt2), from bytes to probabilities.
+
+    `weights`, `module` and `code` are those of `RunFolder.load_model`.
 
     Raises:
         ArgumentError: there are no such weights, or the model cannot be exported.
         CheckpointError: there is no such run, or its weights are damaged.
     """
-    model, facts = RunFolder(run).load_model(weights)
+    model, facts = RunFolder(run).load_model(weights, module=module, code=code)
     path = checks.path(path, "the file")
     whole = Deployed(model)
     example = torch.randint(256, (2, *model.input_shape), generator=torch.Generator().manual_seed(0))

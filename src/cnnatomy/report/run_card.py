@@ -14,7 +14,8 @@ from cnnatomy.train.reporter import Epoch
 STYLE = """
 .cnnatomy-run { font: 14px/1.5 system-ui, sans-serif; max-width: 68rem;
   --c0: #2a6fdb; --c1: #c2571a; --c2: #2e8b57; --line: #8883; --soft: #888; --paper: transparent; }
-.cnnatomy-run .charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); }
+.cnnatomy-run .charts { display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); }
 .cnnatomy-run figure { margin: 0; }
 .cnnatomy-run .chart { width: 100%; height: auto; font-size: 12px; }
 .cnnatomy-run .chart .grid { stroke: var(--line); }

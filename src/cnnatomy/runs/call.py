@@ -11,7 +11,7 @@ from torch import nn
 
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models import object_text
+from cnnatomy.models import consented, object_text
 from cnnatomy.runs.progress import reporter
 from cnnatomy.runs.run import Run
 from cnnatomy.runs.sources import given, is_source
@@ -93,7 +93,10 @@ def _settings(
     if resume:
         if run is None:
             raise ArgumentError("resume needs the run to go on with", hint="run='runs/...'")
-        return RunFolder(Path(run).expanduser()).settings().changed(**options)
+        begun = RunFolder(Path(run).expanduser()).settings().changed(**options)
+        if begun.network.model is not None and not isinstance(model, nn.Module):
+            consented(begun.network.model, model)
+        return begun
     asked = checks.of_kind("settings", base if base is not None else Settings(), Settings, "Settings")
     asked = asked.changed(**options)
     if is_source(data):

@@ -139,7 +139,7 @@ class Run:
         """Write the network as ONNX (.onnx) or for torch.export (.pt2), from bytes to probabilities."""
         from cnnatomy.export import export_run
 
-        return export_run(self.path, Path(path), **options)
+        return export_run(self.path, Path(path), module=self._module, **options)
 
     def _judge_memory(self, data: Any) -> Evaluation:
         """Judge pictures in memory: the last of several sets, or all of one."""

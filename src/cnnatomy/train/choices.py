@@ -23,8 +23,8 @@ Size = tuple[int, int]
 
 SMALL = 10_000
 """Fewer training pictures than this are a small set: small batches, and changes to the pictures."""
-SMALL_STEPS, PASSES = 1_500, 20
-"""Passes over a large set, and steps of a small one at least."""
+LENGTH, MUON_LENGTH = (20, 1_500), (16, 400)
+"""Passes over a large set, and steps of a small one at least: muon needs fewer of both."""
 LENET_LR, FINETUNE_LR = 5e-3, 5e-4
 SMOOTHING = 0.1
 SIDES = (32, 48, 64)
@@ -34,8 +34,8 @@ PHOTO_SIDE = {"cpu": 112, "gpu": 224}
 CELLS = 16
 """Sides of larger inputs are multiples of this: the network's scale."""
 SYMMETRIC = 0.6
-"""Up to this share, mirrored pictures look like the others (`data.survey.mirror`: digits have 0.92, photographs
-of CIFAR-10 0.51), with two standard errors more for few pictures."""
+"""Up to this share, mirrored pictures look like the others (`data.survey.mirror`: digits have 0.92, the
+photographs of CIFAR-10 0.51), and with two standard errors more where there are few."""
 
 
 @dataclass(frozen=True)
@@ -115,12 +115,13 @@ def settle_recipe(recipe: Recipe, network: NetworkSettings, seen: Seen) -> tuple
     usual = OPTIMIZERS[name].lr
     if name == "adamw":
         usual = FINETUNE_LR if network.weights else LENET_LR if lenet else usual
-    batch = min(recipe.batch_size or (32 if small else 64), seen.pictures)
+    batch = min(recipe.batch_size or (32 if small and name != "muon" else 64), seen.pictures)
     decay = OPTIMIZERS[name].weight_decay if recipe.weight_decay is None else recipe.weight_decay
     smoothing = recipe.smoothing if recipe.smoothing is not None else 0.0 if lenet else SMOOTHING
     epochs = recipe.epochs
     if epochs is None and recipe.time is None:
-        epochs = max(PASSES, math.ceil(SMALL_STEPS / math.ceil(seen.pictures / batch)))
+        passes, steps = MUON_LENGTH if name == "muon" else LENGTH
+        epochs = max(passes, math.ceil(steps / math.ceil(seen.pictures / batch)))
     settled = replace(
         recipe,
         augment=augment,

@@ -19,6 +19,8 @@ WIDTH = 3.0
 RISE = 1.25
 """The search ends once the loss is so many times what it was at first, each over a few steps."""
 RECENT = 5
+NEAR = 0.05
+"""The part of its fall that a loss may lack and be as good as the lowest, and the least fall that counts."""
 LEAST = 10
 """Fewer steps than this tell nothing."""
 
@@ -52,9 +54,22 @@ class RateCurve:
         return self.lowest / 10
 
     @property
+    def enough(self) -> float:
+        """The least rate at which the smoothed loss has come down by 95% of what it does at `lowest`."""
+        low, first = min(self.smoothed), self.smoothed[0]
+        return next(
+            r for r, v in zip(self.rates, self.smoothed, strict=True) if v <= low + NEAR * (first - low)
+        )
+
+    @property
     def suggestion(self) -> float:
-        """What to train with at the peak."""
-        return math.sqrt(self.steepest * self.tenth)
+        """What to train with at the peak: midway, in logarithms, between `enough` and `lowest`.
+
+        A schedule is at its peak for a short time only, so that a tenth of `lowest`, which suits a constant
+        rate, is too little. Where the loss is as low over a wide range of rates, chance alone decides where
+        it is lowest, and the lower ones are the safer.
+        """
+        return math.sqrt(self.enough * self.lowest)
 
 
 def smooth(values: Sequence[float], width: float = WIDTH) -> tuple[float, ...]:
@@ -98,13 +113,13 @@ def find_rate(
         clip: the longest gradient (L2 norm over all parameters) that a step uses, as the training will.
 
     Raises:
-        ArgumentError: the rates or steps can mean nothing, or the loss is no number within a few steps.
+        ArgumentError: the rates or steps can mean nothing, the loss is soon no number, or it never falls.
 
     Example:
         >>> x = torch.linspace(-1, 1, 20)[:, None]
-        >>> curve = find_rate(nn.Linear(1, 1), lambda step: (x, 3 * x), nn.functional.mse_loss,
-        ...                   lambda model: torch.optim.SGD(model.parameters()), low=1e-4, high=100)
-        >>> 0.01 < curve.suggestion < curve.lowest < 100
+        >>> curve = find_rate(nn.Linear(1, 1), lambda _: (x, 3 * x + 0.1 * torch.randn_like(x)),
+        ...                   nn.functional.mse_loss, lambda model: torch.optim.SGD(model.parameters()))
+        >>> 0.1 < curve.suggestion <= curve.lowest < 10
         True
     """
     checks.real("low", low, "a rate > 0", lambda n: 0 < n < math.inf)
@@ -120,7 +135,13 @@ def find_rate(
         what = f"the loss left all bounds within {len(losses)} steps"
         raise ArgumentError(what, expected=f"at least {LEAST}", hint=f"low={low / 1000:g}")
     bound = 2 * RISE * sum(losses[:RECENT]) / RECENT  # one that explodes would outweigh all around it
-    return RateCurve(tuple(rates[: len(losses)]), tuple(losses), smooth([min(one, bound) for one in losses]))
+    smoothed = smooth([min(one, bound) for one in losses])
+    if min(smoothed) > (1 - NEAR) * smoothed[0]:
+        what, got = "no rate made the loss fall", f"from {smoothed[0]:.4g} to {min(smoothed):.4g}"
+        raise ArgumentError(
+            what, expected="a fall of 5%", got=got, hint="more steps, or the optimizer's own rate"
+        )
+    return RateCurve(tuple(rates[: len(losses)]), tuple(losses), smoothed)
 
 
 def _tried(

@@ -126,7 +126,7 @@ class WandB(Logger):
         known = self.folder / "wandb.id"
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
-            name=plan.run.name,
+            name=self.folder.name,
             dir=str(self.folder),
             config=plan.settings.to_json(),
             id=known.read_text() if known.exists() else None,
@@ -156,7 +156,7 @@ class MLflow(Logger):
             self._client.update_run(self._run, status="RUNNING")
             return
         experiment = mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT))
-        made = self._client.create_run(experiment.experiment_id, run_name=plan.run.name)
+        made = self._client.create_run(experiment.experiment_id, run_name=self.folder.name)
         self._run = made.info.run_id
         known.write_text(self._run)
         told = plan.settings.flat().items()

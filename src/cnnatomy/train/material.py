@@ -178,7 +178,7 @@ def _pictures(data: Dataset, division: Division, counts: Tensor, count: int) -> 
 
 
 def _duplicates(data: Dataset) -> list[str]:
-    """What a reader of the figures must know: pictures that are there twice, or on both sides of the split."""
+    """What a reader of the figures must know: which pictures are there twice, or on both sides."""
     parts = [part for part in (data.train, data.validation, data.test) if part is not None]
     sizes = [len(part) for part in parts]
     images = [part.images for part in parts]

@@ -16,16 +16,16 @@ BITS = 64
 _GROUPS = 8
 _MOST = 11
 """A candidate differs in at most so many of the 64 bits."""
-_PER_PICTURE = 128
+_PER_PICTURE = 64
 """So many candidates a picture are allowed at most; where more are expected, fewer bits may differ."""
 _BLOCK = 1 << 22
 
 
 def candidates(steps: Tensor, other: Tensor, sample: Tensor) -> Iterator[Tensor]:
-    """Give pairs (P, 2) of different pictures of which one agrees with the `other` version of the second.
+    """Give pairs (P, 2) of pictures of which the first agrees with the `other` version of the second.
 
     `steps` and `other` (N, 4, 8, 8) are the comparisons of pictures and of, say, their mirror images; the
-    indices `sample` stand for all. No pair is given twice in the same order.
+    indices `sample` stand for all. A pair is ascending, and given once.
     """
     evenly = (steps.flatten(1).float().mean(0) - 0.5).abs().argsort()[:BITS]
     signs, others = (2 * found.flatten(1)[:, evenly].float() - 1 for found in (steps, other))
@@ -36,7 +36,7 @@ def candidates(steps: Tensor, other: Tensor, sample: Tensor) -> Iterator[Tensor]
             for part in torch.split(rows, max(1, _BLOCK // max(1, len(columns)))):
                 found = (signs[part] @ others[columns].T >= least).nonzero()
                 i, j = part[found[:, 0]], columns[found[:, 1]]
-                new = (codes[i, :group] != other_codes[j, :group]).all(1) & (i != j)
+                new = (i < j) & (codes[i, :group] != other_codes[j, :group]).all(1)
                 yield torch.stack([i, j], 1)[new]
 
 

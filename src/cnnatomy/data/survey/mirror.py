@@ -14,9 +14,9 @@ FEW = 8
 def mirrored_share(images: Tensor, labels: Tensor) -> float:
     """Say how well pictures can be told from their mirror images: 0.5 not at all, 1 always.
 
-    For each class, m is the mean of every other picture; of the rest, the share is counted whose product with
-    m - mirror(m) is above 0, that is, which are nearer to m than their mirror images are. Photographs are near
-    0.5; digits, letters and arrows near 1. The mean over the pictures of all classes.
+    For each class, m is the mean of every other picture; of the rest, the share is counted whose product
+    with m - mirror(m) is above 0, that is, which are nearer to m than their mirror images are. Photographs
+    are near 0.5; digits, letters and arrows near 1. The mean over the pictures of all classes.
 
     Args:
         images: (N, C, H, W), of any scale.
@@ -46,6 +46,6 @@ def _small(images: Tensor) -> Tensor:
     parts = []
     for part in torch.split(images, 1024):
         grey = part.float().mean(1, keepdim=True)
-        size = tuple(min(SIDE, side) for side in grey.shape[2:])
-        parts.append(F.adaptive_avg_pool2d(grey, size)[:, 0])
+        height, width = (min(SIDE, side) for side in grey.shape[2:])
+        parts.append(F.adaptive_avg_pool2d(grey, (height, width))[:, 0])
     return torch.cat(parts)
