@@ -31,10 +31,10 @@ class Mark(NamedTuple):
 def marks(curve: RateCurve) -> list[Mark]:
     """The rates that are drawn and told, the suggestion first."""
     return [
-        Mark("suggested", curve.suggestion, "for the peak of a schedule: close below the lowest loss"),
-        Mark("steepest", curve.steepest, "where the loss falls fastest: rates below it waste steps"),
+        Mark("suggested", curve.suggestion, "for the peak of a schedule: just below the lowest"),
+        Mark("steepest", curve.steepest, "where the loss falls fastest: rates below waste steps"),
         Mark("tenth", curve.tenth, "a tenth of the lowest: for a rate that stays the same"),
-        Mark("lowest", curve.lowest, "where the loss is lowest: rates above it undo what was learned"),
+        Mark("lowest", curve.lowest, "where the loss is lowest: rates above undo what was learned"),
     ]
 
 

@@ -46,4 +46,4 @@ def _tried(trainer: Trainer) -> RateCurve:
         decay, momentum = recipe.weight_decay, recipe.momentum
         return make_optimizer(recipe.optimizer or "adamw", parts, weight_decay=decay, momentum=momentum)
 
-    return find_rate(model, batches, model.loss, optimizer, steps=STEPS)
+    return find_rate(model, batches, model.loss, optimizer, steps=STEPS, clip=recipe.clip)
