@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from typing import Any, NamedTuple
 
 from cnnatomy.checks import of_kind
@@ -109,7 +110,7 @@ may not start: expected your consent; try --model net.py:Net, or load_model(modu
     if is_code(kept):
         what = f"the network is code of your own, {kept}, which a saved run alone may not start"
         name = parse(kept).name.rpartition(".")[2]
-        hint = f"--model {kept}, or load_model(module={name}())"
+        hint = f"--model {shlex.quote(kept)}, or load_model(module={name}())"
         raise ArgumentError(what, expected="your consent", hint=hint)
     return kept
 
