@@ -1,4 +1,4 @@
-"""Plans and kernels for vectors of any length, whatever the processor that runs the tests has."""
+"""What tests of kernels must know of processors, to be the same on all of them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import torch
 
+from cnnatomy.backends import fast
 from cnnatomy.backends.cpu import bands, build, framing, launch, placing, plan
 
 LENGTHS = (16, 32, 64)
 """How many bytes the vectors of processors hold."""
+
+DTYPES = [dtype for dtype in launch.DTYPES if fast(torch.empty(0, dtype=dtype))]
+"""What kernels read: float16 only where the processor converts it."""
 
 _OWN = build.vector_bytes()
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import LAST, close, random
 from torch import Tensor
-from vectors import LENGTHS, vectors_of
+from vectors import DTYPES, LENGTHS, vectors_of
 
 import cnnatomy as ca
 from cnnatomy.backends.cpu import bands as kernels
@@ -67,7 +67,7 @@ def _near_the_last_column() -> Tensor:
 
 @given(
     axes=st.lists(bands(), min_size=1, max_size=3),
-    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.float16]),
+    dtype=st.sampled_from(DTYPES),
     channels=st.sampled_from([1, 3, 8, 19]),
     lanes=st.booleans(),
 )

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import LAST, ORDINARY, SEED, close, inputs_for, kernels, label, last, random
 from torch import Tensor
-from vectors import LENGTHS, forget, paths, vectors_of
+from vectors import DTYPES, LENGTHS, forget, paths, vectors_of
 
 import cnnatomy
 from cnnatomy import backends
@@ -25,7 +25,6 @@ from cnnatomy.reducers import KMax, Mean, Reducer, reducer
 from cnnatomy.reducers.contract import NO_TAP
 from cnnatomy.regions import Adaptive, Bins, Fractional, Region, Sliding, Whole
 
-DTYPES = list(launch.DTYPES)
 KERNELS = kernels()
 every_kernel = pytest.mark.parametrize("what", KERNELS, ids=label)
 one_of_each = pytest.mark.parametrize(

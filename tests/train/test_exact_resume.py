@@ -17,6 +17,7 @@ from cnnatomy.models import object_text
 from cnnatomy.runs.sources import given
 from cnnatomy.train import Epoch, Interrupted, RunFolder, Settings, Silent, StopTraining, Tick, engine, train
 from cnnatomy.train.files import read_tensors
+from cnnatomy.train.material import Given
 from cnnatomy.train.optimizer_names import OPTIMIZERS
 from cnnatomy.train.schedules import SCHEDULES
 
@@ -60,7 +61,7 @@ def pictures() -> Dataset:
 
 
 def run(settings: Settings, path: Path, **options: Any) -> RunFolder:
-    folder, given_ = RunFolder(path), engine.Given(pictures())
+    folder, given_ = RunFolder(path), Given(pictures())
     train(settings, folder, given=given_, **options)
     return folder
 

@@ -15,8 +15,8 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.models import build
 from cnnatomy.models.notated import Network
 from cnnatomy.train import Interrupted, RunFolder, Settings, evaluate, predict
-from cnnatomy.train.redrawing import redraw
 from cnnatomy.train.reconstruction import Reconstruction
+from cnnatomy.train.redrawing import redraw
 
 SMALL = "conv3-8 bn maxpool conv3-16 bn maxpool globalavg FC"
 THERE_AND_BACK = "conv3-8 maxpool:a conv3-8 unpool:a conv3-channels"
@@ -31,7 +31,8 @@ def test_a_text_trains_and_its_run_is_whole(tmp_path: Path) -> None:
     result = fit(config(SMALL, pool="soft", epochs=4, lr=0.01, smoothing=0.1), tmp_path / "run")
     assert result.accuracy > 0.5
     stored = RunFolder(tmp_path / "run").settings()
-    assert (stored.model, stored.size, stored.pool) == (SMALL, "1x16x16", "soft")
+    known = stored.network
+    assert (known.model, known.size, known.pool) == (SMALL, "1x16x16", "soft")
     model, facts = RunFolder(tmp_path / "run").load_model()
     assert isinstance(model, Network)
     assert "Soft" in str(model.features[3])
@@ -78,7 +79,7 @@ def test_an_encoder_decoder_gives_pictures_back(tmp_path: Path) -> None:
     Image.new("L", (20, 20), 200).save(picture)
     with pytest.raises(ArgumentError, match="gives pictures, not classes"):
         predict(tmp_path / "run", [picture])
-    ((_, file),) = redraw(tmp_path / "run", [picture], tmp_path / "out")
+    ((_, file, _),) = redraw(tmp_path / "run", [picture], tmp_path / "out")
     with Image.open(file) as drawn:
         assert drawn.size == (16, 16)
 
@@ -114,7 +115,7 @@ def test_what_weights_were_loaded_is_said_in_a_line(
         network = build("globalavg FC-8 FC", classes=classes, input=(1, 8, 8))
         torch.save(network.state_dict(), f"{classes}.pth")
         assert main([*words, "--weights", f"{classes}.pth", "--run", f"run{classes}"]) == 0
-        line = f"weights {classes}.pth: {loaded} tensors matched by name, 0 missing; {said}"
+        line = f"note      weights {classes}.pth: {loaded} tensors matched by name, 0 missing; {said}"
         assert line in capsys.readouterr().out.splitlines()
 
 

@@ -18,7 +18,7 @@ from cnnatomy.files.toml import read_toml, to_toml
 from cnnatomy.train.recipe import seconds
 from cnnatomy.train.settings import HOMES, PARTS, PRESETS, RUNTIME, Settings, kind_of, preset
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
 
 def test_are_read_without_torch() -> None:

@@ -38,7 +38,7 @@ class Arguments(Common):
     weights: Annotated[str | None, tyro.conf.arg(metavar="WHICH", help_behavior_hint="")] = None
     """The best or the last epoch's weights. Left out: best if pictures were held out, else last."""
     model: Annotated[str | None, tyro.conf.arg(metavar="CODE", help_behavior_hint="")] = None
-    """The network again, as net.py:Net, of a run that trained code of your own: a folder alone starts none."""
+    """The network again, as net.py:Net, of a run that trained your own code: a folder alone starts none."""
     opset: int = 18
     """The version of ONNX's operators."""
     json: Switch = False

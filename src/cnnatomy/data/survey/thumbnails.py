@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _SIDE, _BROAD, _COLOURS, _CELLS = 16, 4, 4, 8
-_CHUNK = 4096
+_CHUNK = 1024
 _CUT = 0.03
 """The part of a side by which a slight crop is tried on each side."""
 _FLAT = 0.05
