@@ -75,7 +75,7 @@ def test_killed_in_mid_epoch_and_resumed_ends_with_the_same_bits(whole: Path, tm
     assert read_tensors(RunFolder(run).checkpoint)[1]["step"] == 28, (
         "the last checkpoint lies within an epoch"
     )
-    assert not list(run.glob(".*")), "nothing half-written lies about"
+    assert not list(run.glob("*.tmp")), "nothing half-written lies about"
     fit(CONFIG, run, resume=True)
     assert_same(whole, run)
 

@@ -153,6 +153,8 @@ def _draft(image: Image.Image, zoom: float) -> float:
 
     The sides are rounded up, so the factor is not the quotient of the sizes.
     """
+    if zoom > 0.25:
+        return 1.0
     width, height = image.size
     drafted = image.draft(None, (math.ceil(2 * zoom * width), math.ceil(2 * zoom * height)))
     return drafted[1][2] / width if drafted else 1.0

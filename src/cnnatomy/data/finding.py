@@ -58,12 +58,12 @@ def find(source: str | Path) -> Found:
         >>> find("nothing/*.png").problem
         'matches no file'
     """
-    name = os.path.expanduser(str(source))
-    path = Path(name)
+    name = os.path.expanduser(source)
+    path = source if isinstance(source, Path) and str(source) == name else Path(name)
     if glob.has_magic(name) and not os.path.lexists(name):
         files = [Path(one) for one in sorted(glob.glob(name, recursive=True)) if os.path.isfile(one)]
         return Found(files) if files else Found([path], problem="matches no file")
-    if not os.path.isdir(name) and (is_picture(name) or not os.path.isfile(name)):
+    if is_picture(path.name) or not os.path.exists(name):
         return Found([path])
     shelf: Shelf
     try:

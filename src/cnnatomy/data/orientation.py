@@ -35,6 +35,8 @@ class Turn(NamedTuple):
 
 
 _TAG = 0x0112
+_UPRIGHT = Turn()
+_SAYING = {"exif", "xmp"}  # where a JPEG may say it
 _TURNS = {
     2: Turn(mirror_x=True),
     3: Turn(mirror_x=True, mirror_y=True),
@@ -48,4 +50,6 @@ _TURNS = {
 
 def turn_of(image: Image.Image) -> Turn:
     """Return how to make a picture upright; one that does not say is upright."""
-    return _TURNS.get(image.getexif().get(_TAG, 1), Turn())
+    if image.format == "JPEG" and not _SAYING & image.info.keys():
+        return _UPRIGHT
+    return _TURNS.get(image.getexif().get(_TAG, 1), _UPRIGHT)

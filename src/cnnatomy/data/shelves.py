@@ -15,6 +15,8 @@ from cnnatomy.data.decode import MAX_BYTES, BadPictureError, is_picture
 from cnnatomy.errors import DataError
 from cnnatomy.files.text import byte_count, shown
 
+_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe is not waited for
+
 
 class Read(Protocol):
     """What gives the bytes of a file."""
@@ -147,20 +149,18 @@ def read_file(path: Path, most: int | None = None) -> bytes:
         BadPictureError: it cannot be opened, is no regular file, or is far too large.
     """
     try:
-        with open(path, "rb", buffering=0, opener=_at_once) as file:
-            status = os.fstat(file.fileno())
+        handle = os.open(path, _FLAGS)
+        try:
+            status = os.fstat(handle)
             if not S_ISREG(status.st_mode):
                 raise BadPictureError("is a folder" if S_ISDIR(status.st_mode) else "is no regular file")
             if status.st_size > MAX_BYTES:
                 raise BadPictureError(too_large(status.st_size))
-            return file.read(-1 if most is None else most)
+            return os.read(handle, status.st_size if most is None else most)
+        finally:
+            os.close(handle)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise BadPictureError(f"cannot be read ({getattr(error, 'strerror', error)})") from error
-
-
-def _at_once(path: str, flags: int) -> int:
-    """Open a file without waiting, as opening a pipe would for ever."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def too_large(size: int) -> str:

@@ -69,6 +69,7 @@ def _trainer(
     model = _model(material, module)
     if model.goal == "map":
         raise _neither(model)
+    notes += getattr(model, "notes", ())
     if module is None or data.train.images.dtype == torch.uint8:  # else they are as the module wants them
         model.adapt(data.train.images[kept])
     if fresh and settings.network.weights is not None:
@@ -103,9 +104,11 @@ def _model(material: Material, module: nn.Module | None) -> Classifier:
 def _demand_cross_entropy(recipe: Recipe, model: Classifier) -> None:
     """Shares of classes as targets, and weights of classes, have a meaning in the cross-entropy alone."""
     for name in ("mixup", "cutmix", "class_weights"):
-        if getattr(recipe, name) and model.output != "softmax":
-            hint = f"output softmax, or leaving out {name}"
-            raise ArgumentError(f"{name} needs the cross-entropy", got=f"output {model.output}", hint=hint)
+        own = getattr(model, "has_own_loss", False)
+        if getattr(recipe, name) and (own or model.output != "softmax"):
+            got = "a loss of the network's own" if own else f"output {model.output}"
+            hint = f"leaving out {name}" if own else f"output softmax, or leaving out {name}"
+            raise ArgumentError(f"{name} needs the cross-entropy", got=got, hint=hint)
 
 
 def _neither(model: Classifier) -> ArgumentError:

@@ -45,7 +45,13 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write named tensors and JSON facts as one safetensors file that carries a digest of both."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name in sorted(tensors):  # one order, so that equal runs give equal files
+        tensor = tensors[name].detach().cpu().contiguous()
+        tied = tensor.data_ptr() in places  # weights that two layers share are written twice
+        plain[name] = tensor.clone() if tied else tensor
+        places.add(plain[name].data_ptr())
     said = json.dumps(facts, sort_keys=True)
     metadata = {"facts": said, "sha256": _digest(plain, said)}
     write_whole(path, safetensors.torch.save(plain, metadata=metadata))

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
@@ -20,7 +19,7 @@ from cnnatomy import checks
 from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.notated import Network
-from cnnatomy.models.weights.head import find_head
+from cnnatomy.models.weights.head import fresh_head
 from cnnatomy.nn import Conv1d, Conv2d, Conv3d
 from cnnatomy.notation.words import LARGEST
 
@@ -166,34 +165,12 @@ def replace_head(model: nn.Module, classes: int) -> nn.Module:
         Linear(in_features=8, out_features=10, bias=True)
     """
     whole_number("classes", classes, least=1, most=LARGEST)
-    path = find_head(model)
-    old = model.get_submodule(path)
-    fresh = _like(old, classes)
-    parent, _, name = path.rpartition(".")
-    if not path:
-        raise ArgumentError("the network is one layer and no more", hint="making another")
-    setattr(model.get_submodule(parent), name, fresh)
+    path = fresh_head(checks.module(model), classes)
     if isinstance(model, Network) and model.goal == "classify":
         model.classes = tuple(map(str, range(classes)))
     if isinstance(model, Network):
         model.shape = (classes, *model.shape[1:])
-    if hasattr(model, "num_classes"):
-        model.num_classes = classes  # type: ignore[assignment]  # timm's networks say it
-    return fresh
-
-
-def _like(old: nn.Module, classes: int) -> nn.Module:
-    """A fresh layer as `old`, with so many outputs."""
-    like: dict[str, Any] = {"bias": old.bias is not None}
-    assert isinstance(old.weight, torch.Tensor)
-    like |= {"device": old.weight.device, "dtype": old.weight.dtype}
-    if isinstance(old, nn.Linear):
-        return nn.Linear(old.in_features, classes, **like)
-    assert isinstance(old, nn.Conv1d | nn.Conv2d | nn.Conv3d)
-    kind = type(old) if type(old) in _OURS else (nn.Conv1d, nn.Conv2d, nn.Conv3d)[old.weight.dim() - 3]
-    names = ("stride", "padding", "dilation", "groups", "padding_mode")
-    settings = {name: getattr(old, name) for name in names}
-    return kind(old.in_channels, classes, old.kernel_size, **settings, **like)  # type: ignore[arg-type]
+    return model.get_submodule(path)
 
 
 def _blocks(part: nn.Module, path: str, half: float) -> Iterator[tuple[str, nn.Module]]:

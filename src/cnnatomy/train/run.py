@@ -43,6 +43,7 @@ from cnnatomy.train.settings import Settings
 
 _LOCK = ".lock"
 RUNS = Path("runs")
+LONGEST_REASON = 400
 LONGEST_NAME = 40
 """Letters of a run's folder that a network in notation may take."""
 
@@ -238,6 +239,7 @@ def load_exactly(model: Classifier, tensors: dict[str, Tensor], path: Path) -> N
         model.load_state_dict(tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
+        reason = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]} ..."
         raise CheckpointError(f"the weights of {path} do not fit the model", got=reason) from error
 
 

@@ -1,8 +1,9 @@
 """Pictures that are there twice: equal ones, and copies that were saved again, scaled, cropped or mirrored.
 
 The detail of two pictures is compared, whole and slightly cropped, as they are and mirrored. They are copies
-if they are 32 times nearer to each other than to the 20th nearest of 2,000 others: a set whose pictures are
-all alike, such as digits, needs a far closer match than one of photographs.
+if they are 8 times nearer to each other than the nearest neighbour that each may expect among as many
+different pictures. So a set whose pictures are all alike, such as digits, needs a closer match than one of
+photographs, and a plain stroke a closer match than a richer figure.
 
 Found: recompressed, scaled, brightened, mirrored, and cropped by about 3% a side. Not found: stronger crops,
 rotations, pictures of which a part was replaced, and copies of pictures that show next to nothing.
@@ -10,6 +11,7 @@ rotations, pictures of which a part was replaced, and copies of pictures that sh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -22,9 +24,9 @@ from cnnatomy.data.survey.thumbnails import Thumbnails, thumbnails
 
 Group = tuple[int, ...]
 
-_SAMPLE, _RANK, _NEARER = 2000, 20, 32
-_ALWAYS = 0.001
-"""Copies, however alike the set is, are pictures whose details have a correlation of 1 - this at least."""
+_SAMPLE, _RANK, _FACTOR, _NEARER = 2000, 20, 5, 8
+_LEAST, _MOST = 0.0005, 0.06
+"""Bounds of the distance of copies, 1 - the correlation of their details."""
 _LEAST_CONTRAST = 2.0
 _COLOUR = 16.0
 """Steps of 256 by which the colours of copies may differ, on average."""
@@ -102,10 +104,9 @@ class _Check:
     def __init__(self, seen: Thumbnails, sample: Tensor) -> None:
         self.seen = seen
         others = seen.whole[sample]
-        rank = min(_RANK + 1, len(others))
         parts = torch.split(seen.whole, _ROWS)
-        near = torch.cat([(part @ others.T).topk(rank).values[:, -1] for part in parts])
-        self.allowed = ((1 - near).clamp(max=1) / _NEARER).clamp(min=_ALWAYS)
+        expected = torch.cat([_expected_nearest(part, others, len(seen.whole)) for part in parts])
+        self.allowed = (expected / _NEARER).clamp(_LEAST, _MOST)
         # The directions in which these pictures differ most: along them alone, none is farther than it is.
         self.telling = torch.linalg.eigh(others.T @ others).eigenvectors[:, -_TELLING:]
 
@@ -123,6 +124,21 @@ class _Check:
         i, j = pairs.T
         colour = (self.seen.colours[i] - other.colours[j]).abs().mean((1, 2, 3))
         return pairs[colour <= _COLOUR]
+
+
+def _expected_nearest(details: Tensor, others: Tensor, count: int) -> Tensor:
+    """Return the distance (N,), 1 - correlation, at which the nearest of `count` pictures is to be expected.
+
+    It is read off a sample of them: the number of pictures within a distance D grows as D^g, where g follows
+    from the k-th and the 5k-th nearest of the sample; the nearest is where that number is 1 in the whole set.
+    """
+    k = min(_RANK, len(others) // _FACTOR - 1)
+    if k < 1:  # too few to tell
+        return details.new_ones(len(details))
+    ranked = (1 - (details @ others.T).topk(_FACTOR * k + 1).values).clamp(min=1e-5)
+    near, far = ranked[:, k], ranked[:, _FACTOR * k]
+    whole: Tensor = (k * count / len(others)) ** (-(far / near).log() / math.log(_FACTOR))
+    return near * whole
 
 
 def _distances(first: Sequence[Tensor], second: Sequence[Tensor], pairs: Tensor) -> Tensor:
