@@ -15,9 +15,12 @@ from vectors import DTYPES, LENGTHS, vectors_of
 
 import cnnatomy as ca
 from cnnatomy.backends.cpu import bands as kernels
-from cnnatomy.backends.cpu import pages, phases
+from cnnatomy.backends.cpu import launch, pages, phases
 from cnnatomy.geometry.bands import Bands
 from cnnatomy.geometry.resampling import Resampling
+
+FENCE = 1 << 14
+"""Bytes."""
 
 
 @st.composite
@@ -101,13 +104,23 @@ def test_outputs_in_phases(axes: tuple[Bands, Bands], dtype: torch.dtype, large:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("length", LENGTHS)
-def test_vectors_of_any_length(length: int, dtype: torch.dtype) -> None:
-    x = random((2, 3, 9, 37), dtype)
+def test_vectors_of_any_length(length: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, fenced = random((2, 3, 9, 37), dtype), list[Tensor]()
+
+    class Fenced(launch._Scratch):
+        def of(self, size: int) -> int:
+            """Scratch memory, and some behind it that must stay as it is."""
+            fenced.append(torch.full((size + FENCE,), 85, dtype=torch.uint8))
+            return fenced[-1].data_ptr()
+
+    monkeypatch.setattr(launch, "_scratch", Fenced())
     with vectors_of(length):
         for out in ((13, 50), (18, 74), (7, 5)):  # any columns, columns in phases, fewer than a vector
             axes = [Resampling("cubic").bands(size, n) for size, n in zip((9, 37), out, strict=True)]
             truth = torch.einsum("ncij,oi,pj->ncop", x.double(), *map(dense, axes))
             close(kernels.apply(x, (axes[0], axes[1])), truth, sums=4)
+    assert fenced
+    assert all(bool((one[-FENCE:] == 85).all()) for one in fenced)
 
 
 def test_phases_are_found_where_outputs_have_them() -> None:

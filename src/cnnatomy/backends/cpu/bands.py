@@ -196,11 +196,12 @@ def _turned(layout: _Layout, dtype: str, down: Bands | None, along: Bands | None
     """The same of a kernel for any outputs."""
     s, widths, item = layout.sizes, layout.widths, layout.real().itemsize
     lanes = s["lanes"]
-    group = widths[0] if along and lanes == 1 else 1
+    turns = along is not None and lanes == 1
+    group = widths[0] if turns else 1
     taps = [layout.axis(bands, letter) for bands, letter in ((down, "h"), (along, "w"))]
     s["row"] = aligned((s["width"] + widths[0]) * lanes * item)  # blocks read a little further
     s["side"] = s["row"] * group
-    turned = aligned((s["width"] + widths[0]) * widths[0] * item) if group > 1 else 0
+    turned = aligned((s["width"] + widths[0]) * widths[0] * item) if turns else 0
     s["blocks"] = -(-s["out_width"] // widths[0])
     s["whole"] = layout.address(_whole(along, widths[0], taps[1]), np.int64)
     spec = Banded(dtype, taps[0], _ones(down), taps[1], lanes > 1, widths)
