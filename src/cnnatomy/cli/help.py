@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 COMMANDS: dict[str, str] = {
+    "data": "Look at pictures before training: counts, sizes, duplicates, broken and odd files.",
     "train": "Train a network on pictures, and report how well it does.",
     "evaluate": "Judge a trained network on test pictures.",
     "predict": "Say what a trained network sees in pictures.",
@@ -18,6 +19,7 @@ COMMANDS: dict[str, str] = {
 }
 
 EXAMPLES = {
+    "cnnatomy data ~/pictures": "see what there is to learn from",
     "cnnatomy train digits": "train LeNet-5 on the digits that come along",
     "cnnatomy train ~/pictures": "or on a folder of pictures, one subfolder a class",
     "cnnatomy evaluate runs/digits-1": "judge it again",

@@ -1,0 +1,144 @@
+"""`cnnatomy data`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from cnnatomy.cli.parsing import Command, Common, Switch
+from cnnatomy.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cnnatomy.data.survey.survey import Survey
+
+Say = Callable[..., None]
+FEW, NAMES, BAR = 20, 10, 40
+"""Classes that are shown one by one, names that are shown of each kind, and letters of the longest bar."""
+COMMAND = Command(
+    "data",
+    {
+        "examples": {
+            "cnnatomy data ~/pictures": "counts, sizes, colours, duplicates, leaks, broken and odd files",
+            "cnnatomy data ~/pictures --page data.html": "as a page, with samples and changed pictures",
+            "cnnatomy data photos.zip --json": "an archive, as JSON",
+        },
+    },
+)
+
+
+@dataclass(frozen=True)
+class Arguments(Common):
+    """What `data` is told."""
+
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")] = tyro.MISSING
+    """A built-in source, a folder of pictures with one subfolder a class, an archive or idx files."""
+    page: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Write an HTML page with samples of every class, copies side by side, and changed pictures."""
+    augment: Annotated[str, tyro.conf.arg(metavar="CHANGES")] = "photo"
+    """The changes that the page shows, as `train --augment` takes them."""
+    data_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Folder that holds the built-in sources. Left out: CNNATOMY_DATA's, or the user's cache."""
+    json: Switch = False
+    """Print what was found as JSON."""
+
+
+def main(words: Sequence[str]) -> None:
+    """Look at pictures, and print what there is."""
+    arguments: Arguments = COMMAND.parse(Arguments, words)
+    from cnnatomy.data.augment.parsing import check
+
+    check(arguments.augment)
+    page = arguments.page.expanduser() if arguments.page else None
+    if page and (page.is_dir() or not page.parent.is_dir()):
+        raise ArgumentError(f"cannot write {page}", expected="a file in a folder that exists")
+    from cnnatomy.cli.console import output
+    from cnnatomy.data.survey.survey import survey
+    from cnnatomy.runs.progress import reporter
+
+    console = output()
+    source = (
+        str(Path(arguments.source).expanduser()) if arguments.source.startswith("~") else arguments.source
+    )
+    with reporter(console, quiet=arguments.json) as told:
+        found, pictures = survey(source, data_dir=arguments.data_dir, progress=told.reading)
+    if page:
+        from cnnatomy.report.data_page import write_survey
+
+        write_survey(found, pictures, page, augment=arguments.augment)
+    if arguments.json:
+        print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+        return
+    show(found, console)
+    if page:
+        console.print(f"page  {page}", soft_wrap=True, markup=False)
+
+
+def show(found: Survey, console: Console) -> None:
+    """Print what was found, the counts first."""
+    from cnnatomy.files.text import counted, percent, shown
+
+    def say(line: str, style: str = "") -> None:
+        console.print(line, style=style, markup=False, soft_wrap=True)
+
+    parts = ", ".join(f"{sum(counts):,} {part}" for part, counts in found.counts.items())
+    classes = counted(len(found.classes), "class", "classes")
+    say(f"{found.name}: {counted(found.pictures, 'picture')} of {classes} ({parts})", "bold")
+    _bars(found, say)
+    name, share = found.commonest
+    say(
+        f"always saying {shown(name)} scores {percent(share)}; the largest class has "
+        f"{found.imbalance:.3g} times the training pictures of the smallest"
+    )
+    sizes = sorted(found.sizes, key=lambda size: size[0] * size[1])
+    if sizes:
+        ends = "x".join(map(str, sizes[0])), "x".join(map(str, sizes[-1]))
+        said = (
+            f"{ends[0]}"
+            if len(sizes) == 1
+            else f"{len(sizes):,} sizes, {ends[0]} to {ends[1]} (height x width)"
+        )
+        say(f"size {said}; {found.colours}")
+    say(f"{percent(found.mirrored)} can be told from their mirror images (50% is chance)")
+    for note in found.notes:
+        say(f"note: {note}", "yellow")
+    _list(say, "on both sides of the split", [" = ".join(map(shown, group)) for group in found.leaks], "red")
+    _list(say, "equal pictures", [" = ".join(map(shown, group)) for group in found.exact], "yellow")
+    _list(say, "nearly equal pictures", [" ~ ".join(map(shown, group)) for group in found.near], "yellow")
+    _list(say, "cannot be read", [f"{shown(name)} {why}" for name, why in found.unreadable.items()], "red")
+    for what, names in found.odd.items():
+        _list(say, what, [shown(name) for name in names], "yellow")
+
+
+def _bars(found: Survey, say: Say) -> None:
+    """A bar for each class, or for the largest and the smallest of many."""
+    from cnnatomy.files.text import shown
+
+    order = sorted(range(len(found.classes)), key=lambda place: -found.totals[place])
+    chosen = order if len(order) <= FEW else [*order[: FEW // 2], *order[-FEW // 2 :]]
+    most = max(found.totals)
+    width = min(30, max(len(shown(found.classes[place])) for place in chosen))
+    for number, place in enumerate(chosen):
+        if len(order) > FEW and number == FEW // 2:
+            say(f"  {'...':<{width}}")
+        count = found.totals[place]
+        bar = "█" * max(1, round(BAR * count / most)) if count else ""
+        say(f"  {shown(found.classes[place])[:width]:<{width}}  {count:>7,}  {bar}")
+
+
+def _list(say: Say, what: str, lines: Sequence[str], style: str) -> None:
+    """A heading with a count, and the first names; that there is none is said too."""
+    if not lines:
+        say(f"{what}: none")
+        return
+    say(f"{what}: {len(lines):,}", style)
+    for line in lines[:NAMES]:
+        say(f"  {line}")
+    if len(lines) > NAMES:
+        say(f"  ... and {len(lines) - NAMES:,} more (--json lists all)")
