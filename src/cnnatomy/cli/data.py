@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,11 +16,12 @@ from cnnatomy.errors import ArgumentError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cnnatomy.data.survey.survey import Survey
+    from cnnatomy.data.survey.found import Survey
 
 Say = Callable[..., None]
-FEW, NAMES, BAR = 20, 10, 40
-"""Classes that are shown one by one, names that are shown of each kind, and letters of the longest bar."""
+FEW, NAMES, BAR, LABEL = 20, 10, 40, 30
+"""Classes that are shown one by one, names that are shown of each kind, and letters of the longest bar and
+of the longest class name."""
 COMMAND = Command(
     "data",
     {
@@ -43,6 +44,8 @@ class Arguments(Common):
     """Write an HTML page with samples of every class, copies side by side, and changed pictures."""
     augment: Annotated[str, tyro.conf.arg(metavar="CHANGES")] = "photo"
     """The changes that the page shows, as `train --augment` takes them."""
+    seed: int = 0
+    """Which pictures the page shows, and how they are changed."""
     data_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder that holds the built-in sources. Left out: CNNATOMY_DATA's, or the user's cache."""
     json: Switch = False
@@ -71,7 +74,7 @@ def main(words: Sequence[str]) -> None:
     if page:
         from cnnatomy.report.data_page import write_survey
 
-        write_survey(found, pictures, page, augment=arguments.augment)
+        write_survey(found, pictures, page, augment=arguments.augment, seed=arguments.seed)
     if arguments.json:
         print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
         return
@@ -82,54 +85,49 @@ def main(words: Sequence[str]) -> None:
 
 def show(found: Survey, console: Console) -> None:
     """Print what was found, the counts first."""
-    from cnnatomy.files.text import counted, percent, shown
+    from cnnatomy.data.survey.found import NOT_LOOKED_FOR
+    from cnnatomy.files.text import shown
 
     def say(line: str, style: str = "") -> None:
         console.print(line, style=style, markup=False, soft_wrap=True)
 
-    parts = ", ".join(f"{sum(counts):,} {part}" for part, counts in found.counts.items())
-    classes = counted(len(found.classes), "class", "classes")
-    say(f"{found.name}: {counted(found.pictures, 'picture')} of {classes} ({parts})", "bold")
+    def placed(groups: Iterable[Sequence[str]], sign: str) -> list[str]:
+        return [sign.join(f"{shown(name)} ({found.places[name][0]})" for name in group) for group in groups]
+
+    first, *others = found.sentences()
+    say(f"{shown(found.name)}: {first}", "bold")
     _bars(found, say)
-    name, share = found.commonest
-    say(
-        f"always saying {shown(name)} scores {percent(share)}; the largest class has "
-        f"{found.imbalance:.3g} times the training pictures of the smallest"
-    )
-    sizes = sorted(found.sizes, key=lambda size: size[0] * size[1])
-    if sizes:
-        ends = "x".join(map(str, sizes[0])), "x".join(map(str, sizes[-1]))
-        said = (
-            f"{ends[0]}"
-            if len(sizes) == 1
-            else f"{len(sizes):,} sizes, {ends[0]} to {ends[1]} (height x width)"
-        )
-        say(f"size {said}; {found.colours}")
-    say(f"{percent(found.mirrored)} can be told from their mirror images (50% is chance)")
+    for line in others:
+        say(line)
     for note in found.notes:
         say(f"note: {note}", "yellow")
-    _list(say, "on both sides of the split", [" = ".join(map(shown, group)) for group in found.leaks], "red")
-    _list(say, "equal pictures", [" = ".join(map(shown, group)) for group in found.exact], "yellow")
-    _list(say, "nearly equal pictures", [" ~ ".join(map(shown, group)) for group in found.near], "yellow")
+    _list(say, "on more than one side of the split", placed(found.leaks, " = "), "red")
+    _list(say, "in more than one class", placed(found.conflicts, " = "), "red")
+    _list(say, "equal pictures", placed(found.exact, " = "), "yellow")
+    _list(say, "nearly equal pictures", placed(found.near, " ~ "), "yellow")
     _list(say, "cannot be read", [f"{shown(name)} {why}" for name, why in found.unreadable.items()], "red")
     for what, names in found.odd.items():
         _list(say, what, [shown(name) for name in names], "yellow")
+    say(f"not looked for: {NOT_LOOKED_FOR}", "dim")
 
 
 def _bars(found: Survey, say: Say) -> None:
     """A bar for each class, or for the largest and the smallest of many."""
     from cnnatomy.files.text import shown
 
-    order = sorted(range(len(found.classes)), key=lambda place: -found.totals[place])
-    chosen = order if len(order) <= FEW else [*order[: FEW // 2], *order[-FEW // 2 :]]
-    most = max(found.totals)
-    width = min(30, max(len(shown(found.classes[place])) for place in chosen))
-    for number, place in enumerate(chosen):
-        if len(order) > FEW and number == FEW // 2:
-            say(f"  {'...':<{width}}")
+    order: Sequence[int | None] = range(len(found.classes))
+    if len(order) > FEW:
+        ranked = sorted(range(len(found.classes)), key=lambda place: -found.totals[place])
+        order = [*ranked[: FEW // 2], None, *ranked[-FEW // 2 :]]
+    labels = [shown(found.classes[place])[:LABEL] for place in order if place is not None]
+    width, most = max(map(len, labels)), max(found.totals)
+    for place in order:
+        if place is None:
+            say(f"  ... {len(found.classes) - FEW:,} more")
+            continue
         count = found.totals[place]
-        bar = "█" * max(1, round(BAR * count / most)) if count else ""
-        say(f"  {shown(found.classes[place])[:width]:<{width}}  {count:>7,}  {bar}")
+        bar = "█" * max(1, round(BAR * count / most))
+        say(f"  {shown(found.classes[place])[:LABEL]:<{width}}  {count:>7,}  {bar}")
 
 
 def _list(say: Say, what: str, lines: Sequence[str], style: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,20 +11,26 @@ from torch import Tensor
 
 from cnnatomy.data import Dataset, Pictures
 from cnnatomy.data.augment import recipe
-from cnnatomy.data.survey.survey import Survey
+from cnnatomy.data.fit import Size
+from cnnatomy.data.survey.found import NOT_LOOKED_FOR, Survey
+from cnnatomy.data.survey.headers import Header
+from cnnatomy.files.text import written
 from cnnatomy.report.gather import png
 from cnnatomy.report.render import template
+from cnnatomy.report.scatter import scatter
 from cnnatomy.train.files import write_whole
 
-CLASSES, SAMPLES, VARIED, TIMES, GROUPS, NAMES = 24, 6, 6, 4, 30, 50
+CLASSES, SAMPLES, VARIED, TIMES, GROUPS, NAMES = 40, 8, 8, 6, 40, 50
 """Shown: classes, pictures of each, pictures that are changed and how often, groups of copies, names."""
 
 
 class Shown(NamedTuple):
-    """A picture with its name."""
+    """A picture with its name, the place that it has in the data, and width / height of the original."""
 
     name: str
     png: bytes
+    ratio: float = 1.0
+    place: str = ""
 
 
 class Group(NamedTuple):
@@ -34,8 +40,8 @@ class Group(NamedTuple):
     pictures: Sequence[Shown]
 
 
-def write_survey(found: Survey, data: Dataset, path: Path, *, augment: str = "photo") -> Path:
-    """Write a self-contained page on what was found.
+def write_survey(found: Survey, data: Dataset, path: Path, *, augment: str = "photo", seed: int = 0) -> Path:
+    """Write a self-contained page on what was found; `seed` chooses the pictures that are shown.
 
     Raises:
         ArgumentError: the changes cannot be read.
@@ -45,56 +51,90 @@ def write_survey(found: Survey, data: Dataset, path: Path, *, augment: str = "ph
         >>> write_survey(*survey("digits"), Path("data.html"), augment="distortions").name
         'data.html'
     """
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    there = {name: part for name, part in parts.items() if part is not None}
-    leaks, near = set(found.leaks), set(found.near)
-    groups = [*found.leaks, *(g for g in (*found.exact, *found.near) if g not in leaks)][:GROUPS]
+    drawn = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(seed))
+    copies = list(dict.fromkeys([*found.leaks, *found.conflicts, *found.near, *found.exact]))
+    ratios = _ratios(found)
     text = template("data.html.j2").render(
         found=found,
         most=max(found.totals),
-        samples=samples(data.train),
-        varied=varied(data.train, augment),
+        samples=list(samples(data.train, drawn, ratios)),
+        varied=varied(data.train, drawn[:VARIED], ratios, augment, seed),
         augment=augment,
-        groups=[Group(_what(group, leaks, near), _find(group, there.values())) for group in groups],
-        more=max(0, len(found.exact) + len(found.near) - GROUPS),
+        groups=_groups(found, data, copies[:GROUPS], ratios),
+        more=max(0, len(copies) - GROUPS),
         names=NAMES,
+        unreadable=[f"{name} {why}" for name, why in found.unreadable.items()],
+        classes=CLASSES,
+        sizes=scatter(found.sizes) if len(found.sizes) > 1 else None,
+        not_looked_for=NOT_LOOKED_FOR,
     )
     write_whole(path, text.encode("utf-8"))
     return path
 
 
-def samples(pictures: Pictures) -> list[tuple[str, list[Shown]]]:
-    """The first pictures, evenly spaced, of the first classes."""
-    rows = []
+def samples(
+    pictures: Pictures, drawn: Tensor, ratios: Mapping[str, float]
+) -> Iterator[tuple[str, list[Shown]]]:
+    """A few pictures of each of the first classes, in the order `drawn`."""
+    labels = pictures.labels[drawn]
     for label, name in enumerate(pictures.classes[:CLASSES]):
-        members = (pictures.labels == label).nonzero()[:, 0]
-        chosen = members[torch.linspace(0, len(members) - 1, min(SAMPLES, len(members))).long()].tolist()
-        rows.append((name, [Shown(pictures.names[i], png(pictures.images[i])) for i in chosen]))
-    return rows
+        chosen = drawn[labels == label][:SAMPLES].tolist()
+        yield name, [_shown(pictures, index, ratios) for index in chosen]
 
 
-def varied(pictures: Pictures, augment: str) -> list[list[bytes]]:
+def varied(
+    pictures: Pictures, chosen: Tensor, ratios: Mapping[str, float], augment: str, seed: int
+) -> list[list[Shown]]:
     """A few pictures, each as it is and as it is changed in the first epochs."""
-    chosen = torch.linspace(0, len(pictures) - 1, min(VARIED, len(pictures))).long()
-    images = pictures.images[chosen]
-    vary = recipe(augment)
-    columns: list[Tensor] = [images.float()]
-    columns += [vary(images.float(), chosen, seed=0, epoch=epoch) for epoch in range(TIMES)]
-    return [[png(column[row]) for column in columns] for row in range(len(chosen))]
+    images, vary = pictures.images[chosen].float(), recipe(augment)
+    columns = [images, *(vary(images, chosen, seed=seed, epoch=epoch) for epoch in range(TIMES))]
+    return [
+        [_shown(pictures, index, ratios, column[row]) for column in columns]
+        for row, index in enumerate(chosen.tolist())
+    ]
 
 
-def _what(group: tuple[str, ...], leaks: set[tuple[str, ...]], near: set[tuple[str, ...]]) -> str:
+def _ratios(found: Survey) -> dict[str, float]:
+    """Width / height of the picture files: pictures are compared as squares, and shown as they are."""
+    return {
+        written(name): _ratio(header.size)
+        for name, header in found.headers.files.items()
+        if isinstance(header, Header)
+    }
+
+
+def _ratio(size: Size) -> float:
+    return min(max(size[1] / size[0], 1 / 4), 4.0)
+
+
+def _shown(
+    pictures: Pictures, index: int, ratios: Mapping[str, float], image: Tensor | None = None, place: str = ""
+) -> Shown:
+    name = pictures.names[index]
+    pixels = pictures.images[index] if image is None else image.round().clamp(0, 255).to(torch.uint8)
+    return Shown(name, png(pixels), ratios.get(name, 1.0), place)
+
+
+def _groups(
+    found: Survey, data: Dataset, copies: Sequence[tuple[str, ...]], ratios: Mapping[str, float]
+) -> list[Group]:
+    """Groups of copies with their pictures, and what is to be known of each."""
+    wanted = {name for group in copies for name in group}
+    shown = {
+        name: _shown(part, index, ratios, place=", ".join(found.places[name]))
+        for part in (data.train, data.validation, data.test)
+        if part is not None
+        for index, name in enumerate(part.names)
+        if name in wanted
+    }
+    return [Group(_what(found, group), [shown[name] for name in group]) for group in copies]
+
+
+def _what(found: Survey, group: tuple[str, ...]) -> str:
     """What is to be known of a group of copies."""
-    how = "nearly equal" if group in near else "equal"
-    return f"{how}, and on both sides of the split" if group in leaks else how
-
-
-def _find(names: Sequence[str], parts: Iterable[Pictures]) -> list[Shown]:
-    """The pictures of these names."""
-    wanted = set(names)
-    found: dict[str, bytes] = {}
-    for part in parts:
-        for index, name in enumerate(part.names):
-            if name in wanted:
-                found[name] = png(part.images[index])
-    return [Shown(name, found[name]) for name in names]
+    said = "nearly equal" if group in found.near else "equal"
+    sides, classes = (
+        dict.fromkeys(place) for place in zip(*(found.places[name] for name in group), strict=True)
+    )
+    said += f", in {' and '.join(sides)}" if len(sides) > 1 else ""
+    return said + (f", called {' and '.join(classes)}" if len(classes) > 1 else "")

@@ -187,10 +187,10 @@ def _duplicates(data: Dataset) -> list[str]:
     found = find_duplicates(cat(images), near=sum(sizes) <= MOST_NEARLY)
     notes = []
     if leaks := found.leaks(sizes):
-        said = (
-            f"{counted(len(leaks), 'picture')} to test with or to choose by is also trained on, or nearly so"
-        )
-        notes.append(f"{said}: cnnatomy data shows which")
+        said = "trained on and also tested with or chosen by, or nearly so: cnnatomy data shows which"
+        notes.append(f"{counted(len(leaks), 'picture')} {said}")
     elif groups := found.groups:
-        notes.append(f"{counted(len(groups), 'picture')} is there more than once, or nearly so")
+        notes.append(
+            f"{counted(len(groups), 'picture')} more than once, or nearly so: cnnatomy data shows which"
+        )
     return notes

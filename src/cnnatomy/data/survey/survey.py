@@ -1,95 +1,26 @@
-"""Everything that is worth knowing of pictures before a network is trained on them."""
+"""A look at everything that is worth knowing of pictures before a network is trained on them."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import Tensor
 
-from cnnatomy.data.fit import Size
 from cnnatomy.data.loading import load, open_any
-from cnnatomy.data.pictures import Dataset, Pictures, Progress, silent
+from cnnatomy.data.pictures import Dataset, Progress, silent
 from cnnatomy.data.survey.duplicates import find_duplicates
-from cnnatomy.data.survey.headers import Header, Headers, read_headers
+from cnnatomy.data.survey.found import Names, Survey
+from cnnatomy.data.survey.headers import Headers, read_headers
 from cnnatomy.data.survey.mirror import mirrored_share
+from cnnatomy.data.survey.odd import odd_files
+from cnnatomy.files.text import written
 
-SIDE = 64
-"""Pictures are compared at this size, letterboxed."""
-TINY, LONG = 8, 4
-"""Shorter sides below this many cells, and ratios above this, are odd."""
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What was found in a source of pictures.
-
-    `counts` are the pictures of each part (`train`, `validation`, `test`) by class; `sizes` how many have
-    which upright (height, width); `exact` and `near` groups of names of equal and of nearly equal pictures,
-    `leaks` those that are on both sides of the split; `odd` the names of what a reader should look at, by
-    what it is.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    counts: Mapping[str, tuple[int, ...]]
-    sizes: Mapping[Size, int]
-    colours: str
-    unreadable: Mapping[str, str]
-    odd: Mapping[str, tuple[str, ...]]
-    exact: tuple[tuple[str, ...], ...]
-    near: tuple[tuple[str, ...], ...]
-    leaks: tuple[tuple[str, ...], ...]
-    mirrored: float
-    notes: tuple[str, ...]
-
-    @property
-    def pictures(self) -> int:
-        """How many can be read, of all parts."""
-        return sum(map(sum, self.counts.values()))
-
-    @property
-    def totals(self) -> tuple[int, ...]:
-        """Pictures of each class in all parts."""
-        return tuple(map(sum, zip(*self.counts.values(), strict=True)))
-
-    @property
-    def imbalance(self) -> float:
-        """How many times as many pictures the largest class trains on as the smallest."""
-        return max(self.counts["train"]) / max(1, min(self.counts["train"]))
-
-    @property
-    def commonest(self) -> tuple[str, float]:
-        """The commonest class of training, and the share of test pictures that are of it."""
-        place = self.counts["train"].index(max(self.counts["train"]))
-        test = self.counts["test"]
-        return self.classes[place], test[place] / max(1, sum(test))
-
-    def to_json(self) -> dict[str, Any]:
-        """Give everything as JSON values."""
-        name, share = self.commonest
-        return {
-            "name": self.name,
-            "pictures": self.pictures,
-            "classes": {
-                one: {part: counts[place] for part, counts in self.counts.items()}
-                for place, one in enumerate(self.classes)
-            },
-            "imbalance": self.imbalance,
-            "commonest": {"class": name, "share": share},
-            "sizes": [[*size, count] for size, count in sorted(self.sizes.items())],
-            "colours": self.colours,
-            "unreadable": dict(self.unreadable),
-            "odd": {what: list(names) for what, names in self.odd.items()},
-            "exact": [list(group) for group in self.exact],
-            "near": [list(group) for group in self.near],
-            "leaks": [list(group) for group in self.leaks],
-            "mirrored": self.mirrored,
-            "notes": list(self.notes),
-        }
+SIDE, SMALL_SIDE, MANY = 64, 32, 20_000
+"""Sides of the squares at which pictures are compared: of a few, and of more than so many."""
+MOST_NEARLY = 200_000
+"""Among more pictures, only equal ones are looked for."""
 
 
 def survey(
@@ -97,7 +28,8 @@ def survey(
 ) -> tuple[Survey, Dataset]:
     """Look at a source of any kind, and give what was found with the pictures at a small size.
 
-    Nothing of the source is changed, and nothing is written beside it.
+    Pictures that are not square are stretched to a square. Nothing of the source is changed, and nothing is
+    written beside it.
 
     Raises:
         ArgumentError: a source that is neither a name nor there.
@@ -110,63 +42,65 @@ def survey(
     """
     opened = open_any(source, data_dir=data_dir, progress=progress)
     headers = read_headers(opened.pictures, progress=progress)
-    data = load(source, size=(SIDE, SIDE), channels=3, skip_bad=True, data_dir=data_dir, progress=progress)
-    parts: dict[str, Pictures] = {"train": data.train, "test": data.test}
-    if data.validation is not None:
-        parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    images = torch.cat([part.images for part in parts.values()])
-    names = [name for part in parts.values() for name in part.names]
-    copies = find_duplicates(images)
+    data = _load(source, headers, data_dir, progress)
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    there = {name: part for name, part in parts.items() if part is not None}
+    images = torch.cat([part.images for part in there.values()])
+    names = [name for part in there.values() for name in part.names]
+    labels = torch.cat([part.labels for part in there.values()]).tolist()
+    sides = [side for side, part in there.items() for _ in range(len(part))]
+    copies = find_duplicates(images, near=len(names) <= MOST_NEARLY)
+    unsought = f"nearly equal pictures were not looked for among more than {MOST_NEARLY:,}"
+
+    def named(groups: Sequence[Sequence[int]]) -> tuple[Names, ...]:
+        return tuple(tuple(names[index] for index in group) for group in groups)
+
     found = Survey(
         name=data.name,
         classes=data.classes,
         counts={
             part: tuple(pictures.labels.bincount(minlength=len(data.classes)).tolist())
-            for part, pictures in parts.items()
+            for part, pictures in there.items()
         },
-        sizes=headers.sizes,
+        headers=headers,
         colours=_colours(headers, images),
-        unreadable=headers.unreadable | {bad.path: bad.reason for bad in data.skipped},
-        odd=_odd(headers),
-        exact=_named(copies.exact, names),
-        near=_named(copies.near, names),
-        leaks=_named(copies.leaks([len(part) for part in parts.values()]), names),
+        unreadable={written(name): why for name, why in headers.unreadable.items()}
+        | {bad.path: bad.reason for bad in data.skipped},
+        odd=odd_files(opened.pictures, headers, data.classes),
+        exact=named(copies.exact),
+        near=named(copies.near),
+        leaks=named(copies.leaks([len(part) for part in there.values()])),
+        conflicts=named([group for group in copies.groups if len({labels[index] for index in group}) > 1]),
+        places={
+            names[index]: (sides[index], data.classes[labels[index]])
+            for group in copies.groups
+            for index in group
+        },
         mirrored=mirrored_share(data.train.images, data.train.labels),
-        notes=data.notes,
+        notes=(*data.notes, *([unsought] if len(names) > MOST_NEARLY else [])),
     )
     return found, data
 
 
-def _named(groups: Sequence[Sequence[int]], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(names[index] for index in group) for group in groups)
+def _load(source: str | Path, headers: Headers, data_dir: Path | None, progress: Progress) -> Dataset:
+    """Read the pictures no larger than is needed, without borders, in which all pictures would be alike."""
+    most = SIDE if (headers.count or len(headers.files)) <= MANY else SMALL_SIDE
+    side = min(most, max(max(size) for size in headers.sizes or {(SIDE, SIDE): 1}))
+    return load(
+        source,
+        size=(side, side),
+        channels=3 if headers.coloured else 1,
+        fit="letterbox" if list(headers.sizes) == [(side, side)] else "stretch",
+        skip_bad=True,
+        data_dir=data_dir,
+        progress=progress,
+    )
 
 
-def _colours(headers: Headers, images: torch.Tensor) -> str:
+def _colours(headers: Headers, images: Tensor) -> str:
     """Whether any picture shows a colour, by its pixels, and how the files say it."""
-    if bool((images[:, :1] == images[:, 1:]).all()):
-        return "grey, though the files have room for colours" if headers.coloured else "grey"
-    return "colour"
-
-
-def _odd(headers: Headers) -> dict[str, tuple[str, ...]]:
-    """The names of pictures that are not like others, by what is odd about them; only what is there."""
-
-    def long(header: Header) -> bool:
-        return max(header.size) > LONG * min(header.size)
-
-    modes = Counter(header.mode for header in headers.files.values() if isinstance(header, Header))
-    found = {
-        "named like another kind of picture": [
-            f"{name} is {kind}" for name, kind in headers.misnamed().items()
-        ],
-        f"less than {TINY} cells high or wide": headers.named(lambda header: min(header.size) < TINY),
-        f"more than {LONG} times as long as wide": headers.named(long),
-        "more than one frame, of which the first counts": headers.named(lambda header: header.several),
-        "partly transparent, laid on white": headers.named(lambda header: header.alpha),
-        "16 bits a value, brought to 8": headers.named(lambda header: header.sixteen),
-        "in the colours of print (CMYK)": headers.named(lambda header: header.mode == "CMYK"),
-    }
-    if len({mode in ("1", "L", "LA", "I", "I;16") for mode in modes}) > 1:
-        grey = headers.named(lambda header: header.mode in ("1", "L", "LA", "I", "I;16"))
-        found["grey among coloured ones"] = grey
-    return {what: tuple(names) for what, names in found.items() if names}
+    if headers.coloured and all(
+        bool((part[:, :1] == part[:, 1:]).all()) for part in torch.split(images, 1024)
+    ):
+        return "grey, though the files have room for colours"
+    return "colour" if headers.coloured else "grey"
