@@ -36,6 +36,8 @@ def open_archive(path: Path) -> Shelf:
         DataError: it cannot be read, or is no archive.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+            raise DataError(f"{shown(path)} is no regular file", expected="a folder or an archive")
         with path.open("rb") as file:
             magic = file.read(tarfile.BLOCKSIZE)
     except OSError as error:

@@ -50,7 +50,8 @@ def find(source: str | Path) -> Found:
     """Say what a source is: a file, a folder with pictures at any depth, an archive, or a pattern of files.
 
     A pattern, as in `glob` with `**` for any depth, names files; one that names none is a problem, and so is
-    a folder or an archive without pictures. A file is only missed, or found to be none, when it is read.
+    a folder or an archive without pictures. What is named as a picture is taken for one, and only missed, or
+    found to be none, when it is read.
 
     Example:
         >>> find("seven.png").paths
@@ -63,13 +64,14 @@ def find(source: str | Path) -> Found:
     if glob.has_magic(name) and not os.path.lexists(name):
         files = [Path(one) for one in sorted(glob.glob(name, recursive=True)) if os.path.isfile(one)]
         return Found(files) if files else Found([path], problem="matches no file")
-    if is_picture(path.name) or not os.path.exists(name):
+    folder = os.path.isdir(name)
+    if is_picture(path.name) or not (folder or os.path.isfile(name)):  # opening a pipe would wait for ever
         return Found([path])
     shelf: Shelf
     try:
-        shelf = FolderShelf(path) if path.is_dir() else open_archive(path)
+        shelf = FolderShelf(path) if folder else open_archive(path)
     except DataError as error:
-        return Found([path], problem=_reason(error, path)) if path.is_dir() else Found([path])
+        return Found([path], problem=_reason(error, path)) if folder else Found([path])
     try:
         names = [name for name in shelf.listing.files if is_picture(name)]
     except DataError as error:
