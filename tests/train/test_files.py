@@ -9,7 +9,7 @@ import torch
 
 from cnnatomy.errors import CheckpointError
 from cnnatomy.train.files import read_tensors, write_json, write_tensors, write_whole
-from cnnatomy.train.run import Run
+from cnnatomy.train.run import RunFolder
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
@@ -63,4 +63,4 @@ def test_other_peoples_files_are_refused(tmp_path: Path) -> None:
 def test_a_damaged_log_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "log.csv").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"log.csv cannot be read: got \w+Error"):
-        Run(tmp_path).log()
+        RunFolder(tmp_path).log()

@@ -51,7 +51,7 @@ def main(words: Sequence[str]) -> None:
         raise ArgumentError(f"cannot write {page}", expected="a file in a folder that exists")
     data = str(Path(arguments.data).expanduser()) if arguments.data else None
     from cnnatomy.cli.console import output
-    from cnnatomy.cli.progress import reporter
+    from cnnatomy.runs.progress import reporter
     from cnnatomy.train import evaluate
 
     console, run = output(), arguments.run.expanduser()

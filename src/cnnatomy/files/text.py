@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from os import PathLike
+
+WIDTH = 110
+"""Letters of a line of JSON."""
 
 
 def shown(path: str | PathLike[str]) -> str:
@@ -79,3 +84,32 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def json_text(value: object, indent: int = 0) -> str:
+    r"""Return JSON with an indent of two, in which lists and objects that fit into a line stay in one.
+
+    Letters that no terminal should see are escaped.
+
+    Example:
+        >>> print(json_text({"rows": [[k] * 30 for k in (1, 2)], "name": "a\x1b"}))
+        {
+          "rows": [
+            [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+            [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
+          ],
+          "name": "a\u001b"
+        }
+    """
+    line = json.dumps(value, ensure_ascii=False)
+    if not line.isprintable():
+        line = json.dumps(value)
+    if not value or not isinstance(value, Mapping | list | tuple) or indent + len(line) <= WIDTH:
+        return line
+    if isinstance(value, Mapping):
+        items = [f"{json_text(str(key))}: {json_text(item, indent + 2)}" for key, item in value.items()]
+    else:
+        items = [json_text(item, indent + 2) for item in value]
+    first, last = "{}" if isinstance(value, Mapping) else "[]"
+    between = f",\n{' ' * (indent + 2)}"
+    return f"{first}\n{' ' * (indent + 2)}{between.join(items)}\n{' ' * indent}{last}"

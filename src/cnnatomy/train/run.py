@@ -247,6 +247,3 @@ def _epoch(row: dict[str, str]) -> Epoch:
     whole = {name: int(row.pop(name)) for name in ("epoch", "step")}
     real = {name: float(text) if text else None for name, text in row.items()}
     return Epoch(**whole, **real)  # type: ignore[arg-type]
-
-
-Run = RunFolder
