@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cnnatomy.cli.parsing import Command, Common, Switch
+from cnnatomy.cli.parsing import Command, Common, Switch, file_to_write
 from cnnatomy.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from cnnatomy.train import Evaluation
 
 COMMAND = Command(
     "evaluate",
     {
         "examples": {
-            "cnnatomy evaluate runs/digits-1": "on the test pictures of its own data",
-            "cnnatomy evaluate runs/digits-1 --data mnist": "on other data with the same classes",
-            "cnnatomy evaluate runs/digits-1 --json": "as JSON",
+            "cnnatomy evaluate runs/digits-lenet5-1": "on the test pictures of its own data",
+            "cnnatomy evaluate runs/digits-lenet5-1 mnist": "on other data with the same classes",
+            "cnnatomy evaluate runs/digits-lenet5-1 --csv answers.csv": "with a row for each picture",
+            "cnnatomy evaluate runs/digits-lenet5-1 --json": "as JSON",
         },
     },
 )
@@ -31,8 +34,14 @@ class Arguments(Common):
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = tyro.MISSING
     """The run's folder."""
+    other: Annotated[
+        tyro.conf.Positional[str | None], tyro.conf.arg(metavar="DATA", help_behavior_hint="")
+    ] = None
+    """Other data: a built-in source, a folder or an archive of pictures. Left out: the run's own."""
     data: Annotated[str | None, tyro.conf.arg(metavar="DATA", help_behavior_hint="")] = None
-    """Other data: a built-in source or a folder of pictures. Left out: the run's own."""
+    """Another way to name the other data."""
+    csv: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Write what each picture was taken for, a row a picture, to this file."""
     report: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """Write an HTML page on the result to this file."""
     weights: Annotated[str | None, tyro.conf.arg(metavar="WHICH", help_behavior_hint="")] = None
@@ -44,37 +53,65 @@ class Arguments(Common):
 
 
 def main(words: Sequence[str]) -> None:
-    """Evaluate a run."""
+    """Evaluate a run, and show and write the result."""
     arguments: Arguments = COMMAND.parse(Arguments, words)
-    page = arguments.report.expanduser() if arguments.report else None
-    if page and (page.is_dir() or not page.parent.is_dir()):
-        raise ArgumentError(f"cannot write {page}", expected="a file in a folder that exists")
-    data = str(Path(arguments.data).expanduser()) if arguments.data else None
+    if arguments.other and arguments.data:
+        raise ArgumentError("the data is named twice", got=f"{arguments.other} and {arguments.data}")
+    named = arguments.other or arguments.data
+    page, table = (path and file_to_write(path) for path in (arguments.report, arguments.csv))
+    run, data = arguments.run.expanduser(), str(Path(named).expanduser()) if named else None
     from cnnatomy.cli.console import output
     from cnnatomy.runs.progress import reporter
     from cnnatomy.train import evaluate
-
-    console, run = output(), arguments.run.expanduser()
-    with reporter(console, quiet=arguments.json) as told:
-        evaluation = evaluate(run, data=data, weights=arguments.weights, code=arguments.model, reporter=told)
+    from cnnatomy.train.files import write_whole
     from cnnatomy.train.reconstruction import Reconstruction
 
-    if page and isinstance(evaluation, Reconstruction):
-        raise ArgumentError("there is no page for an encoder-decoder", hint="--json")
+    console = output()
+    with reporter(console, quiet=arguments.json) as told:
+        result = evaluate(run, data=data, weights=arguments.weights, code=arguments.model, reporter=told)
+    if (page or table) and isinstance(result, Reconstruction):
+        raise ArgumentError("an encoder-decoder has no page and no table of answers", hint="--json")
     if page:
         from cnnatomy import report
 
-        report.write(run, evaluation, data=data, path=page)
-    if arguments.json:
-        print(json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False))
-        return
-    if isinstance(evaluation, Reconstruction):
+        report.write(run, result, data=data, path=page)
+    if table:
+        from cnnatomy.cli.predictions import csv_text
+
+        write_whole(table, csv_text(_answers(result)).encode("utf-8", "backslashreplace"))
+    _show(result, as_json=arguments.json)
+    if not arguments.json:
+        for what, path in (("report ", page), ("answers", table)):
+            if path:
+                console.print(f"{what} {path}", soft_wrap=True, markup=False)
+
+
+def _show(result: Evaluation, *, as_json: bool) -> None:
+    from cnnatomy.cli.console import output
+    from cnnatomy.files.text import json_text
+    from cnnatomy.train.reconstruction import Reconstruction
+
+    if as_json:
+        print(json_text(result.to_json()))
+    elif isinstance(result, Reconstruction):
         from cnnatomy.cli.train import said
 
-        console.print(said(evaluation), soft_wrap=True)
-        return
-    from cnnatomy.cli.results import show
+        output().print(said(result), soft_wrap=True)
+    else:
+        from cnnatomy.cli.results import show
 
-    show(evaluation, console)
-    if page:
-        console.print(f"report  {page}", soft_wrap=True, markup=False)
+        show(result, output())
+
+
+def _answers(result: Evaluation) -> Iterator[Sequence[str]]:
+    """A row for each picture: its name, what it is, what it was taken for, and how sure the model was."""
+    from cnnatomy.files.text import shown
+
+    yield "picture", "class", "predicted", "probability"
+    if result.answers:
+        names, *columns = result.answers
+        classes = [shown(name) for name in result.classes]
+        for name, label, predicted, share in zip(
+            names, *(column.tolist() for column in columns), strict=True
+        ):
+            yield shown(name), classes[label], classes[predicted], f"{share:.6g}"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import tyro
@@ -98,6 +99,18 @@ def one_line(box: str) -> str:
         if found := re.search(pattern, said):
             return form.format(*found.groups())
     return (said[:1].lower() + said[1:]).rstrip(".") or "the arguments cannot be read"
+
+
+def file_to_write(path: Path) -> Path:
+    """The path, with the home folder written out, if a file can be put there.
+
+    Raises:
+        ArgumentError: it is a folder, or in none, or in one that cannot be written to.
+    """
+    path = path.expanduser()
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ArgumentError(f"cannot write {path}", expected="a file in a folder that exists")
+    return path
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import tyro
 
-from cnnatomy.cli.parsing import Command, Common, Switch
+from cnnatomy.cli.parsing import Command, Common, Switch, file_to_write
 from cnnatomy.errors import ArgumentError, DataError
 
 LIST = "-"
@@ -66,6 +66,7 @@ def main(words: Sequence[str]) -> None:
     """Predict, and print a table, CSV or JSON, batch by batch."""
     arguments: Arguments = COMMAND.parse(Arguments, words)
     _check(arguments)
+    file = _csv_file(arguments.csv) if arguments.csv and str(arguments.csv) != LIST else None
     run, sources = arguments.run.expanduser(), list(_sources(arguments))
     if arguments.out:
         _redraw(run, sources, arguments.out.expanduser(), arguments.weights)
@@ -84,7 +85,6 @@ def main(words: Sequence[str]) -> None:
         code=arguments.model,
     )
     style = "json" if arguments.json else "csv" if arguments.csv else "table"
-    file = arguments.csv.expanduser() if arguments.csv and str(arguments.csv) != LIST else None
     write(made, style, arguments.top, file)
 
 
@@ -100,17 +100,15 @@ def _check(arguments: Arguments) -> None:
         raise ArgumentError(f"{given[0]} and {given[1]} exclude each other", hint="one of them")
     if arguments.null and LIST not in arguments.pictures:
         raise ArgumentError("-0 is for a list on the standard input", hint="- as a picture")
-    if arguments.csv and str(arguments.csv) != LIST:
-        _check_file(arguments.csv.expanduser())
 
 
-def _check_file(file: Path) -> None:
+def _csv_file(path: Path) -> Path:
+    """The file to write, which must not be one of the pictures: the option may have taken it for its value."""
     from cnnatomy.data.decode import is_picture
 
-    if is_picture(file.name):
-        raise ArgumentError("--csv", expected="a file to write", got=f"the name of a picture, {file}")
-    if file.is_dir() or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
-        raise ArgumentError(f"cannot write {file}", expected="a file in a folder that exists")
+    if is_picture(path.name):
+        raise ArgumentError("--csv", expected="a file to write", got=f"the name of a picture, {path}")
+    return file_to_write(path)
 
 
 def _sources(arguments: Arguments) -> Iterator[str]:

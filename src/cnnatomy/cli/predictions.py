@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from rich.text import Text
 
 from cnnatomy.cli.console import complaints, literal, output
 from cnnatomy.errors import DataError
-from cnnatomy.files.text import percent, shown
+from cnnatomy.files.text import json_text, percent, shown
 from cnnatomy.train.files import whole
 
 if TYPE_CHECKING:
@@ -75,11 +74,11 @@ class Csv:
     def __init__(self, made: Stream, top: int) -> None:
         more = [f"{name}_{rank}" for rank in range(2, top + 1) for name in ("class", "probability")]
         self.columns = 2 * top
-        self.head = _csv([["picture", "class", "probability", *more, "error"]])
+        self.head = csv_text([["picture", "class", "probability", *more, "error"]])
 
     def rows(self, batch: Batch) -> str:
         """Write a batch."""
-        return _csv([self._row(one) for one in batch])
+        return csv_text([self._row(one) for one in batch])
 
     def _row(self, one: Prediction) -> list[str]:
         cells = [cell for name, share in one.ranked for cell in (shown(name), f"{share:.6g}")]
@@ -101,7 +100,7 @@ class Json:
         for one in batch:
             classes = [{"class": name, "probability": share} for name, share in one.ranked]
             value = {"picture": str(one.path), "classes": classes, "error": one.error}
-            written += [self.between, _json(value)]
+            written += [self.between, "  ", json_text(value, indent=2)]
             self.between = ",\n"
         return "".join(written)
 
@@ -140,18 +139,11 @@ def _named(path: Path) -> str:
     return literal(str(path))
 
 
-def _csv(rows: Iterable[Sequence[str]]) -> str:
+def csv_text(rows: Iterable[Sequence[str]]) -> str:
+    """Rows as CSV, quoted where that is due."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
-
-
-def _json(value: object) -> str:
-    """A value as an item of a list; letters that no terminal should see are escaped."""
-    text = json.dumps([value], indent=2, ensure_ascii=False)
-    if not text.replace("\n", "").isprintable():
-        text = json.dumps([value], indent=2)
-    return text[2:-2]
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from cnnatomy.errors import CheckpointError
+from cnnatomy.files.text import json_text
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON file that people can read."""
-    write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    write_whole(path, (json_text(value) + "\n").encode("utf-8", "backslashreplace"))
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
