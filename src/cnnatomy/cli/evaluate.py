@@ -19,10 +19,10 @@ COMMAND = Command(
     "evaluate",
     {
         "examples": {
-            "cnnatomy evaluate runs/digits-lenet5-1": "on the test pictures of its own data",
-            "cnnatomy evaluate runs/digits-lenet5-1 mnist": "on other data with the same classes",
-            "cnnatomy evaluate runs/digits-lenet5-1 --csv answers.csv": "with a row for each picture",
-            "cnnatomy evaluate runs/digits-lenet5-1 --json": "as JSON",
+            "cnnatomy evaluate runs/digits-1": "on the test pictures of its own data",
+            "cnnatomy evaluate runs/digits-1 mnist": "on other data with the same classes",
+            "cnnatomy evaluate runs/digits-1 --csv answers.csv": "with a row for each picture",
+            "cnnatomy evaluate runs/digits-1 --json": "as JSON",
         },
     },
 )

@@ -35,9 +35,9 @@ class Arguments(Common):
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = tyro.MISSING
     """The run's folder."""
-    pictures: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PICTURE")] = (
-        tyro.MISSING
-    )
+    pictures: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PICTURE ...", help_behavior_hint="")
+    ] = tyro.MISSING
     """Pictures of any size: files, folders, archives, patterns in quotes, or - for a list of them, one a
     line, on the standard input."""
     top: int = 3
@@ -103,7 +103,7 @@ def _check(arguments: Arguments) -> None:
 
 
 def _csv_file(path: Path) -> Path:
-    """The file to write, which must not be one of the pictures: the option may have taken it for its value."""
+    """The file to write, which must not be a picture: the option may have taken one for its value."""
     from cnnatomy.data.decode import is_picture
 
     if is_picture(path.name):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from os import PathLike
 
-WIDTH = 110
+WIDTH = 140
 """Letters of a line of JSON."""
 
 
