@@ -16,7 +16,6 @@ from PIL import Image, ImageEnhance
 from cnnatomy.cli import main
 from cnnatomy.data.survey.mirror import mirrored_share
 from cnnatomy.data.survey.survey import survey
-
 from cnnatomy.report.data_page import write_survey
 
 from .makers import smooth_pixels, write_idx_pair

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
+
 from cnnatomy.data.cache import Arrays, Facts, kept
 from cnnatomy.data.classes import arrange
 from cnnatomy.data.colours import has_sixteen_bits, is_grey
@@ -20,6 +23,7 @@ from cnnatomy.data.uniform import Uniform
 from cnnatomy.files.text import shown
 
 _BEGINNING = 1 << 18  # bytes that hold the header of nearly every file
+_IMAGE_WIDTH, _IMAGE_LENGTH = 256, 257  # tags of TIFF
 _JPEG, _TIFF = (".jpg", ".jpeg", ".jpe", ".jfif"), (".tif", ".tiff")
 _SUFFIXES = {
     **{"JPEG": _JPEG, "MPO": _JPEG, "PNG": (".png",), "BMP": (".bmp", ".dib"), "DIB": (".bmp", ".dib")},
@@ -132,20 +136,24 @@ def header_of(data: bytes) -> Header:
         BadPictureError: it cannot be opened.
     """
     with opened(data) as image:
-        # Asked for its orientation, a PNG that does not say it early would be decoded to its end.
-        silent_png = image.format == "PNG" and "exif" not in image.info and b"eXIf" not in data
-        width, height = image.size
-        if not silent_png and turn_of(image).swap:
-            width, height = height, width
         kind = image.format or ""
         return Header(
-            size=(height, width),
+            size=_upright(image, data),
             kind=kind,
             mode=image.mode,
             alpha=image.has_transparency_data,
             sixteen=has_sixteen_bits(image),
             several=kind != "MPO" and bool(getattr(image, "is_animated", False)),
         )
+
+
+def _upright(image: Image.Image, data: bytes) -> Size:
+    width, height = image.size
+    if isinstance(image, TiffImageFile):  # some versions of Pillow have turned its size already, some not
+        width, height = image.tag_v2[_IMAGE_WIDTH], image.tag_v2[_IMAGE_LENGTH]
+    # Asked for its orientation, a PNG that does not say it early would be decoded to its end.
+    silent = image.format == "PNG" and "exif" not in image.info and b"eXIf" not in data
+    return (width, height) if not silent and turn_of(image).swap else (height, width)
 
 
 def _pack(found: Mapping[str, Header | str]) -> tuple[Arrays, Facts]:
