@@ -36,7 +36,7 @@ OPTIMIZERS: Mapping[str, OptimizerRecord] = MappingProxyType(
         "sgd": _record(
             "Nesterov momentum with weight decay, as recipes for pictures use it",
             "Goyal et al. (2017), arXiv:1706.02677",
-            *(0.1, 5e-4),
+            *(0.05, 5e-4),
             **{"momentum": 0.9, "nesterov": True},
         ),
         "momentum": _record(
