@@ -23,6 +23,8 @@ class Found:
     paths: Sequence[Path]
     """Where each picture lies; below the archive's path for a picture in an archive."""
     shelf: Shelf | None = None
+    names: Sequence[str] = ()
+    """What the shelf calls each of them."""
     problem: str = ""
     """Why there is no picture, as the end of a sentence that begins with the path."""
 
@@ -36,12 +38,12 @@ class Found:
             yield from self._members(self.shelf)
 
     def _members(self, shelf: Shelf) -> Iterator[tuple[Path, Read]]:
-        names = [str(path.relative_to(shelf.path)) for path in self.paths]
+        paths = dict(zip(self.names, self.paths, strict=True))
         try:
-            with shelf.open(names) as members:
+            with shelf.open(self.names) as members:
                 for name, read in members:
                     # An archive may be closed before a thread comes to read, a folder cannot.
-                    yield shelf.path / name, read if isinstance(shelf, FolderShelf) else _read(read)
+                    yield paths[name], read if isinstance(shelf, FolderShelf) else _read(read)
         except DataError as error:  # an archive that is damaged further on
             yield shelf.path, _complaint(_reason(error, shelf.path))
 
@@ -78,7 +80,7 @@ def find(source: str | Path) -> Found:
         return Found([path], problem=_reason(error, path))
     if not names:
         return Found([path], problem=f"holds no pictures ({KINDS})")
-    return Found([path / name for name in names], shelf)
+    return Found([path / name for name in names], shelf, names)
 
 
 def files_of(found: Iterable[Found]) -> Iterator[tuple[Path, Read]]:

@@ -98,7 +98,7 @@ class FolderShelf:
     def _read(self, name: str, most: int | None = None) -> bytes:
         if name in self._problems:
             raise BadPictureError(self._problems[name])
-        return read_file(self._root / name, most)
+        return read_file(os.path.join(self._root, name), most)
 
     def _scan(self, folder: str) -> list[os.DirEntry[str]]:
         try:
@@ -142,7 +142,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def read_file(path: Path, most: int | None = None) -> bytes:
+def read_file(path: str | Path, most: int | None = None) -> bytes:
     """Return the bytes of a picture file, or only the first `most`.
 
     Raises:

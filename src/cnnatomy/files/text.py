@@ -19,7 +19,10 @@ def shown(path: str | PathLike[str]) -> str:
         >>> shown("two\nlines.png")
         'two\\nlines.png'
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
+    text = str(path)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def written(name: str) -> str:
