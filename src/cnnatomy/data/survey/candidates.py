@@ -18,6 +18,8 @@ _MOST = 11
 """A candidate differs in at most so many of the 64 bits."""
 _PER_PICTURE = 64
 """So many candidates a picture are allowed at most; where more are expected, fewer bits may differ."""
+_FEW = 4096
+"""Among so many pictures, all pairs are looked at: that is as quick."""
 _BLOCK = 1 << 22
 
 
@@ -30,14 +32,23 @@ def candidates(steps: Tensor, other: Tensor, sample: Tensor) -> Iterator[Tensor]
     evenly = (steps.flatten(1).float().mean(0) - 0.5).abs().argsort()[:BITS]
     signs, others = (2 * found.flatten(1)[:, evenly].float() - 1 for found in (steps, other))
     least = BITS - 2 * _most_differing(signs[sample], len(signs))
+
+    def agreeing(rows: Tensor, columns: Tensor) -> Iterator[Tensor]:
+        for part in torch.split(rows, max(1, _BLOCK // max(1, len(columns)))):
+            found = (signs[part] @ others[columns].T >= least).nonzero()
+            pairs = torch.stack([part[found[:, 0]], columns[found[:, 1]]], 1)
+            yield pairs[pairs[:, 0] < pairs[:, 1]]
+
+    if len(signs) <= _FEW:
+        everyone = torch.arange(len(signs))
+        yield from agreeing(everyone, everyone)
+        return
     codes, other_codes = _codes(signs), _codes(others)
     for group in range(_GROUPS):
         for rows, columns in zip(_buckets(codes[:, group]), _buckets(other_codes[:, group]), strict=True):
-            for part in torch.split(rows, max(1, _BLOCK // max(1, len(columns)))):
-                found = (signs[part] @ others[columns].T >= least).nonzero()
-                i, j = part[found[:, 0]], columns[found[:, 1]]
-                new = (i < j) & (codes[i, :group] != other_codes[j, :group]).all(1)
-                yield torch.stack([i, j], 1)[new]
+            for pairs in agreeing(rows, columns):
+                seen = codes[pairs[:, 0], :group] == other_codes[pairs[:, 1], :group]
+                yield pairs[~seen.any(1)]
 
 
 def _most_differing(signs: Tensor, count: int) -> int:

@@ -1,12 +1,13 @@
 """Pictures that are there twice: equal ones, and copies that were saved again, scaled, cropped or mirrored.
 
 The detail of two pictures is compared, whole and slightly cropped, as they are and mirrored. They are copies
-if they are 8 times nearer to each other than the nearest neighbour that each may expect among as many
-different pictures. So a set whose pictures are all alike, such as digits, needs a closer match than one of
-photographs, and a plain stroke a closer match than a richer figure.
+if they are so near to each other that among as many different pictures not one pair is to be expected so
+near. So a set whose pictures are all alike, such as digits, needs a closer match than one of photographs, and
+a plain stroke a closer match than a richer figure.
 
 Found: recompressed, scaled, brightened, mirrored, and cropped by about 3% a side. Not found: stronger crops,
-rotations, pictures of which a part was replaced, and copies of pictures that show next to nothing.
+rotations, pictures of which a part was replaced, changed colours, copies of pictures that show next to
+nothing, and copies that are there so often (some twenty in two thousand) that they are what is expected.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ from cnnatomy.data.survey.thumbnails import Thumbnails, thumbnails
 
 Group = tuple[int, ...]
 
-_SAMPLE, _RANK, _FACTOR, _NEARER = 2000, 20, 5, 8
-_LEAST, _MOST = 0.0005, 0.06
+_SAMPLE, _RANK, _FACTOR = 2000, 20, 5
+_BY_CHANCE = 0.1
+"""So many pairs of different pictures are to be expected, at most, as near to each other as copies are."""
+_LEAST, _MOST = 0.0001, 0.03
 """Bounds of the distance of copies, 1 - the correlation of their details."""
-_LEAST_CONTRAST = 2.0
-_COLOUR = 16.0
+_LEAST_CONTRAST, _LEAST_SIDE = 2.0, 8
+"""Steps of 256 and cells a side: what shows less cannot be told apart."""
+_COLOUR = 10.0
 """Steps of 256 by which the colours of copies may differ, on average."""
 _TELLING = 24
 _ROWS, _PAIRS = 1 << 12, 1 << 16
@@ -84,6 +88,8 @@ def _equal(images: Tensor) -> tuple[Group, ...]:
 
 def _near_pairs(images: Tensor) -> Tensor:
     """Return the pairs (P, 2) of near copies among different pictures."""
+    if len(images) < 2 or min(images.shape[2:]) < _LEAST_SIDE:
+        return torch.empty(0, 2, dtype=torch.int64)
     seen = thumbnails(images)
     kept = (seen.contrast >= _LEAST_CONTRAST).nonzero().flatten()
     if len(kept) < 2:
@@ -105,8 +111,9 @@ class _Check:
         self.seen = seen
         others = seen.whole[sample]
         parts = torch.split(seen.whole, _ROWS)
-        expected = torch.cat([_expected_nearest(part, others, len(seen.whole)) for part in parts])
-        self.allowed = (expected / _NEARER).clamp(_LEAST, _MOST)
+        count = len(seen.whole)
+        reach = torch.cat([_reach(part, others, count, _BY_CHANCE / count) for part in parts])
+        self.allowed = reach.clamp(_LEAST, _MOST)
         # The directions in which these pictures differ most: along them alone, none is farther than it is.
         self.telling = torch.linalg.eigh(others.T @ others).eigenvectors[:, -_TELLING:]
 
@@ -126,18 +133,19 @@ class _Check:
         return pairs[colour <= _COLOUR]
 
 
-def _expected_nearest(details: Tensor, others: Tensor, count: int) -> Tensor:
-    """Return the distance (N,), 1 - correlation, at which the nearest of `count` pictures is to be expected.
+def _reach(details: Tensor, others: Tensor, count: int, expected: float) -> Tensor:
+    """Return the distance (N,), 1 - correlation, within which `expected` of `count` different pictures lie.
 
-    It is read off a sample of them: the number of pictures within a distance D grows as D^g, where g follows
-    from the k-th and the 5k-th nearest of the sample; the nearest is where that number is 1 in the whole set.
+    It is read off a sample of them, the `others`: the number of pictures within a distance D grows as D^g,
+    where g follows from the k-th and the 5k-th nearest of the sample.
     """
     k = min(_RANK, len(others) // _FACTOR - 1)
     if k < 1:  # too few to tell
         return details.new_ones(len(details))
     ranked = (1 - (details @ others.T).topk(_FACTOR * k + 1).values).clamp(min=1e-5)
     near, far = ranked[:, k], ranked[:, _FACTOR * k]
-    whole: Tensor = (k * count / len(others)) ** (-(far / near).log() / math.log(_FACTOR))
+    part = expected / count * len(others) / k
+    whole: Tensor = part ** ((far / near).log() / math.log(_FACTOR))
     return near * whole
 
 
