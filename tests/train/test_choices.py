@@ -113,7 +113,5 @@ def test_a_budget_is_used_from_nothing_to_all(total: float, marks: list[float], 
 def test_no_batch_is_left_with_one_picture_for_a_process(pictures: int, batch: int, processes: int) -> None:
     batches = cut(pictures, batch, processes)
     last = pictures - (batches - 1) * batch
-    assert last >= 1
-    if batch > 1 and batches > 1 and pictures % batch:
-        assert last >= 2 * processes or pictures < batch + 2 * processes
-    assert last < batch + max(2 * processes, 2) or batches == 1
+    assert last >= min(pictures, batch, 2 * processes)
+    assert last < batch + 2 * processes or batches == 1

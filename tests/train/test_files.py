@@ -29,8 +29,9 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
 
 
 def test_json_is_for_people(tmp_path: Path) -> None:
-    write_json(tmp_path / "file.json", {"name": "größe", "n": 1})
-    assert (tmp_path / "file.json").read_text(encoding="utf-8") == '{\n  "name": "größe",\n  "n": 1\n}\n'
+    write_json(tmp_path / "file.json", {"name": "größe" * 30, "n": [1, 2]})
+    text = (tmp_path / "file.json").read_text(encoding="utf-8")
+    assert text == '{\n  "name": "' + "größe" * 30 + '",\n  "n": [1, 2]\n}\n'
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64, torch.bool])
