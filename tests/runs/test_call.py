@@ -42,17 +42,19 @@ def net() -> nn.Sequential:
 
 
 def fit(*words: Any, **options: Any) -> ca.Run:
-    given = {"epochs": 12, "lr": 0.02, "augment": "none", "batch_size": 16} | options
+    given: dict[str, Any] = {"epochs": 12, "lr": 0.02, "augment": "none", "batch_size": 16} | options
     return ca.fit(*words, **given)
 
 
 def test_tensors_train_ones_own_module_where_it_is() -> None:
     model = net()
-    before = model[0].weight.detach().clone()
+    first = model[0]
+    assert isinstance(first, nn.Conv2d)
+    before = first.weight.detach().clone()
     run = fit(model, (images(), LABELS))
     assert run.accuracy == run.evaluation.accuracy > 0.9
     assert run.evaluation.pictures == 18
-    assert not torch.equal(model[0].weight, before)
+    assert not torch.equal(first.weight, before)
     with torch.no_grad():
         own = model.eval()(images()[:5]).argmax(1)
     said = [one.ranked[0][0] for one in run.predict(images()[:5])]

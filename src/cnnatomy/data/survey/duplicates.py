@@ -28,7 +28,7 @@ Group = tuple[int, ...]
 _SAMPLE, _RANK, _FACTOR = 2000, 20, 5
 _BY_CHANCE = 0.1
 """So many pairs of different pictures are to be expected, at most, as near to each other as copies are."""
-_LEAST, _MOST = 0.0001, 0.025
+_LEAST, _MOST = 0.0001, 0.022
 """Bounds of the distance of copies, 1 - the correlation of their details."""
 _LEAST_CONTRAST, _LEAST_SIDE = 2.0, 8
 """Steps of 256 and cells a side: what shows less cannot be told apart."""
