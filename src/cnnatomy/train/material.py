@@ -147,7 +147,8 @@ def load_data(
     if channels is not None:
         return read(channels)
     coloured = read(3)
-    return read(1) if all(_grey(one.images) for one in (coloured.train, coloured.test)) else coloured
+    parts = [one for one in (coloured.train, coloured.validation, coloured.test) if one is not None]
+    return read(1) if all(_grey(one.images) for one in parts) else coloured
 
 
 def _grey(images: Tensor) -> bool:
