@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
+from cnnatomy.anatomy import exported
 from cnnatomy.anatomy.building import build
 from cnnatomy.anatomy.shell import unwrapped
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models.found import nearest, theirs
+from cnnatomy.models.found import nearest
 from cnnatomy.models.named import Named, parse
 from cnnatomy.models.source import FORMS, locate
 
@@ -95,10 +95,7 @@ def _catalog(asked: Named) -> nn.Module:
 def _file(path: Path) -> nn.Module:
     """An exported program; other files hold pickles or scripts."""
     if path.suffix == ".pt2":
-        if not zipfile.is_zipfile(path):
-            raise ArgumentError(f"{path.name} is not a file of torch.export.save")
-        with theirs(path.name):
-            return torch.export.load(path).module()
+        return exported.read(path)
     names = zipfile.ZipFile(path).namelist() if zipfile.is_zipfile(path) else []
     if any("/code/" in name for name in names):
         what, hint = (
