@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from cnnatomy.models.settings import NetworkSettings
 from cnnatomy.train.budget import Budget
 from cnnatomy.train.choices import Seen, settle_input, settle_network, settle_recipe
-from cnnatomy.train.feeds import cut
 from cnnatomy.train.recipe import Recipe
 
 DIGITS = tuple("0123456789")
@@ -107,11 +106,3 @@ def test_a_budget_is_used_from_nothing_to_all(total: float, marks: list[float], 
     assert budget.share(total) == 1
     assert budget.ended(total)
     assert budget.left(used * total) == pytest.approx(1 - used, abs=1e-6)
-
-
-@given(st.integers(1, 500), st.integers(1, 64), st.integers(1, 4))
-def test_no_batch_is_left_with_one_picture_for_a_process(pictures: int, batch: int, processes: int) -> None:
-    batches = cut(pictures, batch, processes)
-    last = pictures - (batches - 1) * batch
-    assert last >= min(pictures, batch, 2 * processes)
-    assert last < batch + 2 * processes or batches == 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -12,6 +14,7 @@ from cnnatomy import checks
 from cnnatomy.data import Pictures
 from cnnatomy.data.augment import recipe
 from cnnatomy.errors import ArgumentError
+from cnnatomy.files.text import counted
 from cnnatomy.train.mixing import balanced_permutation
 from cnnatomy.train.order import permutation, share
 from cnnatomy.train.world import World
@@ -56,6 +59,35 @@ def cut(pictures: int, batch: int, processes: int) -> int:
     """
     whole, rest = divmod(pictures, batch)
     return max(1, whole + (rest >= 2 * processes or (rest > 0 and batch == 1)))
+
+
+def parts_of(pictures: int, parts: int) -> Sequence[slice]:
+    """A batch in so many parts of nearly one size, or in fewer, so that each has two pictures at least.
+
+    Example:
+        >>> parts_of(7, 3), parts_of(1, 2)
+        ([slice(0, 2, None), slice(2, 4, None), slice(4, 7, None)], [slice(0, 1, None)])
+    """
+    parts = max(1, min(parts, pictures // 2))
+    return [slice(*ends) for ends in pairwise(pictures * part // parts for part in range(parts + 1))]
+
+
+@contextmanager
+def single_values_told(pictures: int) -> Iterator[None]:
+    """Say in one line that a norm has one value to normalise, where that many pictures pass a network.
+
+    Raises:
+        ArgumentError: it has.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith("Expected more than 1 "):  # torch's batch and instance norms
+            raise
+        what = "a norm of the network has a single value of a channel to normalise"
+        got = f"maps of one cell and {counted(pictures, 'picture')} at once"
+        hint = "a batch_size of at least 2 for each process, or larger pictures"
+        raise ArgumentError(what, expected="several", got=got, hint=hint) from error
 
 
 class PictureFeed:
@@ -106,7 +138,8 @@ class PictureFeed:
 class LoaderFeed:
     """Batches as a `torch.utils.data.DataLoader` gives them: its order, its changes, its processes.
 
-    A run that goes on within an epoch asks for the batches before again, and leaves them aside.
+    A run that goes on within an epoch asks for the batches before again, and leaves them aside. A lone
+    picture at the end joins the batch before it, as in `cut`.
 
     Raises:
         ArgumentError: the loader does not know its length, or has no batch.
@@ -124,6 +157,8 @@ class LoaderFeed:
         known: Any = getattr(loader, "dataset", None)
         size = getattr(loader, "batch_size", None)
         self.pictures = len(known) if hasattr(known, "__len__") else self.batches * (size or 1)
+        if self.batches > 1 and _ends_in_one(loader):
+            self.batches -= 1
         self._place = (-1, 0)
         self._iterator: Iterator[Any] = iter(())
 
@@ -131,19 +166,26 @@ class LoaderFeed:
         """Give a batch of an epoch."""
         if self._place[0] != epoch or self._place[1] > number:
             self._place, self._iterator = (epoch, 0), iter(self._loader)
-        while True:
-            try:
-                given = next(self._iterator)
-            except StopIteration:
-                what = f"the DataLoader ended after batch {self._place[1]:,}"
-                raise ArgumentError(what, expected=f"the {self.batches:,} that its length says") from None
-            at = self._place[1]
-            self._place = (epoch, at + 1)
-            if at == number:
-                break
-        images, labels = pair(given)
+        for _ in range(self._place[1], number + 1):
+            images, labels = self._next()
+        self._place = (epoch, number + 1)
+        if number == self.batches - 1 and len(self._loader) > self.batches:
+            lone = self._next()
+            images, labels = torch.cat([images, lone[0]]), torch.cat([labels, lone[1]])
         device = self._world.device
         return Batch(levels(images.to(device)), labels.to(device).long(), 1.0)
+
+    def _next(self) -> tuple[Tensor, Tensor]:
+        for given in self._iterator:
+            return pair(given)
+        raise ArgumentError("the DataLoader ended too soon", expected=f"{len(self._loader):,} batches")
+
+
+def _ends_in_one(loader: Any) -> bool:
+    """Whether the last batch of a loader is a single picture, as far as it can be known beforehand."""
+    sampler, size = getattr(loader, "sampler", None), getattr(loader, "batch_size", None)
+    known = isinstance(size, int) and size > 1 and hasattr(sampler, "__len__")
+    return known and not loader.drop_last and len(sampler) % size == 1  # type: ignore[arg-type, operator]
 
 
 def pair(given: object) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from cnnatomy.train.assembly import assemble
 from cnnatomy.train.engine import check, torch_settings
+from cnnatomy.train.feeds import single_values_told
 from cnnatomy.train.finder import RateCurve, find_rate
 from cnnatomy.train.finetune import groups
 from cnnatomy.train.optimizers import make_optimizer
@@ -46,4 +47,5 @@ def _tried(trainer: Trainer) -> RateCurve:
         decay, momentum = recipe.weight_decay, recipe.momentum
         return make_optimizer(recipe.optimizer or "adamw", parts, weight_decay=decay, momentum=momentum)
 
-    return find_rate(model, batches, model.loss, optimizer, steps=STEPS, clip=recipe.clip)
+    with single_values_told(recipe.batch_size or 1):
+        return find_rate(model, batches, model.loss, optimizer, steps=STEPS, clip=recipe.clip)

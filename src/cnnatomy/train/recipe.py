@@ -31,7 +31,8 @@ class Recipe:
     batch_size: int | None = None
     """Pictures in each step, over all processes together. None: 64, or 32 for a small set."""
     accumulate: int = 1
-    """Parts in which a step's pictures are computed, where they do not fit into memory at once."""
+    """Parts in which a step's pictures are computed, where they do not fit into memory at once; each part
+    has two pictures at least."""
     optimizer: str | None = None
     """sgd, momentum, nesterov, gd (plain gradient descent), adam, adamw, rmsprop or muon. None: adamw."""
     lr: float | None = None

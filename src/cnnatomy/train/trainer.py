@@ -17,7 +17,7 @@ from cnnatomy.errors import ArgumentError, CnnatomyError
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.train.averages import Average
 from cnnatomy.train.budget import Budget
-from cnnatomy.train.feeds import Batch, Feed
+from cnnatomy.train.feeds import Batch, Feed, parts_of, single_values_told
 from cnnatomy.train.finetune import groups
 from cnnatomy.train.mixing import mix, targets
 from cnnatomy.train.optimizer_names import OPTIMIZERS
@@ -131,13 +131,12 @@ class Trainer:
     def _backward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Add up the gradients of a batch, in parts if the recipe says so; give its mean loss and hits."""
         images, target = batch.images, self._target(batch)
-        whole, parts = len(images), self.recipe.accumulate
-        size = math.ceil(whole / parts)
+        whole = len(images)
         loss = hits = torch.zeros((), device=images.device)
-        for start in range(0, whole, size):
-            part = slice(start, start + size)
+        for part in parts_of(whole, self.recipe.accumulate):
             with (
-                self._alone(start + size < whole),
+                self._alone(part.stop < whole),
+                single_values_told(part.stop - part.start),
                 torch.autocast(images.device.type, self.precision, enabled=self.precision != torch.float32),
             ):
                 shown = self.model.preprocess(images[part])
