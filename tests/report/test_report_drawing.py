@@ -7,7 +7,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cnnatomy.report import Curve, heat
@@ -29,6 +29,8 @@ def test_ticks_are_even_and_enclose(one: float, other: float) -> None:
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=40), st.booleans())
+@example([100.0, 100.0], True)
+@example([0.0], True)
 def test_every_point_lies_in_the_frame(values: list[float], percent: bool) -> None:
     values = [value / 100 for value in values] if percent else values
     drawn = chart("Loss", [Curve("train", values)], percent=percent)

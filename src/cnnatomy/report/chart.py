@@ -42,7 +42,8 @@ def chart(title: str, curves: Sequence[Curve], *, percent: bool = False) -> Mark
     if not finite:
         return Markup("")
     levels = ticks(min(finite) if percent else min(0.0, *finite), max(finite))
-    levels = [level for level in levels if not percent or 0 <= level <= 1] or levels
+    levels = [level for level in levels if not percent or 0 <= level <= 1]
+    levels = levels if len(levels) > 1 else ticks(0.0, 1.0)
     x = _scale(1, max(epochs, 2), LEFT, WIDTH - RIGHT)
     y = _scale(levels[0], levels[-1], HEIGHT - BOTTOM, TOP)
     show = as_percent if percent else "{:.3g}".format
