@@ -164,6 +164,9 @@ def test_the_place_of_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_dir() == tmp_path / "xdg" / "cnnatomy"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative/place")  # invalid, says the XDG specification: ignored
+    with pytest.warns(RuntimeWarning, match="XDG_CACHE_HOME=relative/place is ignored"):
+        assert cache_dir() == tmp_path / ".cache" / "cnnatomy"
 
 
 def test_an_album_is_kept_whole(tmp_path: Path) -> None:

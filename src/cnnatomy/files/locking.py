@@ -8,13 +8,15 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from cnnatomy.files.private import made
+
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[bool]:
     """Hold the lock that goes with `path` while others wait; false where its folder cannot be written."""
     with contextlib.ExitStack() as stack:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            made(path.parent)
             stack.enter_context(FileLock(f"{path}.lock"))
             writable = True
         except OSError:

@@ -2,7 +2,8 @@
 
 Machine code is kept under a name that hashes everything it depends on: the text of the kernel itself, the
 processor with its features, and LLVM's version. A stale or a wrong kernel therefore cannot be found, and a
-second process only links.
+second process only links. A file begins with a digest of that name and of its content. It is read only where
+no other user can have written it.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from cnnatomy.files.places import cache_dir
+from cnnatomy.files.private import private_folder, read_private
+
+_DIGEST = hashlib.sha256().digest_size
 _PIPELINE = "speed 2, no vectorisation, no unrolling"
+_NOT_KEPT = (
+    "compiled kernels cannot be kept ({}): every process makes them anew; "
+    "set CNNATOMY_CACHE to a folder that can be written, by you alone"
+)
 _lock = threading.Lock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 _engines: list[Any] = []  # keeps the machine code alive
-_warned: list[Exception] = []
+_warned: list[str] = []
 compiled: list[str] = []
 """The names of the kernels that this process compiled, rather than found on disk."""
-
-
-def cache_folder() -> Path:
-    """Where machine code is kept: `CNNATOMY_CACHE`, else the user's cache folder."""
-    if own := os.environ.get("CNNATOMY_CACHE"):
-        return Path(own).expanduser() / "kernels"
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
-    return Path(base).expanduser() / "cnnatomy" / "kernels"
 
 
 @lru_cache
@@ -86,38 +87,40 @@ def machine_code(text: str) -> bytes:
 def cached(text: str) -> bytes:
     """The object file of a kernel, from disk if it has been compiled before."""
     _, name, features = target()
-    key = "\0".join((text, name, features, str(llvm.llvm_version_info), _PIPELINE))
-    name = f"{hashlib.sha256(key.encode()).hexdigest()}.o"
+    key = "\0".join((text, name, features, str(llvm.llvm_version_info), _PIPELINE)).encode()
     try:
-        path = cache_folder() / name
-        stored = path.read_bytes()
-        digest, code = stored[:32], stored[32:]
-        if hashlib.sha256(code).digest() == digest:
-            return code
-    except (OSError, RuntimeError):  # not there, or no home to look in
+        path = private_folder(cache_dir() / "kernels") / f"{hashlib.sha256(key).hexdigest()}.o"
+    except (OSError, RuntimeError) as error:  # a read-only home, none, or one that others can write
+        _warn(_NOT_KEPT.format(error))
+        return machine_code(text)
+    try:
+        stored = read_private(path)
+        if stored[:_DIGEST] == _digest(key, stored[_DIGEST:]):
+            return stored[_DIGEST:]
+    except FileNotFoundError:
         pass
+    except OSError as error:
+        _warn(f"a kept kernel is not trusted ({error}): it was compiled anew")
     code = machine_code(text)
     try:
-        _keep(cache_folder() / name, hashlib.sha256(code).digest() + code)
-    except (OSError, RuntimeError) as error:  # a read-only home, or none
-        _warn(error)
+        _keep(path, _digest(key, code) + code)
+    except OSError as error:
+        _warn(_NOT_KEPT.format(error))
     return code
 
 
-def _warn(error: Exception) -> None:
-    """Say, once in a process, that nothing is kept."""
+def _digest(key: bytes, code: bytes) -> bytes:
+    return hashlib.sha256(hashlib.sha256(key).digest() + code).digest()
+
+
+def _warn(what: str) -> None:
+    """Say, once in a process, that the cache is not used as it might be."""
     if not _warned:
-        _warned.append(error)
-        warnings.warn(
-            f"compiled kernels cannot be kept ({error}): every process makes them anew; "
-            "set CNNATOMY_CACHE to a folder that can be written",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        _warned.append(what)
+        warnings.warn(what, RuntimeWarning, stacklevel=2)
 
 
 def _keep(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as beside:
         try:
             beside.write(content)
