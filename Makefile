@@ -22,7 +22,8 @@ types: $(READY)  ## Check types.
 
 check: test lint types  ## Everything that must pass before a change lands.
 
-slow: $(READY)  ## Run the long checks as well.
+slow: $(READY)  ## Run the long checks as well, against other tools too.
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[counters]'
 	$(BIN)/python -m pytest -n auto -q -m "slow or not slow"
 
 bench: $(READY)  ## Compare pooling with its peers.

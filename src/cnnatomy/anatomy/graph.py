@@ -176,6 +176,10 @@ class Visit:
     """The first operator call inside it, its children's among them."""
     stop: int = -1
     """One past the last; -1 if it did not return."""
+    home: str = ""
+    """The Python module of its class, by which torch's own are told from others of their names."""
+    worded: bool = False
+    """Whether its padding is a word, such as "same", and puts in zeros."""
 
 
 @dataclass(frozen=True, slots=True)

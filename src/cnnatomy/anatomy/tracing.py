@@ -268,7 +268,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             given = self._values((*args, *kwargs.values()))
             start = len(self.graph.calls)
             self.stack.append(len(self.graph.visits))
-            self.graph.visits.append(Visit(path, nth, type(module).__name__, parent, given, start=start))
+            visit = Visit(path, nth, type(module).__name__, parent, given, start=start)
+            visit.home, own = type(module).__module__, vars(module)
+            visit.worded = isinstance(own.get("padding"), str) and own.get("padding_mode") == "zeros"
+            self.graph.visits.append(visit)
 
         return enter
 
