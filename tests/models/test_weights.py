@@ -187,6 +187,33 @@ def test_a_network_that_is_not_built_yet_is_refused() -> None:
         network("conv3-8 globalavg FC-2", weights={"a": torch.zeros(1)})
 
 
+def test_weights_for_other_classes_are_taken_only_where_classes_are_asked_for() -> None:
+    text = "INPUT 3x8x8 conv3-4 bn globalavg FC-7 soft-max"
+    given = tensors(shaken(network(text, classes=5)))
+    with pytest.raises(WeightsError, match="expected 7, as the network has, got 5; try classes=5 for theirs"):
+        network(text, weights=given)
+    whole = network(text, classes=5, weights=given)
+    assert all(torch.equal(own, given[name]) for name, own in whole.state_dict().items())
+    assert whole.weights_report is not None
+    assert (whole.weights_report.kept, whole.weights_report.unused) == ((), ())
+    asked = network(text, classes=3, weights=given)
+    report, head = asked.weights_report, ("classifier.0.weight", "classifier.0.bias")
+    assert report is not None
+    assert (report.loaded, report.kept, report.unused) == (len(given) - 2, head, head)
+    assert "the head begins anew: classifier.0.weight, classifier.0.bias" in repr(asked)
+    more = network(text, classes=3, weights=given | {"aux1.fc.weight": torch.zeros(3, 3)})
+    assert repr(more).count("; left aside: aux1.fc.weight") == 1
+    assert network(text, classes=3).weights_report is None
+
+
+def test_a_head_by_another_name_is_known_for_one_of_other_classes() -> None:
+    original = shaken(Reordered(list("vwxyz"), layers()))
+    own = Reordered(list("kabcd"), [*layers()[:-1], nn.Linear(64, 2)])
+    with pytest.raises(WeightsError, match="expected 2, as the network has, got 5; try classes=5 for theirs"):
+        load_into(own, tensors(original), fresh=False)
+    assert load_into(own, tensors(original)).kept[:2] == ("d.weight", "d.bias")
+
+
 def test_the_preprocessing_of_the_weights_standardises_the_pictures(tmp_path: Path) -> None:
     text = "conv3-8 globalavg FC-2"
     save_file(tensors(network(text, input=(3, 8, 8))), tmp_path / "model.safetensors")

@@ -54,13 +54,16 @@ def network(
         classes: how many classes, or their names: the last layer gets as many; left out, as the text says.
         pool: a reducer, its name or its notation, in place of every pooling's that has windows or a grid,
             which stay; global poolings are left as they are.
-        weights: where from, as `cnnatomy.models.weights` takes it; left out, fresh ones.
+        weights: where from, as `cnnatomy.models.weights` takes it; left out, fresh ones. What was loaded,
+            what begins anew and what was left aside is `weights_report`, and is printed with the network. The
+            last layer begins anew only where `classes` asks for other ones than the weights are for.
         device: where to make the parameters; "meta" makes none.
 
     Raises:
         NotationError: the text says no network, or one that does not fit its input.
         ArgumentError: there is no such classic or device; too few classes, or a name given twice; `pool`
             finds nothing to replace; or an argument is of another kind.
+        WeightsError: the weights do not fit, or are for other classes and `classes` is left out.
 
     Example:
         >>> sum(p.numel() for p in network("vgg16", device="meta").parameters())
@@ -83,7 +86,8 @@ def network(
     if weights is not None:
         from cnnatomy.models.weights import load_into  # type: ignore[import-not-found, unused-ignore]
 
-        load_into(model, weights, entry.name if entry else str(spec))
+        name = entry.name if entry else str(spec)
+        model.weights_report = load_into(model, weights, name, fresh=names is not None)
     return model
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,9 @@ from cnnatomy.notation.modules import Chain, Weighed
 from cnnatomy.notation.parse import parse_pooling
 from cnnatomy.notation.spec import Layer, Spec
 from cnnatomy.reducers import Reducer
+
+if TYPE_CHECKING:
+    from cnnatomy.models.weights import Report
 
 J = 0.1
 """The constant of LeNet-5's equation 9, which an RBF output is trained with."""
@@ -53,6 +56,8 @@ class Network(Standardised):
 
     features: Chain
     classifier: Chain
+    weights_report: Report | None = None
+    """What became of the weights it was given; None if it was given none."""
 
     def __init__(
         self, spec: Spec, classes: Sequence[str] | None = None, pool: Reducer | str | None = None
@@ -65,6 +70,10 @@ class Network(Standardised):
         self.output = "softmax"
         self.input_shape = ()  # type: ignore[assignment]  # until it is known
         self.explicit = explicit(spec, classes=self.asked, pool=self.pool)
+
+    def extra_repr(self) -> str:
+        """What became of the weights it was given."""
+        return "" if self.weights_report is None else f"weights: {self.weights_report.line()}"
 
     @property
     def built(self) -> bool:

@@ -54,8 +54,10 @@ class Report:
         """
         anew = [name for name in self.kept if not name.endswith(COUNTER)]
         head = f"; the head begins anew: {_listed(anew)}" if anew else "; the head included"
+        others = [name for name in self.unused if name not in anew]  # where the head is, is said
+        aside = f"; left aside: {_listed(others)}" if others else ""
         matched = f"{self.loaded} tensors matched {self.way}, {len(self.missing)} missing"
-        return "; ".join([f"{self.source}: {matched}{head}", *self.notes])
+        return "; ".join([f"{self.source}: {matched}{head}{aside}", *self.notes])
 
     def __str__(self) -> str:
         lines = [f"{self.source}: {self.loaded} tensors matched {self.way}", *self.notes]
@@ -107,28 +109,67 @@ def load_weights(
     return _load(checks.module(model), _found(source, name), strict=strict, head=head)
 
 
-def load_into(model: nn.Module, source: str | Path | Mapping[str, Any], name: str | None = None) -> Report:
+def load_into(
+    model: nn.Module,
+    source: str | Path | Mapping[str, Any],
+    name: str | None = None,
+    *,
+    fresh: bool = True,
+) -> Report:
     """Load weights as `load_weights` does, with a new head where the source's is of other classes.
 
+    Args:
+        model: as `load_weights` takes it, and so are `source` and `name`.
+        fresh: whether somebody asked for these classes, so that the head may begin anew.
+
     Raises:
-        WeightsError: as `load_weights`.
+        WeightsError: as `load_weights`; or the head alone is of other classes, and none were asked for.
 
     Example:
         >>> given = {"0.weight": torch.ones(3, 3), "1.weight": torch.ones(5, 3)}
         >>> network = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 2, bias=False))
         >>> load_into(network, given).kept
         ('1.weight',)
+        >>> load_into(network, given, fresh=False)
+        Traceback (most recent call last):
+        cnnatomy.models.weights.errors.WeightsError: the weights of the dictionary are for other classes: \
+expected 2, as the network has, got 5; try classes=5 for theirs, or classes=2 for a last layer \
+that begins anew
     """
     checks.module(model)
     weights = _found(source, name)
     try:
         return _load(model, weights, strict=True, head="keep")
     except WeightsError:
-        try:
-            return _load(model, weights, strict=True, head="new")
-        except ArgumentError:
-            pass
-        raise  # what stands against all of it says more
+        classes = _classes(model, weights)
+        if classes is None:
+            raise
+        if not fresh:
+            raise _other_classes(weights.source, *classes) from None
+    return _load(model, weights, strict=True, head="new")
+
+
+def _classes(model: nn.Module, weights: Weights) -> tuple[int, int | None] | None:
+    """The classes of the network's head and of the source's, if all but the head fits."""
+    try:
+        head = find_head(model)
+    except ArgumentError:
+        return None
+    ours = _tensors(model)
+    found = match(ours, weights.tensors, head)
+    if not found.pairs or found.faults:
+        return None
+    mine = next(ours[name].shape for name in found.kept if ours[name].dim() > 1)
+    given = (weights.tensors[name].shape for name in found.unused)
+    return mine[0], next((shape[0] for shape in given if shape[1:] == mine[1:]), None)
+
+
+def _other_classes(source: str, mine: int, theirs: int | None) -> WeightsError:
+    what = f"the weights of {source} are for other classes"
+    anew = f"classes={mine} for a last layer that begins anew"
+    hint = anew if theirs is None else f"classes={theirs} for theirs, or {anew}"
+    got = None if theirs is None else str(theirs)
+    return WeightsError(what, expected=f"{mine}, as the network has", got=got, hint=hint)
 
 
 def _found(source: Any, name: str | None) -> Weights:
@@ -136,7 +177,7 @@ def _found(source: Any, name: str | None) -> Weights:
 
 
 def _load(model: nn.Module, weights: Weights, *, strict: bool, head: str) -> Report:
-    ours = {key: value for key, value in model.state_dict().items() if isinstance(value, Tensor)}
+    ours = _tensors(model)
     if not ours:
         hint = "building it first, such as network(text, input=(3, 224, 224))"
         raise WeightsError("the network has no tensors yet", hint=hint)
@@ -158,6 +199,10 @@ def _load(model: nn.Module, weights: Weights, *, strict: bool, head: str) -> Rep
         tuple(_unfit(pair, weights, ours) for pair in found.unfit),
         weights.preprocessing,
     )
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    return {key: value for key, value in model.state_dict().items() if isinstance(value, Tensor)}
 
 
 def _prepare(model: nn.Module, preprocessing: Preprocessing) -> None:
