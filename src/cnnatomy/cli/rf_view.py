@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cnnatomy.anatomy.present.maps import along, borderless, layout
+from cnnatomy.anatomy.present.maps import borderless, layout
 from cnnatomy.anatomy.present.units import NONE, part
 from cnnatomy.anatomy.present.words import title
 
@@ -57,16 +57,13 @@ def numbers(known: Anatomy, fields: Sequence[Field], unit: tuple[int, ...]) -> T
     for name in HEAD:
         table.add_column(name, justify="left" if name == "axis" else "right", no_wrap=True)
     for one in fields:
-        table.add_row(*_numbers(known, one, layout(fields), unit))
+        table.add_row(*_numbers(known, one, unit))
     return table
 
 
-def _numbers(
-    known: Anatomy, one: Field, order: tuple[int, int, int, int], unit: tuple[int, ...]
-) -> list[str]:
-    spatial = len(known.inputs[one.input]) - 2
+def _numbers(known: Anatomy, one: Field, unit: tuple[int, ...]) -> list[str]:
     inside, law = one.interval(unit), one.law
-    free = borderless(one, unit, along(one, order, spatial))
+    free = borderless(one, unit)
     texts = [_axis(one, known), f"{inside[0]}..{inside[-1]}" if inside else "nothing", str(len(inside))]
     texts.append(f"{free[0]}..{free[1]}" if free else NONE)
     cut = (max(0, inside[0] - free[0]), max(0, free[1] - inside[-1])) if free and inside else None

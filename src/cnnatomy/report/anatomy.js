@@ -212,7 +212,7 @@ function cells(axis, unit, channel) {
 function free(axis, unit) {
   const law = laws[axis.law];
   if (axis.runs.length > 1 || law.kind !== "periodic" || (axis.along === null && axis.shape.some((n) => n > 1))) return null;
-  const o = axis.along === null ? 0 : unit[axis.along], turns = Math.floor(o / law.period), phase = o % law.period;
+  const [inner, count] = axis.step ?? [1, 1], o = axis.step ? Math.floor(unit[axis.along] / inner) % count : 0, turns = Math.floor(o / law.period), phase = o % law.period;
   return [law.lo[phase] + turns * law.shift, law.hi[phase] + turns * law.shift];
 }
 

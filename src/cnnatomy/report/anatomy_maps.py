@@ -50,7 +50,8 @@ def mapped(anatomy: Anatomy, readings: Readings, tables: Tables) -> dict[str, An
 
     Returns:
         `map` as channels, depth, height, width; for `exact` and `local` one record for each axis of each
-        input: its law, the shape of its tables, and runs of channels [stop, lo, hi] by number. None if
+        input: its law, along which axis of the map, with `step` as units at one of the law's places and
+        places, the shape of its tables, and runs of channels [stop, lo, hi] by number. None if
         the tensor reads nothing, or its tables are too large.
     """
     every = [one for fields in readings.values() for one in fields]
@@ -74,6 +75,7 @@ def _axis(anatomy: Anatomy, one: Field, order: Layout, tables: Tables) -> dict[s
     dim = along(one, order, len(anatomy.inputs[one.input]) - 2)
     known = {"input": one.input, "axis": one.axis, "n": one.n, "law": tables.law(one.law)}
     known["along"] = order.index(dim) - 1 if dim else None
+    known["step"] = [one.place.inner, one.place.count] if one.place and one.place.dim == dim else None
     return known | {"shape": list(both[1:]), "runs": runs} | ({"unsure": one.unsure} if one.unsure else {})
 
 

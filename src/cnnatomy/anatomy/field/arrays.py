@@ -25,10 +25,14 @@ def walk(law: Array, axis: int, places: NDArray[np.intp], shift: int) -> Array:
     return found
 
 
-def joined(array: Array, axes: range, sizes: list[int]) -> Array:
-    """Neighbouring axes as one, made whole where units differ along any of them."""
+def joined(array: Array, axes: range, sizes: list[int], whole: bool = False) -> Array:
+    """Neighbouring axes as one, made whole where units differ along any of them, or if asked to.
+
+    A law of period 1 along a marked factor is to be made whole: length 1 says there that one unit makes a
+    period, not that all are alike.
+    """
     first, last = axes.start, axes.stop
-    if array.shape[first:last] != (1,) * len(axes):
+    if whole or array.shape[first:last] != (1,) * len(axes):
         array = np.broadcast_to(array, (*array.shape[:first], *sizes, *array.shape[last:]))
     return array.reshape(*array.shape[:first], prod(array.shape[first:last]), *array.shape[last:])
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from math import prod
 
 import numpy as np
 
 from cnnatomy.anatomy.field.flow import Flow, Plan
-from cnnatomy.anatomy.field.law import law_of
-from cnnatomy.anatomy.field.result import Field
+from cnnatomy.anatomy.field.law import law_of, places
+from cnnatomy.anatomy.field.result import Field, Place
 from cnnatomy.anatomy.field.rules.windows import CONVOLUTIONS, POOLS, windows_of
 from cnnatomy.anatomy.field.table import Table
 from cnnatomy.anatomy.graph import Graph
@@ -74,9 +75,7 @@ class Fields:
         """
         self._check(call, output)
         flows = self._all(reading)
-        return tuple(
-            self._field(at, flow.called(call, output)) for at, flow in zip(self.axes, flows, strict=True)
-        )
+        return self._fields([flow.called(call, output) for flow in flows])
 
     def returned(self, visit: int, output: int = 0, reading: Reading = "exact") -> tuple[Field, ...]:
         """The fields of what a module returned, as it was then: parts may be written after a tensor's making.
@@ -96,8 +95,7 @@ class Fields:
             count = len(visits[visit].outputs)
             raise ArgumentError(f"no output {output}", expected=f"one of {count} tensors returned")
         flows = self._all(reading)
-        pairs = zip(self.axes, flows, strict=True)
-        return tuple(self._field(at, flow.returned(visit, output)) for at, flow in pairs)
+        return self._fields([flow.returned(visit, output) for flow in flows])
 
     def unread(self, input: str, axis: int) -> tuple[range, ...]:
         """Cells of an input that no output of the model reads, as ranges of neighbours.
@@ -141,12 +139,20 @@ class Fields:
             return None
         return 1 - prod(_inside(w, n) for w, n in zip(windows, sizes[-len(windows) :], strict=True))
 
-    def _field(self, at: tuple[str, int], table: Table) -> Field:
+    def _fields(self, tables: Sequence[Table]) -> tuple[Field, ...]:
+        """Those of one tensor, from its tables of every axis."""
+        lie = list(map(places, tables))
+        known = {place for some in lie for place in some}
+        parts = zip(self.axes, tables, lie, strict=True)
+        return tuple(self._field(at, table, known - own) for at, table, own in parts)
+
+    def _field(self, at: tuple[str, int], table: Table, others: Iterable[Place]) -> Field:
         name, axis = at
         cells = table.cells(np.full((1,) * len(table.shape) + (2,), _NOTHING, np.int32))
         unsure = next((term.unsure for term in table.terms if term.unsure), "")
         n = self.graph.inputs[name].shape[axis]
-        return Field(name, axis, n, table.shape, cells[..., 0], -cells[..., 1], law_of(table), unsure)
+        law, place = law_of(table, others)
+        return Field(name, axis, n, table.shape, cells[..., 0], -cells[..., 1], law, place, unsure)
 
     def _all(self, reading: Reading) -> list[Flow]:
         """The flows of every axis, found once."""

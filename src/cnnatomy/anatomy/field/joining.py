@@ -54,7 +54,7 @@ def _along(tables: Sequence[Table], dim: int, shape: Shape) -> Table:
         n = table.shape[dim]
         part = table.place(dim, range(at, at + n), shape[dim])
         if i != main and part.terms:
-            border = _shows(table, tables[main], dim)
+            border = n < tables[main].shape[dim] and _shows(table, tables[main], dim)
             part = _without_law(part) if border else part.unknown("tensors side by side along the axis")
         parts.append(part)
         at += n

@@ -17,7 +17,8 @@ Cells = NDArray[np.int32]
 class Law:
     """The field of an input without borders: what is periodic in it, and what is not.
 
-    Unit o + period sees what unit o sees, `shift` cells on. The jump is shift / period; where the period is
+    Unit o + period sees what unit o sees, `shift` cells on; units that differ on other axes count as one,
+    which sees what any of them does. The jump is shift / period; where the period is
     above 1, units of different phase may see different sizes.
     """
 
@@ -58,6 +59,30 @@ class Law:
         return Fraction(self.lo[0] + self.hi[0], 2) if self.kind == "periodic" else None
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the units that a law counts lie: unit i of a tensor's axis is number (i // inner) % count.
+
+    Args:
+        dim: the tensor's axis.
+        inner: units of it that stand at one place, such as a row of tokens (N, H·W, C) for the axis of rows.
+        count: places; behind the last one they begin again.
+    """
+
+    dim: int
+    inner: int
+    count: int
+
+    def of(self, unit: Sequence[int]) -> int:
+        """The number of a unit.
+
+        Example:
+            >>> Place(1, 14, 14).of((0, 30, 5))
+            2
+        """
+        return unit[self.dim] // self.inner % self.count
+
+
 @dataclass(frozen=True)
 class Field:
     """The field of every unit of one tensor on one axis of one input.
@@ -80,6 +105,8 @@ class Field:
     """Last cell that each unit depends on."""
     law: Law
     """The field without borders."""
+    place: Place | None = None
+    """Which unit of the law a unit is; None where all are alike, or there is no law."""
     unsure: str = ""
     """An operator on the way whose taps are not known, and was taken to read everything; empty if none."""
 

@@ -128,8 +128,11 @@ def resampled(how: Resampling, n: int, out: int, axis: int = 0, back: bool = Fal
     rows = Rows.of(_read(bands))
     corners = how.coordinates == "corners"
     step = Fraction(n - 1, out - 1) if corners and out > 1 else Fraction(n, out)
-    if how.scale and not corners and bands != Resampling.bands(_plain(how), n, out, axis):
-        step = Fraction(1 / how.scale[axis]).limit_denominator(_LONGEST)
+    if how.scale and not corners:
+        if bands != _plain(how).bands(n, out, axis):
+            step = Fraction(1 / how.scale[axis]).limit_denominator(_LONGEST)
+        else:  # the sizes say the same, and on a longer axis something else
+            how = _plain(how)
     cells, outputs = step.numerator, step.denominator
     if outputs > _LONGEST or cells == 0:
         return Taps(rows, None, why=f"resampling of {n} cells to {out}")

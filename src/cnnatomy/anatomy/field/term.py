@@ -87,9 +87,11 @@ class Term(NamedTuple):
             if prod(self.factors[first:lead]) > 1:
                 law, why = None, "an axis that others are wound around"
             else:
-                law = arrays.joined(
-                    law, axes, [1] * (lead - first) + [self.period, *self.factors[lead + 1 : axes.stop]]
-                )
+                inner = [
+                    self.period,
+                    *self.factors[lead + 1 : axes.stop],
+                ]  # a period of 1 is one, not all alike
+                law = arrays.joined(law, axes, [1] * (lead - first) + inner, whole=True)
         elif law is not None:
             law = arrays.joined(law, axes, sizes)
         moved = (

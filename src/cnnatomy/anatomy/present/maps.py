@@ -47,15 +47,15 @@ def _varying(field: Field) -> set[int]:
     return {dim for dim in range(len(field.shape)) if max(field.lo.shape[dim], field.hi.shape[dim]) > 1}
 
 
-def borderless(field: Field, unit: Sequence[int], dim: int | None) -> tuple[int, int] | None:
+def borderless(field: Field, unit: Sequence[int]) -> tuple[int, int] | None:
     """First and last cell that a unit sees without the input's border.
 
     None where there is no law, or where channels differ: the law is that of the widest.
     """
-    law = field.law
-    if law.kind != "periodic" or _varying(field) - {dim}:
+    law, place = field.law, field.place
+    if law.kind != "periodic" or _varying(field) - ({place.dim} if place else set()):
         return None
-    turns, phase = divmod(unit[dim] if dim is not None else 0, law.period)
+    turns, phase = divmod(place.of(unit) if place else 0, law.period)
     return law.lo[phase] + turns * law.shift, law.hi[phase] + turns * law.shift
 
 

@@ -87,11 +87,8 @@ def repeat(call: Call, see: See) -> Table:
     for dim, times in enumerate(repeats):
         if times > 1:
             shape = (*table.shape[:dim], table.shape[dim] * times, *table.shape[dim + 1 :])
-            if table.marked(dim):
-                table = cat([table] * times, dim, shape)
-            else:
-                wide = table.view((*shape[:dim], 1, *table.shape[dim:]))
-                table = wide.expand((*shape[:dim], times, *table.shape[dim:])).view(shape)
+            wide = table.view((*shape[:dim], 1, *table.shape[dim:]))
+            table = wide.expand((*shape[:dim], times, *table.shape[dim:])).view(shape)
     return table
 
 
