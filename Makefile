@@ -5,13 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types check slow bench clean
+.PHONY: demo test test-all lint types check slow bench clean
 
 demo: $(READY)  ## Train LeNet-5 on real handwritten digits and show the result.
 	$(BIN)/cnnatomy train digits
 
-test: $(READY)  ## Run the tests.
+test: $(READY)  ## Run the quick suite: of many combinations a seeded part.
 	$(BIN)/python -m pytest -n auto -q
+
+test-all: $(READY)  ## Run the tests in every combination.
+	$(BIN)/python -m pytest -n auto -q --all-combinations --durations=40
 
 lint: $(READY)  ## Check style and formatting.
 	$(BIN)/ruff check .
@@ -24,7 +27,7 @@ check: test lint types  ## Everything that must pass before a change lands.
 
 slow: $(READY)  ## Run the long checks as well, against other tools too.
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[counters]'
-	$(BIN)/python -m pytest -n auto -q -m "slow or not slow"
+	$(BIN)/python -m pytest -n auto -q --all-combinations -m "slow or not slow"
 
 bench: $(READY)  ## Compare pooling with its peers.
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
