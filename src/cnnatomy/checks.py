@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 T = TypeVar("T")
+MOST = 2**63 - 1
+"""The largest number that every file format and every generator of random numbers takes."""
+MOST_THREADS, MOST_BATCH = 1024, 65_536
 
 
 def shown(value: object) -> str:
@@ -127,8 +130,22 @@ def whole_number(name: str, value: object, least: int, most: int | None = None) 
     return value
 
 
-def count(name: str, value: object, least: int = 1) -> int:
-    """Return a setting's value if it is a whole number, large enough.
+def constant(number: float) -> float:
+    """The same number as a float, by its exact fraction: one that a compiler traces becomes a constant.
+
+    Raises:
+        OverflowError, ValueError: it is infinite, or no number.
+
+    Example:
+        >>> constant(3), constant(0.1)
+        (3.0, 0.1)
+    """
+    top, bottom = number.as_integer_ratio()
+    return top / bottom
+
+
+def count(name: str, value: object, least: int = 1, most: int = MOST) -> int:
+    """Return a setting's value if it is a whole number, neither too small nor absurdly large.
 
     Example:
         >>> count("epochs", 2.5)
@@ -137,6 +154,8 @@ def count(name: str, value: object, least: int = 1) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ArgumentError(name, expected=f"a whole number >= {least}", got=reprlib.repr(value))
+    if value > most:
+        raise ArgumentError(name, expected=f"a whole number of at most {most:,}", got=reprlib.repr(value))
     return value
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from cnnatomy import checks
 from cnnatomy.cli.parsing import Command, Common, Switch
 from cnnatomy.errors import ArgumentError
 
@@ -25,6 +26,7 @@ COMMAND = Command(
 )
 
 KINDS = (".onnx", ".pt2")
+MOST_OPSET = 99
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def main(words: Sequence[str]) -> None:
     """Export a run."""
     arguments: Arguments = COMMAND.parse(Arguments, words)
     path = arguments.file.expanduser()
+    checks.count("--opset", arguments.opset, most=MOST_OPSET)
     if path.suffix not in KINDS:
         raise ArgumentError("this file names no format", expected=" or ".join(KINDS), got=str(path))
     if path.is_dir() or not path.parent.is_dir():

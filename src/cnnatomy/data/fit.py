@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cnnatomy.data.catalog import one_of
+from cnnatomy.data.room import room
 from cnnatomy.errors import ArgumentError
 
 POLICIES: Mapping[str, str] = {
@@ -137,10 +138,14 @@ class Frame:
         return np.asarray(image).reshape(h, w, self.channels)
 
     def stack(self, pictures: Bytes) -> Bytes:
-        """Return pictures of one size (N, 1 or 3, h, w) as the network takes them: (N, C, H, W)."""
+        """Return pictures of one size (N, 1 or 3, h, w) as the network takes them: (N, C, H, W).
+
+        Raises:
+            DataError: they do not fit into memory.
+        """
         pictures = self._recolour(pictures)
         placement = self.place((pictures.shape[2], pictures.shape[3]))
-        out = np.zeros((len(pictures), self.channels, *self.size), np.uint8)
+        out = room((len(pictures), self.channels, *self.size), f"a set of {len(pictures):,} pictures")
         if placement.zoom == (1.0, 1.0):
             (h, w), (top, left) = placement.scaled, placement.offset
             x, y = int(placement.box[0]), int(placement.box[1])

@@ -16,7 +16,8 @@ from cnnatomy.data.catalog import SOURCES, one_of
 from cnnatomy.data.fit import Frame, Size
 from cnnatomy.data.idx_sets import Pair, find_pairs, stem_of
 from cnnatomy.data.pictures import Dataset, Progress, silent
-from cnnatomy.data.reading import allocate, decode_all
+from cnnatomy.data.reading import decode_all
+from cnnatomy.data.room import room
 from cnnatomy.data.shelves import read_file
 from cnnatomy.errors import ArgumentError, DataError
 from cnnatomy.files.text import shown
@@ -122,7 +123,7 @@ def read_pictures(
     """
     frame = Frame((size[0], size[1]), channels, fit)
     files = [Path(os.path.expanduser(path)) for path in paths]
-    images = allocate(len(files), frame, Path(f"a set of {len(files):,} pictures"))
+    images = room((len(files), frame.channels, *frame.size), f"a set of {len(files):,} pictures")
     keys = [str(i) for i in range(len(files))]
     rows = dict(zip(keys, images, strict=True))
     found = decode_all(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
@@ -18,9 +17,10 @@ from cnnatomy.data.classes import Arrangement, arrange
 from cnnatomy.data.decode import BadPictureError, Decoded, decode, strict_pillow
 from cnnatomy.data.fit import Bytes, Frame
 from cnnatomy.data.pictures import Progress, Skipped
+from cnnatomy.data.room import room
 from cnnatomy.data.shelves import Read, Shelf
 from cnnatomy.errors import DataError
-from cnnatomy.files.text import byte_count, shown
+from cnnatomy.files.text import shown
 
 _CHUNK = 32  # the files a thread takes at a time: a small one is decoded in 0.1 ms
 Found = TypeVar("Found")
@@ -34,7 +34,7 @@ def read_shelf(shelf: Shelf, frame: Frame, progress: Progress) -> Album:
         DataError: what `arrange` raises; a class whose pictures are all bad; more pictures than memory holds.
     """
     plan = arrange(shelf.listing, shelf.path)
-    images = allocate(len(plan.names), frame, shelf.path)
+    images = room((len(plan.names), frame.channels, *frame.size), shown(shelf.path))
     rows = {name: images[i] for i, name in enumerate(plan.names)}
     what, total = f"decoding {shown(shelf.path.name)}", len(rows)
     with shelf.open(plan.names) as files:
@@ -68,30 +68,6 @@ def _skipped(plan: Arrangement, found: Mapping[str, Outcome], where: Path) -> tu
             first = plan.names[members[0]]
             raise DataError(f"no picture of {name} can be read: {shown(where / first)} {found[first]}")
     return tuple(bad)
-
-
-def allocate(count: int, frame: Frame, where: Path) -> Bytes:
-    """Return zeroed room (count, C, H, W).
-
-    Raises:
-        DataError: it is more than the memory of the machine.
-    """
-    shape = (count, frame.channels, *frame.size)
-    if (wanted := math.prod(shape)) > (has := _memory()):
-        raise DataError(
-            f"{shown(where)} does not fit into memory at {frame.size[0]}x{frame.size[1]}",
-            expected=f"at most {byte_count(has)}",
-            got=byte_count(wanted),
-            hint="a smaller size or fewer pictures",
-        )
-    return np.zeros(shape, np.uint8)
-
-
-def _memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):  # no such question to this platform
-        return 1 << 62
 
 
 def decode_all(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnatomy import checks
+from cnnatomy.checks import MOST_BATCH, MOST_THREADS
 from cnnatomy.data.finding import Found, files_of, find
 from cnnatomy.data.fit import Frame
 from cnnatomy.data.streaming import Batch, batches
@@ -130,9 +131,10 @@ def predictions(
     Raises:
         ArgumentError: there is nothing to predict, or a number is out of its range.
     """
-    for name, value in (("top", top), ("batch_size", batch_size), ("threads", threads)):
+    limits = {"top": (top, None), "batch_size": (batch_size, MOST_BATCH), "threads": (threads, MOST_THREADS)}
+    for name, (value, most) in limits.items():
         if value is not None:
-            checks.whole_number(name, value, least=1)
+            checks.whole_number(name, value, least=1, most=most)
     found = [find(source) for source in named(sources, "predict")]
     ready = decoded(model, found, fit, batch_size, threads)
     paths = [path for one in found for path in one.paths]

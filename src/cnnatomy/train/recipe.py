@@ -11,6 +11,7 @@ from cnnatomy.data.catalog import one_of
 from cnnatomy.errors import ArgumentError
 
 _UNITS = (3600, 60, 1)
+MOST_EPOCHS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Recipe:
 
         for name in ("epochs", "batch_size", "patience"):
             if getattr(self, name) is not None:
-                checks.count(name, getattr(self, name))
+                checks.count(name, getattr(self, name), most=MOST_EPOCHS if name == "epochs" else checks.MOST)
         checks.count("accumulate", self.accumulate)
         checks.count("seed", self.seed, least=0)
         _check_numbers(self)

@@ -44,7 +44,7 @@ class RunSettings:
 
     def check(self) -> None:
         """Raise an ArgumentError if a value can mean nothing."""
-        checks.count("threads", self.threads)
+        checks.count("threads", self.threads, most=checks.MOST_THREADS)
         checks.count("checkpoint_every", self.checkpoint_every)
         for name in ("compile", "watch_test"):
             checks.of_kind(name, getattr(self, name), bool, "True or False")
