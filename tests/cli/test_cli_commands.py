@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,14 @@ from rich.console import Console
 from cnnatomy import __version__, models
 from cnnatomy.anatomy import anatomy
 from cnnatomy.cli import main
+from cnnatomy.cli import meant as names
 from cnnatomy.cli.help import COMMANDS
 from cnnatomy.cli.options import GROUPS, documentation, to_arguments, to_settings, train_arguments
 from cnnatomy.cli.results import show
 from cnnatomy.cli.train import COMMAND
-from cnnatomy.runs.progress import reporter
+from cnnatomy.runs.progress import Bar, reporter
 from cnnatomy.train import Evaluation, Interrupted, Mistake, RunFolder, Settings, evaluate, predict
-from cnnatomy.train.reporter import Choice, Epoch, Plan, Tick
+from cnnatomy.train.reporter import Choice, Epoch, Plan, Reporter, Tick
 from cnnatomy.train.run import next_run
 from cnnatomy.train.settings import HOMES, PARTS, kind_of
 
@@ -96,6 +98,18 @@ def test_every_setting_is_a_documented_flag_in_one_group(capsys: pytest.CaptureF
     for name in grouped:
         assert f"--{name.replace('_', '-')}" in shown
         assert documents[name].split()[0] in shown
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
+def test_names_of_other_tools_are_none_of_ours_and_mean_ours(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--help"]) == 0
+    own = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", capsys.readouterr().out))
+    meant = getattr(names, command.upper())
+    assert len(meant) > 15
+    assert not own & meant.keys()
+    assert {word for said in meant.values() for word in said.split() if word.startswith("-")} <= own
 
 
 @pytest.mark.parametrize(
@@ -362,6 +376,41 @@ def test_a_terminal_gets_a_bar_and_a_line_an_epoch() -> None:
     assert "note      a note" in plain
     assert re.search(r"2/12 +1\.250 +75\.0% +1\.500 +62\.5% +4,000", plain)
     assert text.endswith("\x1b[?25h") or "\x1b[?25h" in text
+
+
+def bars(*deeds: Callable[[Reporter], object]) -> str:
+    """What a terminal shows below the lines, after the last deed."""
+    console = terminal()
+    with reporter(console) as one:
+        assert isinstance(one, Bar)
+        for deed in deeds:
+            deed(one)
+        console.file.truncate(0)
+        one.bar.refresh()
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())  # type: ignore[attr-defined]
+
+
+def test_one_bar_shows_what_goes_on_and_ends_with_it() -> None:
+    def read(what: str, done: int, total: int | None) -> Callable[[Reporter], object]:
+        return lambda one: one.reading(what, done, total, "pictures")
+
+    looking = read("looking at cats", 0, None)
+    assert "looking at cats" in bars(looking)
+    decoding = read("decoding cats", 5, 10)
+    assert "looking" not in bars(looking, decoding)
+    assert "5 of 10 pictures" in bars(looking, decoding)
+
+    def tick(seconds: float) -> Callable[[Reporter], object]:
+        return lambda one: one.tick(Tick(3, 1, 1.5, 0.5, 4321.0, seconds))
+
+    assert "0:09 left" in bars(tick(9.0))
+    assert "left" not in bars(tick(0.4))
+    evaluating = read("evaluating", 5, 10)
+    shown = bars(tick(9.0), evaluating)
+    assert "evaluating" in shown
+    assert "accuracy 50.0%" in shown
+    assert "left" not in shown
+    assert "evaluating" not in bars(tick(9.0), evaluating, tick(8.0))
 
 
 def test_a_file_gets_lines_without_control_codes() -> None:

@@ -195,11 +195,11 @@ def test_bad_pictures_leave_train_and_test_apart(tmp_path: Path) -> None:
         (class_files(prefix="train/") | {"test/1.png": b"x"}, r"test holds no class folders; try sorting"),
         (
             class_files(prefix="train/") | class_files(("eel",), prefix="test/"),
-            r"test/eel is a class that training never sees: no train/eel",
+            r"test has a class that \S+train lacks: expected .*, got eel",
         ),
         (
             class_files(prefix="train/") | class_files(("eel",), prefix="val/") | class_files(prefix="test/"),
-            r"val/eel is a class that training never sees: no train/eel",
+            r"val has a class that \S+train lacks: expected .*, got eel",
         ),
         (
             class_files(prefix="train/") | {"val/1.png": b"x"} | class_files(prefix="test/"),

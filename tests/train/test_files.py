@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import errno
+import json
 import os
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
+from support import run_apart
 
 from cnnatomy.errors import CheckpointError
 from cnnatomy.train.files import read_tensors, write_json, write_tensors, write_whole
 from cnnatomy.train.run import RunFolder
+
+DTYPES = (torch.float64, torch.bfloat16, torch.float32, torch.int64)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
@@ -65,3 +70,49 @@ def test_a_damaged_log_is_one_clear_error(tmp_path: Path, content: bytes) -> Non
     (tmp_path / "log.csv").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"log.csv cannot be read: got \w+Error"):
         RunFolder(tmp_path).log()
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_whole(tmp_path / "checkpoint", b"new")
+    assert caught.value.filename == str(tmp_path / "checkpoint")
+
+
+def test_what_a_killed_writer_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / ".checkpoint.safetensors.4711.tmp").write_bytes(b"half")
+    (tmp_path / ".mine").touch()
+    with RunFolder(tmp_path).held():
+        assert {path.name for path in tmp_path.iterdir()} == {".mine", ".lock"}
+
+
+def test_a_header_has_one_order_and_its_numbers_their_places(tmp_path: Path) -> None:
+    tensors = {name: torch.randn(3, 5).to(dtype) for name, dtype in zip("dacb", DTYPES, strict=True)}
+    path = tmp_path / "file"
+    write_tensors(path, tensors, {"step": 1})
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    assert end % 8 == 0
+    assert list(header) == ["__metadata__", *sorted(tensors, key=lambda name: header[name]["data_offsets"])]
+    assert list(header["__metadata__"]) == ["facts", "sha256"]
+    back = safetensors.torch.load_file(path)
+    assert all(torch.equal(back[name], tensors[name]) for name in tensors)
+
+
+def test_equal_runs_give_equal_files(tmp_path: Path) -> None:
+    script = """
+        import hashlib, pathlib
+        from cnnatomy.train import RunFolder, Settings, train
+        settings = Settings.of(epochs=1, limit=100, model="conv3-4 bn globalavg FC", validation=0.2, ema=0.9)
+        folder = RunFolder(pathlib.Path({run!r}))
+        train(settings, folder)
+        for which in ("best", "last"):
+            print(hashlib.sha256(folder.weights(which).read_bytes()).hexdigest())
+    """
+    first, second = (run_apart(script.format(run=str(tmp_path / name))) for name in "ab")
+    assert first == second
+    assert len(first.split()) == 2

@@ -10,13 +10,17 @@ import pytest
 import torch
 from training import fit
 
+import cnnatomy.train.engine as engine
 from cnnatomy.data import load
 from cnnatomy.errors import ArgumentError, CheckpointError, CnnatomyError
 from cnnatomy.train import Diverged, Epoch, Evaluation, Plan, Settings, Silent, Tick
 from cnnatomy.train.files import read_tensors
+from cnnatomy.train.recipe import Recipe
 from cnnatomy.train.run import RunFolder
+from cnnatomy.train.trainer import Trainer
 
 CONFIG = Settings.of(epochs=3, batch_size=64, threads=1, augment="none")
+SMALL: dict[str, Any] = {"model": "conv3-4 bn globalavg FC", "optimizer": "adamw"}
 
 
 class Listener(Silent):
@@ -160,6 +164,44 @@ def test_divergence_stops_with_advice_and_keeps_the_last_good_checkpoint(tmp_pat
         fit(CONFIG.changed(lr=1e30, clip=1e30, output="softmax"), tmp_path)
     tensors, _ = read_tensors(RunFolder(tmp_path).checkpoint)
     assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+
+@pytest.mark.parametrize("every", [1, 2, 500])
+@pytest.mark.parametrize("tick", [1, 1000])
+def test_a_checkpoint_is_never_replaced_by_numbers_that_are_none(
+    every: int, tick: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "TICK", tick)
+    with pytest.raises(Diverged, match=r"a lower lr than 1e\+30, such as 0.002, or --find-lr"):
+        fit(CONFIG.changed(lr=1e30, clip=1e30, checkpoint_every=every, **SMALL), tmp_path)
+    tensors, facts = read_tensors(RunFolder(tmp_path).checkpoint)
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+    assert facts["step"] < 4
+    for which in ("last", "best"):
+        assert not RunFolder(tmp_path).weights(which).exists()
+
+
+def test_weights_that_are_no_numbers_are_not_kept_where_the_loss_is_one(tmp_path: Path) -> None:
+    class Spoiler(Silent):
+        def start(self, plan: Plan) -> None:
+            self.model = plan.model
+
+        def tick(self, tick: Tick) -> None:
+            assert self.model is not None
+            if tick.step == 20:
+                list(self.model.parameters())[-1].data.fill_(torch.inf)
+
+    with pytest.raises(Diverged, match="before step 20"):
+        fit(CONFIG.changed(checkpoint_every=20, **SMALL), tmp_path, reporter=Spoiler())
+    assert read_tensors(RunFolder(tmp_path).checkpoint)[1]["step"] == 0
+
+
+def test_a_rate_far_too_high_is_answered_with_one_that_works(tmp_path: Path) -> None:
+    for lr, said in ((1e9, "0.002"), (0.5, "0.002"), (0.005, "0.0005")):
+        run = Trainer.__new__(Trainer)
+        run.recipe, run.step = Recipe(optimizer="adamw", lr=lr), 7
+        with pytest.raises(Diverged, match=f"a lower lr than {lr:g}, such as {said}, or --find-lr"):
+            run.demand_finite(torch.tensor([torch.nan]))
 
 
 def test_validation_pictures_choose_the_epoch(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from training import fit
 from cnnatomy.errors import CheckpointError
 from cnnatomy.train import Interrupted, Settings, Silent, Tick
 from cnnatomy.train.files import read_tensors, write_tensors
+from cnnatomy.train.interruption import SIGNALS
 from cnnatomy.train.run import RunFolder
 
 CONFIG = Settings.of(epochs=2, batch_size=64, threads=1, checkpoint_every=7, augment="distortions")
@@ -80,7 +81,7 @@ def test_killed_in_mid_epoch_and_resumed_ends_with_the_same_bits(whole: Path, tm
     assert_same(whole, run)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_interrupted_between_steps_and_resumed_ends_with_the_same_bits(
     whole: Path, tmp_path: Path, number: int
 ) -> None:
@@ -91,6 +92,27 @@ def test_interrupted_between_steps_and_resumed_ends_with_the_same_bits(
     assert signal.getsignal(signal.SIGINT) is before
     fit(CONFIG, tmp_path, resume=True)
     assert_same(whole, tmp_path)
+
+
+def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        fit(CONFIG.changed(epochs=1), tmp_path, reporter=Impatient(10, signal.SIGHUP))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert RunFolder(tmp_path).log()[-1].step == 23
+
+
+def test_before_there_is_anything_to_save_a_signal_acts_at_once(tmp_path: Path) -> None:
+    class Impatient(Silent):
+        def reading(self, what: str, done: int, total: int | None, unit: str, /) -> object:
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("not heard")
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fit(CONFIG, tmp_path / "run", reporter=Impatient())
+    assert not isinstance(caught.value, Interrupted)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_finished_run_is_only_evaluated_again(whole: Path) -> None:

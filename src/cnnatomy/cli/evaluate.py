@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from cnnatomy.cli.meant import EVALUATE
 from cnnatomy.cli.parsing import Command, Common, Switch, file_to_write
 from cnnatomy.errors import ArgumentError
 
@@ -25,6 +26,7 @@ COMMAND = Command(
             "cnnatomy evaluate runs/digits-1 --json": "as JSON",
         },
     },
+    EVALUATE,
 )
 
 

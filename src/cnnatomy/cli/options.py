@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import tyro
 
 from cnnatomy.cli.parsing import Common, Switch
+from cnnatomy.errors import ArgumentError
 from cnnatomy.train.settings import HOMES, PARTS, PRESETS, Settings, default_of, kind_of
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -42,6 +43,8 @@ class RunOptions(Common):
 
     run: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder of the run. Left out: the next free runs/DATA-MODEL-NUMBER."""
+    data: Annotated[str | None, tyro.conf.arg(metavar="DATA", help_behavior_hint="")] = None
+    """Another way to name the data."""
     resume: Switch = False
     """Go on with the run in --run, with its own settings; --epochs +10 adds epochs to one that has ended."""
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
@@ -68,8 +71,10 @@ def groups() -> dict[str, Any]:
 def train_arguments() -> Any:
     """The dataclass that tyro reads the arguments of `train` into: the data, the groups, and the run."""
     help_text = documentation(kind_of("data"))["source"]
-    data = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA", help=help_text)]
-    members: list[tuple[str, Any, Any]] = [("source", data, field(default=default_of("data")))]
+    help_text = f"{help_text} Left out: {default_of('data')}."
+    shown = tyro.conf.arg(metavar="DATA", help=help_text, help_behavior_hint="")
+    data = Annotated[str | None, tyro.conf.Positional, shown]
+    members: list[tuple[str, Any, Any]] = [("source", data, field(default=None))]
     members += [(_key(name), group, field(default_factory=group)) for name, group in groups().items()]
     members += [("run", RunOptions, field(default_factory=RunOptions))]
     return make_dataclass("Train", members)
@@ -79,10 +84,16 @@ def to_settings(arguments: Any, base: Settings) -> Settings:
     """The settings that parsed arguments stand for, with ~ for the home folder spelt out.
 
     A switch can only be turned on: one that `base` has on stays on.
+
+    Raises:
+        ArgumentError: the data is named twice.
     """
+    first, second = arguments.source, arguments.run.data
+    if first and second:
+        raise ArgumentError("the data is named twice", got=f"{first} and {second}")
     values = {one: getattr(getattr(arguments, _key(group)), one) for group in GROUPS for one in GROUPS[group]}
     values |= {name: True for name, value in base.flat().items() if value is True}
-    values["data"] = arguments.source
+    values["data"] = first or second or base.data.source
     for name in ("data", "data_dir"):
         if (values[name] or "").startswith("~"):
             values[name] = str(Path(values[name]).expanduser())
@@ -96,7 +107,7 @@ def to_arguments(settings: Settings) -> Any:
         _key(name): group(**{one: given[one] for one in GROUPS[name] if one in given})
         for name, group in groups().items()
     }
-    return train_arguments()(source=settings.data.source, **made)
+    return train_arguments()(**made)
 
 
 def documentation(kind: type) -> dict[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
 import tyro
@@ -51,6 +52,8 @@ class Command(NamedTuple):
 
     name: str
     lists: Mapping[str, Mapping[str, str]]
+    meant: Mapping[str, str] = MappingProxyType({})
+    """What is meant by options of other names."""
 
     def parse(self, kind: Any, words: Sequence[str], default: Any = None) -> Any:
         """Read the arguments.
@@ -72,11 +75,16 @@ class Command(NamedTuple):
                 )
         except SystemExit as ended:
             if ended.code:
-                raise ArgumentError(
-                    f"{one_line(said.getvalue())} (see cnnatomy {self.name} --help)"
-                ) from None
+                what = self._misnamed(words) or one_line(said.getvalue())
+                raise ArgumentError(f"{what} (see cnnatomy {self.name} --help)") from None
             self._show_lists()
             raise
+
+    def _misnamed(self, words: Sequence[str]) -> str | None:
+        """What to say of the first word that is an option of another tool."""
+        options = (word.partition("=")[0] for word in words if word.startswith("-"))
+        names = ((option, self.meant.get(option.replace("_", "-"))) for option in options)
+        return next((f"unknown option {name}; did you mean {own}?" for name, own in names if own), None)
 
     def _show_lists(self) -> None:
         for title, entries in self.lists.items():

@@ -11,6 +11,9 @@ from typing import Annotated
 
 import tyro
 
+from cnnatomy import checks
+from cnnatomy.checks import MOST, MOST_BATCH, MOST_THREADS
+from cnnatomy.cli.meant import PREDICT
 from cnnatomy.cli.parsing import Command, Common, Switch, file_to_write
 from cnnatomy.errors import ArgumentError, DataError
 
@@ -26,6 +29,7 @@ COMMAND = Command(
             "cnnatomy predict runs/digits-1 - --json < list.txt": "of a list of files, as JSON",
         },
     },
+    PREDICT,
 )
 
 
@@ -90,11 +94,10 @@ def main(words: Sequence[str]) -> None:
 
 def _check(arguments: Arguments) -> None:
     """Raise an ArgumentError where options mean nothing, or nothing together."""
-    for name in ("top", "batch_size", "threads"):
+    for name, most in (("top", MOST), ("batch_size", MOST_BATCH), ("threads", MOST_THREADS)):
         value = getattr(arguments, name)
-        if value is not None and value < 1:
-            flag = f"--{name.replace('_', '-')}"
-            raise ArgumentError(flag, expected="a whole number >= 1", got=str(value))
+        if value is not None:
+            checks.count(f"--{name.replace('_', '-')}", value, most=most)
     given = [f"--{name}" for name in ("csv", "json", "out") if getattr(arguments, name)]
     if len(given) > 1:
         raise ArgumentError(f"{given[0]} and {given[1]} exclude each other", hint="one of them")

@@ -68,6 +68,7 @@ def headline(evaluation: Evaluation) -> list[Text]:
     ]
     if evaluation.averaged is not None:
         lines.append(Text(f"averaged over changed copies of each picture {percent(evaluation.averaged, 2)}"))
+    lines += [Text(literal(f"note: {note}"), "yellow") for note in evaluation.notes]
     if doubt:
         lines.append(Text(literal(f"warning: {doubt}"), "bold red"))
     return lines

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnnatomy.cli.meant import TRAIN
 from cnnatomy.cli.options import to_arguments, to_settings, train_arguments
 from cnnatomy.cli.parsing import Command
 from cnnatomy.data.catalog import SOURCES
@@ -41,6 +42,7 @@ COMMAND = Command(
         "built-in data": {source.name: source.summary for source in SOURCES.values()},
         "models": {entry.name: entry.summary for entry in ENTRIES},
     },
+    TRAIN,
 )
 _MORE = re.compile(r"\+(\d+)")
 

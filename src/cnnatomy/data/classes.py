@@ -13,7 +13,7 @@ from cnnatomy.data.album import Labels
 from cnnatomy.data.decode import KINDS, is_picture
 from cnnatomy.data.shelves import Listing
 from cnnatomy.errors import DataError
-from cnnatomy.files.text import counted, shown, written
+from cnnatomy.files.text import counted, listed, shown, written
 
 _PARTS = {  # the names of their folders; of several that are there the first is taken
     "train": ("train", "training"),
@@ -138,8 +138,11 @@ def _need_known_classes(level: _Level, train: _Level, where: Path) -> None:
             f"{shown(where / level.prefix)} holds no class folders", hint="sorting its pictures by class"
         )
     if strangers := sorted(set(level.folders) - set(train.folders)):
-        stranger, place = where / level.prefix / strangers[0], shown(train.prefix + strangers[0])
-        raise DataError(f"{shown(stranger)} is a class that training never sees: no {place}")
+        raise DataError(
+            f"{shown(where / level.prefix)} has a class that {shown(where / train.prefix)} lacks",
+            expected=listed(train.folders),
+            got=shown(strangers[0]),
+        )
 
 
 def _classes(level: _Level, where: Path) -> tuple[str, ...]:

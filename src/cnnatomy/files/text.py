@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 
 WIDTH = 140
@@ -56,6 +56,17 @@ def counted(n: int, what: str, many: str | None = None) -> str:
         ('1 picture', '60,000 pictures', '2 classes')
     """
     return f"{n:,} {what if n == 1 else many or what + 's'}"
+
+
+def listed(names: Iterable[str], most: int = 10) -> str:
+    """Return names in a row, of many the first ones and how many there are.
+
+    Example:
+        >>> listed(["cat", "dog"]), listed("abcd", most=2)
+        ('cat, dog', 'a, b, ... (4 in all)')
+    """
+    names = list(map(shown, names))
+    return ", ".join(names if len(names) <= most else [*names[:most], f"... ({len(names):,} in all)"])
 
 
 def percent(share: float | None, digits: int = 1) -> str:

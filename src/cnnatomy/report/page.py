@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cnnatomy.anatomy import Anatomy
+    from cnnatomy.data import Skipped
     from cnnatomy.train.evaluation import Evaluation, Mistake
     from cnnatomy.train.reporter import Choice
 
@@ -33,6 +34,8 @@ class Page:
     """What was settled from the data, and why."""
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Groups of facts by heading: what it is called, what it is."""
+    left_out: Sequence[Skipped] = ()
+    """Pictures that cannot be read."""
     losses: Sequence[Curve] = ()
     accuracies: Sequence[Curve] = ()
     mistakes: Sequence[tuple[Mistake, bytes]] = ()

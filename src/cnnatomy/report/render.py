@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from cnnatomy.files.text import percent
+from cnnatomy.files.text import percent, shown
 from cnnatomy.report import heat
 from cnnatomy.report.chart import chart
 from cnnatomy.report.page import Page
@@ -48,7 +48,7 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "count": "{:,}".format, "embed": embed}
+    environment.filters |= {"percent": percent, "count": "{:,}".format, "embed": embed, "shown": shown}
     environment.globals["style"] = Markup((Path(__file__).parent / "page.css").read_text("utf-8"))
     return environment.get_template(name)
 

@@ -11,12 +11,15 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
-from cnnatomy.files.text import percent, shown
+from cnnatomy.files.text import counted, percent, shown
 from cnnatomy.train.reporter import Choice, Epoch, Plan, Reporter, Silent, Tick
 
 if TYPE_CHECKING:
     from cnnatomy.train.evaluation import Evaluation
 
+NAMES = 10
+"""So many pictures that cannot be read are named."""
+TRAINING = "training"
 PARTS = 1000
 """Of the moving bar: a run goes by steps or by time."""
 
@@ -57,11 +60,24 @@ class Lines(Silent):
             self._choice(choice)
         for note in plan.notes:
             self._print(Text.assemble((f"{'note':<10}", "yellow"), note))
+        self._left_out(plan)
         if plan.run is None:
             return
         begun = f", going on after step {plan.first_step:,}" if plan.first_step else ""
         processes = f" in {plan.processes} processes" if plan.processes > 1 else ""
         self._print(Text.assemble((f"{'run':<10}", "dim"), f"{plan.run}{begun}{processes}\n"))
+
+    def _left_out(self, plan: Plan) -> None:
+        """Say which pictures cannot be read: the first ones by name."""
+        if not plan.skipped:
+            return
+        said = f"{counted(len(plan.skipped), 'picture')} that cannot be read:"
+        self._print(Text.assemble((f"{'left out':<10}", "yellow"), said))
+        for one in plan.skipped[:NAMES]:
+            self._print(f"{'':<10}{shown(one.path)} {shown(one.reason)}")
+        if len(plan.skipped) > NAMES:
+            where = f": all are in {shown(plan.run / 'plan.json')}" if plan.run else ""
+            self._print(f"{'':<10}... and {len(plan.skipped) - NAMES:,} more{where}")
 
     def epoch(self, epoch: Epoch) -> None:
         """Say how a pass ended, with the columns that were measured."""
@@ -105,31 +121,45 @@ class Bar(Lines):
         super().__init__(console)
         self.bar = bar
         self.tasks: dict[str, TaskID] = {}
+        self.facts = ""
 
     def reading(self, what: str, done: int, total: int | None, unit: str, /) -> object:
         """Move the bar of what is being read."""
         said = decimal if unit == "bytes" else "{:,}".format
         of = f" of {said(total)}" if total else ""
         facts = f"{said(done)}{of} {unit}" if unit != "bytes" else f"{said(done)}{of}"
-        self._move(what, done, total, facts)
+        self._leave(what)
+        if TRAINING in self.tasks:  # its last word is of steps, not of what is done between them
+            self.bar.update(self.tasks[TRAINING], facts=self.facts)
+        self._move(what, done, total, facts if done or total else "")
         return None
 
     def start(self, plan: Plan) -> None:
         """Take the reading away, say what is about to be done, and put up the bar."""
-        for task in self.tasks.values():
-            self.bar.remove_task(task)
-        self.tasks.clear()
+        self._leave()
         super().start(plan)
         done = plan.first_step / plan.steps if plan.steps else 0.0
-        self._move("training", round(done * PARTS), PARTS, "")
+        self._move(TRAINING, round(done * PARTS), PARTS, "")
 
     def tick(self, tick: Tick) -> None:
         """Move the bar."""
-        self._move("training", round(tick.done * PARTS), PARTS, _facts(tick, self.epochs))
+        self._leave()
+        self.facts = _facts(tick, self.epochs)
+        self._move(TRAINING, round(tick.done * PARTS), PARTS, self.facts + _left(tick))
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Say how a pass ended."""
+        self._leave()
+        super().epoch(epoch)
 
     def finish(self, evaluation: Evaluation) -> None:
         """Take the bar away."""
         self.bar.stop()
+
+    def _leave(self, *others: str) -> None:
+        """Take away the bars of what has ended: all but the training's and the ones named."""
+        for what in self.tasks.keys() - {TRAINING, *others}:
+            self.bar.remove_task(self.tasks.pop(what))
 
     def _move(self, what: str, done: int, total: int | None, facts: str) -> None:
         if what not in self.tasks:
@@ -137,12 +167,17 @@ class Bar(Lines):
         self.bar.update(self.tasks[what], completed=done, total=total, facts=facts)
 
 
-def _facts(tick: Tick, epochs: int | None) -> str:
+def _left(tick: Tick) -> str:
+    """How long the steps will take that are left; nothing for none."""
     minutes, seconds = divmod(round(tick.seconds_left), 60)
     hours, minutes = divmod(minutes, 60)
     left = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    return f"  {left} left" if tick.seconds_left >= 0.5 else ""
+
+
+def _facts(tick: Tick, epochs: int | None) -> str:
     epoch = f"{tick.epoch}/{epochs}" if epochs else f"{tick.epoch}"
     return (
         f"epoch {epoch}  loss {tick.loss:#.4g}  accuracy {percent(tick.accuracy)}  "
-        f"{tick.images_per_second:,.0f} images/s  {left} left"
+        f"{tick.images_per_second:,.0f} images/s"
     )

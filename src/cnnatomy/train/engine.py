@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 import torch
@@ -22,12 +22,13 @@ from cnnatomy.models.classifier import Classifier
 from cnnatomy.train.assembly import assemble
 from cnnatomy.train.averaging import averaged_accuracy
 from cnnatomy.train.evaluation import Evaluation
+from cnnatomy.train.facts import STATE, damage_in, demand, demand_alike
 from cnnatomy.train.files import read_tensors
 from cnnatomy.train.interruption import Flag, Interrupted, listen
 from cnnatomy.train.material import Given, Material
 from cnnatomy.train.reconstruction import judged
 from cnnatomy.train.reporter import Choice, Plan, Reporter, Silent, StopTraining, together
-from cnnatomy.train.run import RunFolder
+from cnnatomy.train.run import RunFolder, load_exactly
 from cnnatomy.train.settings import Settings
 from cnnatomy.train.speed import estimated
 from cnnatomy.train.trainer import Trainer
@@ -58,8 +59,8 @@ def train(
 ) -> Outcome | None:
     """Train as the settings say, leave everything in the run's folder, and evaluate on the test pictures.
 
-    Ctrl-C and SIGTERM stop the run between two steps, with everything saved. A resumed run of epochs ends
-    with exactly the weights of one that was never stopped, on the same machine with the same number of
+    Ctrl-C, SIGTERM and SIGHUP stop the run between two steps, with everything saved. A resumed run of epochs
+    ends with exactly the weights of one that was never stopped, on the same machine with the same number of
     threads and processes. Under `torchrun` the processes share every batch.
 
     Args:
@@ -87,11 +88,7 @@ def train(
         folder.settings()
     elif not dry:
         folder.demand_free()
-    with (
-        join(settings.run.device) as world,
-        torch_settings(settings.run.threads, world.device),
-        listen() as flag,
-    ):
+    with join(settings.run.device) as world, torch_settings(settings.run.threads, world.device):
         told = told if world.first else Silent()
         parts = {"given": given, "module": model, "fresh": not resume}
         trainer, material = assemble(settings, world, told, **parts)  # type: ignore[arg-type]
@@ -105,9 +102,10 @@ def train(
                 stack.enter_context(folder.held())
                 if not resume:
                     folder.demand_free()  # once more: another process may have trained here in the meantime
-            _begin(trainer, material, folder, resume, plan)
-            told.start(replace(plan, first_step=trainer.step))
-            _loop(trainer, material, folder, flag, told)
+            with listen() as flag:
+                _begin(trainer, material, folder, resume, plan)
+                told.start(replace(plan, first_step=trainer.step))
+                _loop(trainer, material, folder, flag, told)
             world.wait()
             evaluation = _result(trainer, material, folder, told)
             return Outcome(evaluation, trainer.model, material.data)
@@ -124,19 +122,26 @@ def _begin(trainer: Trainer, material: Material, folder: RunFolder, resume: bool
     settings, fingerprint = material.settings, material.data.fingerprint
     if resume:
         tensors, facts = read_tensors(folder.checkpoint)
-        before = Settings.from_json(facts["settings"])
+        demand(folder.checkpoint, facts, STATE)
+        with damage_in(folder.checkpoint):
+            before = Settings.from_json(facts["settings"])
         if changed := _decisive(before, settings):
             hint = "the settings it began with, or another folder"
             raise CheckpointError(f"{folder.path} was trained with {'; '.join(changed)}", hint=hint)
         if facts["data"] != fingerprint:
             what = f"the pictures of {settings.data.source} are not those that {folder.path} was trained on"
             raise CheckpointError(what, hint="another folder")
-        trainer.restore(tensors, facts)
+        own = {f"model/{name}": tensor for name, tensor in trainer.model.state_dict().items()}
+        demand_alike(folder.checkpoint, tensors, own)
+        with damage_in(folder.checkpoint):
+            trainer.restore(tensors, facts)
     if trainer.world.first:
         folder.create(settings)
         if not resume:
             said = [choice._asdict() for choice in plan.choices]
-            folder.write_json("plan.json", {"choices": said, "notes": list(plan.notes)})
+            left_out = [asdict(one) for one in plan.skipped]
+            told = {"choices": said, "notes": list(plan.notes), "left_out": left_out}
+            folder.write_json("plan.json", told)
     if not resume:
         _save(trainer, material, folder)
 
@@ -179,7 +184,7 @@ def _loop(trainer: Trainer, material: Material, folder: RunFolder, flag: Flag, t
 
 def _close_epoch(trainer: Trainer, material: Material, folder: RunFolder, told: Reporter) -> None:
     """Measure, keep the weights, and tell."""
-    epoch = trainer.end_epoch()
+    epoch = trainer.end_epoch(told.reading)
     if trainer.world.first:
         with trainer.result() as model:
             for which in ("last", "best") if trainer.best else ("last",):
@@ -190,10 +195,11 @@ def _close_epoch(trainer: Trainer, material: Material, folder: RunFolder, told: 
 
 def _result(trainer: Trainer, material: Material, folder: RunFolder, told: Reporter) -> Evaluation:
     """Judge the weights that are the result, which the caller's network then has."""
-    tensors, _ = read_tensors(folder.weights(folder.chosen()))
-    trainer.model.load_state_dict(tensors)
+    path = folder.weights(folder.chosen())
+    load_exactly(trainer.model, read_tensors(path)[0], path)
     data, tta = material.data, material.settings.recipe.tta
-    evaluation = judged(trainer.model.eval(), data.test, data.name, training_commonest=material.commonest)
+    known = {"training_commonest": material.commonest, "progress": told.reading}
+    evaluation = judged(trainer.model.eval(), data.test, data.name, **known)  # type: ignore[arg-type]
     if tta is not None and trainer.model.goal == "classify":
         evaluation = replace(evaluation, averaged=averaged_accuracy(trainer.model, data.test, tta))
     if trainer.world.first:
@@ -214,7 +220,8 @@ def _plan(trainer: Trainer, material: Material, folder: RunFolder) -> Plan:
     flags = ("--time", "--threads", "--device")
     choices.append(Choice("time", estimated(trainer, len(material.data.test)), where, flags))
     place = (trainer.steps, 0, str(world.device), world.size)
-    return Plan(folder.path, material.settings, choices, count, *place, material.notes, model)
+    skipped = material.data.skipped
+    return Plan(folder.path, material.settings, choices, count, *place, material.notes, skipped, model)
 
 
 def _circumstances(trainer: Trainer) -> dict[str, object]:

@@ -72,6 +72,8 @@ class Evaluation:
     """The share of pictures whose label is among the 5 likeliest. None: there are no more than 5 classes."""
     averaged: float | None = None
     """The accuracy with answers averaged over changed copies of each picture, if that was measured too."""
+    notes: tuple[str, ...] = ()
+    """What was done to the pictures, and which were left out."""
     answers: Answers | None = None
 
     @property
@@ -164,6 +166,7 @@ class Evaluation:
         return {
             "data": self.data,
             "part": self.part or "all",
+            "notes": list(self.notes),
             "pictures": self.pictures,
             "accuracy": self.accuracy,
             "interval": list(self.interval),

@@ -15,20 +15,34 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from cnnatomy import checks
 from cnnatomy.errors import CheckpointError
 from cnnatomy.files.text import json_text
+from cnnatomy.train.facts import damage_in
+
+_END = ".tmp"
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what writers left in a folder that were killed."""
+    for path in folder.glob(f".*{_END}"):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
     """Give a file to write that is put at `path` in the end: a failure or a crash leaves the old one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{os.getpid()}{_END}")
     try:
         with beside.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+    except OSError as error:
+        if error.errno and not error.filename:  # a full disk says it of no file
+            error.filename = str(path)
+        raise
     finally:
         beside.unlink(missing_ok=True)
 
@@ -55,7 +69,25 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
         places.add(plain[name].data_ptr())
     said = json.dumps(facts, sort_keys=True)
     metadata = {"facts": said, "sha256": _digest(plain, said)}
-    write_whole(path, safetensors.torch.save(plain, metadata=metadata))
+    content = memoryview(safetensors.torch.save(plain, metadata=metadata))
+    header, numbers = _ordered_header(content)
+    with whole(path) as file:
+        file.write(header)
+        file.write(numbers)
+
+
+def _ordered_header(content: memoryview) -> tuple[bytes, memoryview]:
+    """The header of a safetensors file in one order, which the library leaves to chance, and the rest.
+
+    Format: the header's length in 8 bytes, the header as JSON padded with blanks, the numbers.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(bytes(content[8:end]))
+    facts = dict(sorted(header.pop("__metadata__").items()))
+    tensors = dict(sorted(header.items(), key=lambda item: (item[1]["data_offsets"], item[0])))
+    said = json.dumps({"__metadata__": facts} | tensors, separators=(",", ":")).encode()
+    said += b" " * (-len(said) % 8)
+    return len(said).to_bytes(8, "little") + said, content[end:]
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -64,6 +96,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         CheckpointError: the file is missing, cut short, altered, or of another kind.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise CheckpointError(f"{path} is no regular file", expected="a safetensors file")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -74,10 +108,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(f"{path} is damaged", expected="a safetensors file", got=str(error)) from error
     if not {"facts", "sha256"} <= set(metadata):
         raise CheckpointError(f"{path} was not written by cnnatomy", expected="a cnnatomy run's file")
-    if _digest(tensors, metadata["facts"]) != metadata["sha256"]:
-        raise CheckpointError(f"{path} is damaged", expected="content that matches its digest", got="other")
-    facts: dict[str, Any] = json.loads(metadata["facts"])
-    return tensors, facts
+    with damage_in(path):
+        if _digest(tensors, metadata["facts"]) != metadata["sha256"]:
+            expected = "content that matches its digest"
+            raise CheckpointError(f"{path} is damaged", expected=expected, got="other")
+        return tensors, dict(checks.of_kind("what it says", json.loads(metadata["facts"]), dict, "a table"))
 
 
 def _digest(tensors: Mapping[str, Tensor], said: str) -> str:

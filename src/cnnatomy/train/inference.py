@@ -11,6 +11,7 @@ from torch import nn
 from cnnatomy import checks
 from cnnatomy.data import SOURCES, Dataset, Pictures
 from cnnatomy.errors import DataError
+from cnnatomy.files.text import counted, listed, shown
 from cnnatomy.train.evaluation import Evaluation
 from cnnatomy.train.material import IN_MEMORY, load_data
 from cnnatomy.train.reconstruction import judged
@@ -57,18 +58,28 @@ def evaluate(
         raise DataError(what, hint="training anew, or evaluating on other pictures")
     if model.goal == "classify" and (strange := [n for n in source.classes if n not in model.classes]):
         what = f"the model of {run} does not know every class of {data}"
-        raise DataError(what, expected=", ".join(model.classes), got=strange[0])
+        raise DataError(what, expected=listed(model.classes), got=shown(strange[0]))
     tested = own or data in SOURCES or source.divided
-    shown = source.test if tested else _all(source)
+    pictures = source.test if tested else _all(source)
     usual = facts.get("training_commonest")
     if model.goal == "classify":
-        place = torch.tensor([model.classes.index(name) for name in source.classes])
-        shown = replace(shown, labels=place[shown.labels], classes=model.classes)
+        numbers = torch.tensor([model.classes.index(name) for name in source.classes])
+        pictures = replace(pictures, labels=numbers[pictures.labels], classes=model.classes)
         usual = usual or (source.classes[commonest(source.train.labels)] if own else None)
-    judgement = judged(model.to(pick_device(None)), shown, source.name, training_commonest=usual)
-    evaluation = replace(judgement, part="test" if tested else "")
+    model = model.to(pick_device(None))
+    judgement = judged(model, pictures, source.name, training_commonest=usual, progress=told.reading)
+    evaluation = replace(judgement, part="test" if tested else "", notes=_notes(source))
     told.finish(evaluation)
     return evaluation
+
+
+def _notes(source: Dataset) -> tuple[str, ...]:
+    """What was changed in the pictures, and how many cannot be read."""
+    changed = (source.fitted.sentence(),) if source.fitted.conversions else ()
+    if not source.skipped:
+        return changed
+    first, many = source.skipped[0], counted(len(source.skipped), "picture")
+    return *changed, f"{many} left out that cannot be read, the first: {shown(first.path)} {first.reason}"
 
 
 def _all(source: Dataset) -> Pictures:

@@ -29,6 +29,10 @@ class Interrupted(KeyboardInterrupt):
         return f"step {self.step:,}" + (f" of {self.steps:,}" if self.steps else "")
 
 
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Ctrl-C, what batch systems send, and a terminal that is gone (not on Windows)."""
+
+
 class Flag:
     """Raised by a signal."""
 
@@ -37,7 +41,10 @@ class Flag:
 
 @contextmanager
 def listen() -> Iterator[Flag]:
-    """Turn the first Ctrl-C or SIGTERM into a flag; a second one acts at once, as it would have before."""
+    """Turn the first of `SIGNALS` into a flag; a second one acts at once, as it would have before.
+
+    What is ignored stays ignored: `nohup` keeps a run from hearing that its terminal is gone.
+    """
     flag = Flag()
     before: dict[int, Any] = {}
 
@@ -46,7 +53,8 @@ def listen() -> Iterator[Flag]:
         signal.signal(number, before[number])
 
     if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, handle) for number in heard}
     try:
         yield flag
     finally:

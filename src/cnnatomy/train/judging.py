@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from cnnatomy import checks
 from cnnatomy.data import Pictures
 from cnnatomy.errors import ArgumentError
+from cnnatomy.files.progress import Progress, silent
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.train.evaluation import Answers, Evaluation, Mistake
 
 BATCH = 256
 TOP = 5
+EVALUATING = "evaluating"
 
 
 @contextmanager
@@ -37,18 +39,23 @@ def scores_of(model: Classifier, images: Tensor) -> Tensor:
         return torch.cat(parts).cpu()
 
 
-def measure(model: Classifier, pictures: Pictures) -> tuple[float, float]:
+def measure(model: Classifier, pictures: Pictures, progress: Progress = silent) -> tuple[float, float]:
     """Give loss and accuracy only."""
     losses, hits = [], []
     with evaluating(model) as device:
-        for scores, labels in _scored(model, pictures, device):
+        for scores, labels in _scored(model, pictures, device, progress):
             losses.append(model.loss(scores, labels))
             hits.append((scores.argmax(1) == labels).sum())
         return _mean(losses, pictures), int(torch.stack(hits).sum()) / len(pictures)
 
 
 def judge(
-    model: Classifier, pictures: Pictures, data: str, *, training_commonest: str | None = None
+    model: Classifier,
+    pictures: Pictures,
+    data: str,
+    *,
+    training_commonest: str | None = None,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Evaluate a model on pictures whose labels index its classes.
 
@@ -57,6 +64,7 @@ def judge(
         pictures: what it is judged on.
         data: what these pictures are called.
         training_commonest: the class that most training pictures have, for the yardstick.
+        progress: who is told how many pictures are done.
 
     Raises:
         ArgumentError: this is no model with classes, these are no pictures, or there is no such class.
@@ -67,7 +75,7 @@ def judge(
         got = repr(training_commonest)
         raise ArgumentError("training_commonest", expected="a class of the model", got=got)
     count = len(model.classes)
-    loss, among, predicted, probability = _columns(model, pictures)
+    loss, among, predicted, probability = _columns(model, pictures, progress)
     answers = Answers(pictures.names, pictures.labels, predicted, probability)
     cells = torch.bincount(pictures.labels * count + predicted, minlength=count * count)
     return Evaluation(
@@ -83,21 +91,26 @@ def judge(
     )
 
 
-def _scored(model: Classifier, pictures: Pictures, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+def _scored(
+    model: Classifier, pictures: Pictures, device: torch.device, progress: Progress
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Scores (n, classes) and labels (n,) of one batch after the other, on the model's device."""
+    done = 0
     parts = zip(torch.split(pictures.images, BATCH), torch.split(pictures.labels, BATCH), strict=True)
     for images, labels in parts:
         yield model(model.preprocess(images.to(device))), labels.to(device)
+        done += len(labels)
+        progress(EVALUATING, done, len(pictures), "pictures")
 
 
-def _columns(model: Classifier, pictures: Pictures) -> tuple[float, int, Tensor, Tensor]:
+def _columns(model: Classifier, pictures: Pictures, progress: Progress) -> tuple[float, int, Tensor, Tensor]:
     """The loss, how many labels are among the likeliest, each prediction, and its probability.
 
     All stays on the model's device until the last batch is done, so that it never waits.
     """
     losses, among, predicted, probability = [], [], [], []
     with evaluating(model) as device:
-        for scores, labels in _scored(model, pictures, device):
+        for scores, labels in _scored(model, pictures, device, progress):
             best = scores.argmax(1)
             losses.append(model.loss(scores, labels))
             among.append((_rank(scores, labels) < TOP).sum())

@@ -16,7 +16,7 @@ from cnnatomy.data.survey.duplicates import find_duplicates
 from cnnatomy.data.survey.headers import Headers, read_headers
 from cnnatomy.data.survey.mirror import mirrored_share
 from cnnatomy.errors import ArgumentError
-from cnnatomy.files.text import counted
+from cnnatomy.files.text import counted, shown
 from cnnatomy.train.choices import Seen, settle_input, settle_network, settle_recipe
 from cnnatomy.train.division import Division, divide
 from cnnatomy.train.feeds import LoaderFeed
@@ -76,6 +76,7 @@ def prepare(settings: Settings, world: World, reporter: Reporter, given: Given |
     """
     network = settings.network
     if given is None:
+        reporter.reading(f"looking at {shown(settings.data.source)}", 0, None, "pictures")
         headers = _headers(settings.data, reporter)
         sizes = headers.sizes or {SMALLEST: 1}  # where none can be read, the reading says so
         network, framed = settle_input(network, sizes, world.device.type != "cpu")
@@ -104,7 +105,7 @@ def prepare(settings: Settings, world: World, reporter: Reporter, given: Given |
     counts = labels.bincount(minlength=len(data.classes))
     choices = (_pictures(data, division, counts, count), chosen, framed, *more)
     settled = replace(settings, network=network, recipe=recipe)
-    return Material(settled, data, division, loader, choices, (*data.notes, *_duplicates(data)))
+    return Material(settled, data, division, loader, choices, (*data.notes, *_duplicates(data, reporter)))
 
 
 def _headers(settings: DataSettings, reporter: Reporter) -> Headers:
@@ -178,13 +179,14 @@ def _pictures(data: Dataset, division: Division, counts: Tensor, count: int) -> 
     return Choice("pictures", said, why, ("--validation", "--limit"))
 
 
-def _duplicates(data: Dataset) -> list[str]:
+def _duplicates(data: Dataset, reporter: Reporter) -> list[str]:
     """What a reader of the figures must know: which pictures are there twice, or on both sides."""
     parts = [part for part in (data.train, data.validation, data.test) if part is not None]
     sizes = [len(part) for part in parts]
     images = [part.images for part in parts]
     if sum(sizes) > MOST_COMPARED or any(one.dtype != uint8 or one.shape[1] not in (1, 3) for one in images):
         return []
+    reporter.reading("comparing pictures", 0, sum(sizes), "pictures")
     found = find_duplicates(cat(images), near=sum(sizes) <= MOST_NEARLY)
     notes = []
     if leaks := found.leaks(sizes):

@@ -170,6 +170,9 @@ def load_state_tensors(
             groups[int(name)][key] = saved.item()
         elif kind in ("optimizer", "optimizer.number") and name in parameters:
             parameter = parameters[name]
+            if saved.dim() and saved.shape != parameter.shape:
+                expected, got = str(tuple(parameter.shape)), str(tuple(saved.shape))
+                raise CheckpointError(f"the optimizer's {path}", expected=expected, got=got)
             on_device = key != "step" or fused.get(id(parameter), False)
             own = saved.item() if kind == "optimizer.number" else _like(parameter, saved, on_device)
             optimizer.state[parameter][key] = own

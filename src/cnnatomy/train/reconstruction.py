@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from cnnatomy.data import Pictures
+from cnnatomy.files.progress import Progress, silent
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.train.evaluation import Evaluation
-from cnnatomy.train.judging import BATCH, count_parameters, evaluating, judge, measure
+from cnnatomy.train.judging import BATCH, EVALUATING, count_parameters, evaluating, judge, measure
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,20 @@ class Reconstruction(Evaluation):
 
 
 def judged(
-    model: Classifier, pictures: Pictures, data: str, *, training_commonest: str | None = None
+    model: Classifier,
+    pictures: Pictures,
+    data: str,
+    *,
+    training_commonest: str | None = None,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Evaluate a model for what it is for: telling classes, or giving pictures back.
 
-    `training_commonest` is the class that most training pictures have (`judge`).
+    `training_commonest` and `progress` are those of `judge`.
     """
     if model.goal == "classify":
-        return judge(model, pictures, data, training_commonest=training_commonest)
-    loss, explained, squared = _sums(model, pictures.images)
+        return judge(model, pictures, data, training_commonest=training_commonest, progress=progress)
+    loss, explained, squared = _sums(model, pictures.images, progress)
     return Reconstruction(
         data,
         classes=(),
@@ -83,9 +89,11 @@ def judged(
     )
 
 
-def measured(model: Classifier, pictures: Pictures) -> tuple[float, float]:
+def measured(model: Classifier, pictures: Pictures, progress: Progress = silent) -> tuple[float, float]:
     """Give loss and accuracy, or loss and explained share, only."""
-    return measure(model, pictures) if model.goal == "classify" else _sums(model, pictures.images)[:2]
+    if model.goal == "classify":
+        return measure(model, pictures, progress)
+    return _sums(model, pictures.images, progress)[:2]
 
 
 def redrawn(model: Classifier, images: Tensor) -> Tensor:
@@ -95,9 +103,9 @@ def redrawn(model: Classifier, images: Tensor) -> Tensor:
         return torch.cat([model.restored(model(model.preprocess(x.to(device)))) for x in parts]).cpu()
 
 
-def _sums(model: Classifier, images: Tensor) -> tuple[float, float, float]:
+def _sums(model: Classifier, images: Tensor, progress: Progress) -> tuple[float, float, float]:
     """Loss, explained share and squared error of bytes, batch by batch."""
-    totals = torch.zeros(3, dtype=torch.float64)
+    totals, done = torch.zeros(3, dtype=torch.float64), 0
     with evaluating(model) as device:
         for part in torch.split(images, BATCH):
             x = model.preprocess(part.to(device))
@@ -105,5 +113,7 @@ def _sums(model: Classifier, images: Tensor) -> tuple[float, float, float]:
             error = (model.restored(y).double() - part.to(device).double()).square().mean()
             figures = (model.loss(y, x).item() * len(x), model.hits(y, x).item(), error.item() * len(x))
             totals += torch.tensor(figures, dtype=torch.float64)
+            done += len(part)
+            progress(EVALUATING, done, len(images), "pictures")
     loss, explained, squared = (totals / len(images)).tolist()
     return loss, explained, squared

@@ -11,6 +11,7 @@ from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from cnnatomy.data import Skipped
     from cnnatomy.models.classifier import Classifier
     from cnnatomy.train.evaluation import Evaluation
     from cnnatomy.train.settings import Settings
@@ -44,6 +45,8 @@ class Plan:
     processes: int
     notes: Sequence[str] = ()
     """What a reader should know of the pictures and the weights."""
+    skipped: Sequence[Skipped] = ()
+    """Pictures that cannot be read and are left out."""
     model: Classifier | None = field(default=None, repr=False, compare=False)
     """The network in training, for callbacks that look at it."""
 

@@ -3,7 +3,7 @@
 | file                   | what it holds                                                                   |
 |------------------------|---------------------------------------------------------------------------------|
 | run.toml               | the settings, every automatic value settled: `train --config` takes it          |
-| plan.json              | what was settled from the data and why, and notes on the pictures               |
+| plan.json              | what was settled and why, notes on the pictures, and which were left out        |
 | log.csv                | one row for each finished epoch (`Epoch` names the columns)                     |
 | last.safetensors       | the last epoch's weights, with what using them takes: model, classes, fit policy |
 | best.safetensors       | the same for the best epoch                                                     |
@@ -37,7 +37,8 @@ from cnnatomy.files.toml import read_toml, to_toml
 from cnnatomy.models import adopt, build, consented, find
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.models.named import OBJECT
-from cnnatomy.train.files import read_tensors, write_json, write_tensors, write_whole
+from cnnatomy.train.facts import MODEL, damage_in, demand, demand_alike
+from cnnatomy.train.files import read_tensors, remove_unfinished, write_json, write_tensors, write_whole
 from cnnatomy.train.reporter import Epoch
 from cnnatomy.train.settings import Settings
 
@@ -82,6 +83,7 @@ class RunFolder:
         except Timeout:
             what = f"another process is training in {self.path}"
             raise CheckpointError(what, hint="waiting for it, or another folder") from None
+        remove_unfinished(self.path)
         try:
             yield
         finally:
@@ -127,7 +129,7 @@ class RunFolder:
             CheckpointError: it is damaged.
         """
         path = self.path / "log.csv"
-        if not path.exists():
+        if not path.is_file():
             return []
         try:
             with path.open(encoding="utf-8", newline="") as file:
@@ -142,7 +144,7 @@ class RunFolder:
             CheckpointError: it is damaged.
         """
         path = self.path / name
-        if not path.exists():
+        if not path.is_file():
             return {}
         try:
             return dict(checks.of_kind(name, json.loads(path.read_text("utf-8")), dict, "a JSON object"))
@@ -199,15 +201,17 @@ class RunFolder:
         if not path.exists():
             raise CheckpointError(f"{self.path} has no weights yet", expected="one finished epoch at least")
         tensors, facts = read_tensors(path)
+        demand(path, facts, MODEL)
         shape, classes = tuple(facts["input_shape"]), facts["classes"]
-        if module is not None:
-            model = adopt(module, classes=classes, input=shape)
-        else:
-            name = consented(facts["model"], code)
-            output = facts["output"] if facts["output"] in find(name).outputs else None
-            model = build(name, classes=classes, output=output, input=shape, pool=facts["pool"])
-        model.recall(facts)
-        load_exactly(model, tensors, path)
+        with damage_in(path):
+            if module is not None:
+                model = adopt(module, classes=classes, input=shape)
+            else:
+                name = consented(facts["model"], code)
+                output = facts["output"] if facts["output"] in find(name).outputs else None
+                model = build(name, classes=classes, output=output, input=shape, pool=facts["pool"])
+            model.recall(facts)
+            load_exactly(model, tensors, path)
         return model.eval(), facts
 
     def chosen(self) -> str:
@@ -230,11 +234,12 @@ def next_run(settings: Settings) -> Path:
 
 
 def load_exactly(model: Classifier, tensors: dict[str, Tensor], path: Path) -> None:
-    """Load weights whose names and shapes must all be the model's.
+    """Load weights whose names, shapes and kinds of numbers must all be the model's.
 
     Raises:
         CheckpointError: they are not.
     """
+    demand_alike(path, tensors, model.state_dict())
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

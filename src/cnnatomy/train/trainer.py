@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from cnnatomy.data import Pictures
 from cnnatomy.errors import ArgumentError, CnnatomyError
+from cnnatomy.files.progress import Progress, silent
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.train.averages import Average
 from cnnatomy.train.budget import Budget
@@ -193,15 +194,16 @@ class Trainer:
         left = left if self.budget.timed else left * self.epoch_seconds / number
         return Tick(self.step, epoch + 1, loss / count, hits / count, speed, max(0.0, left), done)
 
-    def end_epoch(self) -> Epoch:
+    def end_epoch(self, progress: Progress = silent) -> Epoch:
         """Close the epoch whose last step was just made, and look at the pictures that are watched."""
         totals = self.world.total(self.sums.clone())
         self.demand_finite(totals)
         loss, hits, count, _ = totals.tolist()
         speed, began = count / self.epoch_seconds, time.perf_counter()
         with self.result() as model:
-            validation = measured(model, self.watched.validation) if self.watched.validation else (None, None)
-            test = measured(model, self.watched.test) if self.watched.test else (None, None)
+            validation, test = (
+                measured(model, part, progress) if part else (None, None) for part in self.watched
+            )
         self._spend(time.perf_counter() - began)
         lr = max(group["lr"] for group in self.optimizer.param_groups)
         epoch = math.ceil(self.step / self.feed.batches)

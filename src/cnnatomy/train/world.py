@@ -13,6 +13,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from cnnatomy import checks
+from cnnatomy.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -102,4 +103,7 @@ def pick_device(asked: str | None) -> torch.device:
     """
     local = int(os.environ.get("LOCAL_RANK", "0"))
     asked = asked or ("cuda" if torch.cuda.is_available() else "cpu")
-    return checks.device(f"cuda:{local}" if asked == "cuda" else asked)
+    found = checks.device(f"cuda:{local}" if asked == "cuda" else asked)
+    if found.type == "meta":
+        raise ArgumentError("device meta computes nothing", expected="a device that does", hint="cpu")
+    return found
