@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.classifier import Classifier
 
@@ -43,8 +45,10 @@ class Standardised(Classifier):
         """Set mean and deviation of each channel, in parts of 255; one that has none keeps its scale.
 
         Raises:
-            ArgumentError: they are for another number of channels.
+            ArgumentError: they are no finite numbers, or for another number of channels.
         """
+        for value in (*mean, *std):
+            checks.real("mean and std", value, "finite numbers", math.isfinite)
         if not len(mean) == len(std) == len(self.mean):
             got = f"{len(mean)} and {len(std)}"
             raise ArgumentError("mean and std", expected=f"{len(self.mean)} values each", got=got)
