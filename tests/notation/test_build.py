@@ -205,6 +205,22 @@ def test_what_does_not_fit_is_said_with_sizes_and_what_would_mend_it(text: str, 
     assert re.search(said, str(caught.value), re.DOTALL), str(caught.value)
 
 
+def test_a_residual_network_of_a_thousand_blocks_is_built() -> None:
+    block = "res(conv3-2 nobias bn conv3-2 nobias bn)"
+    deep = network(f"INPUT 2x4x4 [{block}]*1000 globalavg FC-10", device="meta")
+    kinds = [type(one).__name__ for one in deep.modules()]
+    assert (kinds.count("Residual"), kinds.count("Conv2d"), kinds.count("BatchNorm2d")) == (1000, 2000, 2000)
+    convolutions, norms, dense = 2000 * 2 * 2 * 9, 2000 * 2 * 2, 2 * 10 + 10
+    assert sum(p.numel() for p in deep.parameters()) == convolutions + norms + dense
+
+
+def test_equal_layers_are_separate_modules() -> None:
+    torch.manual_seed(0)
+    first, _, second, *_ = network("INPUT 2x4x4 conv3-2*2 FC-2").features.children()
+    assert first is not second
+    assert not torch.equal(first.get_parameter("weight"), second.get_parameter("weight"))
+
+
 def test_an_open_input_is_settled_by_the_first_pictures() -> None:
     open_one = network("conv3-8 maxpool FC-classes", classes=["cat", "dog"])
     assert not open_one.built

@@ -11,7 +11,7 @@ from notation.makers import SPECS, damaged
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models import network
 from cnnatomy.notation import Layer, NotationError, Spec, parse
-from cnnatomy.notation.expand import explicit
+from cnnatomy.notation.expand import MOST_LAYERS, explicit
 from cnnatomy.notation.parse import DEEPEST, LONGEST, parse_pooling
 
 PUBLISHED = {
@@ -94,7 +94,7 @@ def test_options_mean_what_they_say() -> None:
     ("relu-64", 1, "no maps of its own"),
     ("gem(q=3)2", 1, "expected p, clamp, learned"),
     ("conv3-99999999", 6, "too large"),
-    ("conv3-8*5000", 8, "too many repeats"),
+    ("conv3-8*50000000", 8, "too large"),
     ("unpool", 1, "unpool:a"),
     ("conv3-8 pyramid max", 9, "pyramid(1,2,4) max"),
     ("fractional", 1, "fractional(0.7) max"),
@@ -121,6 +121,7 @@ def test_errors_point_at_the_column_and_say_what_to_try(text: str, column: int, 
     ("conv3-8 with N=2", "nothing takes the setting N"),
     ("[[conv]*2]*3 with maps=1,2,3,4", "maps has 4 values: expected 4 rounds, got 3 of 2"),
     ("[[[conv3-8]*1000]*1000]*1000", "too many"),
+    (f"conv3-8*{MOST_LAYERS + 1}", f"at most {MOST_LAYERS:,}"),
     ("[[[pool?]*1000]*1000]*1000 conv3-8 with pool=0", "too many repeats"),
 ])  # fmt: skip
 def test_what_is_left_open_or_too_much_is_said(text: str, said: str) -> None:

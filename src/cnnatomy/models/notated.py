@@ -183,6 +183,8 @@ def initialise(model: nn.Module) -> None:
     for module in model.modules():
         if not isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear) or id(module) in kept:
             continue
+        if module.weight.is_meta:
+            continue
         if getattr(module, "places", None) is not None:
             if squashed:
                 module.uniform_(2.4 / module.fan_in())  # type: ignore[operator]

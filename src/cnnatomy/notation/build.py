@@ -76,6 +76,14 @@ MAKERS: dict[str, Maker] = {
 """What makes the module of each word but the joins, which need the ties."""
 
 
+class _Sized(NamedTuple):
+    """What makes a layer, what comes out of it for one picture, and its parameters."""
+
+    make: Factory
+    output: tuple[int, ...]
+    parameters: int
+
+
 class Parts(NamedTuple):
     """A network in two parts, and the shape of its output for one picture."""
 
@@ -174,6 +182,8 @@ class _Builder:
     trail: list[str] = field(default_factory=list)
     parameters: int = 0
     asked: set[str] = field(default_factory=set)
+    sized: dict[tuple[Layer, tuple[int, ...]], _Sized] = field(default_factory=dict)
+    """Layers without ties by what came in: of a thousand equal blocks one is run."""
     so_far: str = ""
     """The sizes up to the layer that does not fit, in words."""
 
@@ -221,6 +231,11 @@ class _Builder:
         if isinstance(node, Concatenation):
             return self.concatenation(node, x)
         assert isinstance(node, Layer)
+        alike = node, tuple(x.shape)
+        if node.name is None and (done := self.sized.get(alike)):
+            self.count(done.parameters, node)
+            self.trail.append(_shape(y := x.new_empty(done.output)))
+            return done.make, y
         place = Place(x.shape[1], tuple(x.shape[2:]), self.codes, node.name in self.asked)
         node = replace(node, maps=self.channels) if node.maps == "channels" else node
         try:
@@ -232,7 +247,8 @@ class _Builder:
             if node.option("table") is not None or node.word == "RBF":
                 make = _on_the_cpu(make)
             trial = make()
-            self.count(trial, node)
+            parameters = sum(p.numel() for p in trial.parameters())
+            self.count(parameters, node)
             trial.eval()
             y = trial(x, self.known) if isinstance(trial, modules.Routed) else trial(x)
         except NotationError:
@@ -247,6 +263,8 @@ class _Builder:
         if node.name and node.word not in ("skip", "add", "unpool"):
             self.known[f"{node.name} indices"] = modules.Kept(y, (), indices)
             self.regions[node.name] = getattr(trial, "region", None)
+        if node.name is None:
+            self.sized[alike] = _Sized(make, tuple(y.shape), parameters)
         self.trail.append(_shape(y))
         return make, y
 
@@ -340,9 +358,9 @@ class _Builder:
         self.trail.append(_shape(y))
         return lambda: modules.Concatenation([make() for make, _ in made]), y
 
-    def count(self, trial: nn.Module, node: Layer) -> None:
+    def count(self, parameters: int, node: Layer) -> None:
         """Keep watch over the number of parameters."""
-        self.parameters += sum(p.numel() for p in trial.parameters())
+        self.parameters += parameters
         if self.parameters > MOST_PARAMETERS:
             got = f"{self.parameters:,} up to here"
             raise self.wrong("too many parameters", node, expected=f"at most {MOST_PARAMETERS:,}", got=got)

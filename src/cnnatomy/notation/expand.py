@@ -14,9 +14,11 @@ from cnnatomy.notation.reducers import instead
 from cnnatomy.notation.spec import Block, Chain, Concatenation, Layer, Node, Pooling, Residual, Spec
 from cnnatomy.notation.words import KINDS
 
-MOST_LAYERS = 4000
-"""Layers of a network, written out."""
-MOST_ROUNDS = 20_000
+LAYER_BYTES = 12 * 2**10
+"""What a layer's module takes beside its weights, as measured on residual networks of 1,000 blocks."""
+MOST_LAYERS = 2**30 // LAYER_BYTES
+"""Layers of a network, written out: their modules take 1 GiB."""
+MOST_ROUNDS = MOST_LAYERS
 """Rounds of all repeats together, those included that leave everything out."""
 
 SETTINGS = ("maps", "units", "kernel", "classes", "pool")

@@ -14,7 +14,6 @@ from cnnatomy.notation.reducers import named, registered
 from cnnatomy.notation.spec import Block, Chain, Concatenation, Layer, Node, Pooling, Residual, Scalar, Value
 from cnnatomy.notation.words import LARGEST, LENET, OPTIONS, SPOKEN, WORDS
 
-MOST_REPEATS = 1000
 _RGB = re.compile(r"\b(rgb|colou?r)\b", re.IGNORECASE)
 _GREY = re.compile(r"\b(gr[ae]y(scale)?)\b", re.IGNORECASE)
 Settings = tuple[tuple[str, tuple[int, ...]], ...]
@@ -263,10 +262,7 @@ class Reading:
         said = str(token).lstrip("*x ").strip()
         if not said.isdigit():
             return said
-        count = self.number(said, token)
-        if count > MOST_REPEATS:
-            raise self.wrong("too many repeats", token, expected=f"at most {MOST_REPEATS}")
-        return count
+        return self.number(said, token)
 
     def sizes(self, token: Token, said: str | None = None, least: int = 1) -> tuple[int, ...]:
         """Numbers joined by x."""
