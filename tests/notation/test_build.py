@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cnnatomy.anatomy import anatomy
 from cnnatomy.models import network
 from cnnatomy.notation import NotationError, parse
 from cnnatomy.notation.expand import layers
@@ -212,6 +213,18 @@ def test_a_residual_network_of_a_thousand_blocks_is_built() -> None:
     assert (kinds.count("Residual"), kinds.count("Conv2d"), kinds.count("BatchNorm2d")) == (1000, 2000, 2000)
     convolutions, norms, dense = 2000 * 2 * 2 * 9, 2000 * 2 * 2, 2 * 10 + 10
     assert sum(p.numel() for p in deep.parameters()) == convolutions + norms + dense
+
+
+def test_a_name_that_nobody_asks_for_keeps_nothing() -> None:
+    known = anatomy(network("lenet5", classes=10), (1, 32, 32))
+    assert known.layer("classifier").input_shapes == ((1, 120),)
+    named, plain = (
+        anatomy(network(f"INPUT 3x9x9 conv3-8{tie} maxpool conv3-8 FC-3"), (3, 9, 9)).memory
+        for tie in (":a", "")
+    )
+    assert named == plain
+    joined = network("INPUT 3x8x8 conv3-4:a maxpool up2 skip:a conv3-2")
+    assert joined(torch.zeros(1, 3, 8, 8)).shape == (1, 2, 8, 8)
 
 
 def test_equal_layers_are_separate_modules() -> None:

@@ -182,6 +182,9 @@ class _Builder:
     trail: list[str] = field(default_factory=list)
     parameters: int = 0
     asked: set[str] = field(default_factory=set)
+    """Ties that an unpooling asks for."""
+    joined_to: set[str] = field(default_factory=set)
+    """Ties that any layer asks for: what nobody does is not kept."""
     sized: dict[tuple[Layer, tuple[int, ...]], _Sized] = field(default_factory=dict)
     """Layers without ties by what came in: of a thousand equal blocks one is run."""
     so_far: str = ""
@@ -202,7 +205,9 @@ class _Builder:
         return features, classifier, tuple(z.shape[1:])
 
     def __post_init__(self) -> None:
-        self.asked = {str(one.name) for one in all_layers(self.spec.body) if one.word == "unpool"}
+        joins = [one for one in all_layers(self.spec.body) if one.word in ("skip", "add", "unpool")]
+        self.joined_to = {str(one.name) for one in joins}
+        self.asked = {str(one.name) for one in joins if one.word == "unpool"}
 
     def chain(self, nodes: Chain, x: Tensor) -> tuple[Callable[[], modules.Chain], Tensor]:
         """What makes a chain, and its output."""
@@ -221,7 +226,8 @@ class _Builder:
                 self.check_size(node, x)
             if isinstance(node, Layer) and node.name and node.word not in ("unpool", "skip", "add"):
                 self.keep(node, before if not silent else x, x)
-                ties[len(makes) - 1] = node.name
+                if node.name in self.joined_to:
+                    ties[len(makes) - 1] = node.name
         return lambda: modules.Chain([make() for make in makes], ties), x
 
     def node(self, node: Node, x: Tensor) -> tuple[Factory, Tensor]:
