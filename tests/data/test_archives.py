@@ -201,6 +201,35 @@ def test_a_bomb_of_endless_headers_is_refused(tmp_path: Path, monkeypatch: pytes
         read(path)
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar", "gz", "xz"])
+def test_members_of_nothing_are_refused_before_all_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(guard, "_MEMBERS_ALLOWED", 200)
+    nothing = {f"cat/{number}.png": b"" for number in range(500)}
+    path = tmp_path / "many"
+    write_zip(path, nothing) if kind == "zip" else write_tar(path, nothing, "" if kind == "tar" else kind)
+    seen: list[str] = []
+    add = guard.Contents.add
+
+    def noted(contents: guard.Contents, member: str, size: int, kind: str) -> None:
+        seen.append(member)
+        add(contents, member, size, kind)
+
+    monkeypatch.setattr(guard.Contents, "add", noted)
+    with pytest.raises(
+        DataError, match=r"first 201 members hold 0 bytes in all: expected 32 bytes for each beyond 200"
+    ):
+        read(path)
+    assert len(seen) == 201
+
+
+def test_any_number_of_pictures_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "_MEMBERS_ALLOWED", 0)
+    assert read(write_zip(tmp_path / "zip", FILES)).fitted.count == 40
+    assert read(write_tar(tmp_path / "tar", FILES, "gz")).fitted.count == 40
+
+
 def test_a_header_of_a_gigabyte_is_refused(tmp_path: Path) -> None:
     header = bytearray(tar_info("x", kind=tarfile.XHDTYPE).tobuf())
     header[124:136] = b"%011o\0" % (1 << 30)

@@ -1,7 +1,8 @@
 """What keeps a file that came from anywhere from doing harm: bounds on what it unpacks to, and trusted names.
 
 Refused by name: members of an archive that lead out of it (absolute, `..`), links, devices, names used twice,
-and anything that would unpack to more than 1 GiB and more than 200 times its size.
+anything that would unpack to more than 1 GiB and more than 200 times its size, and more than 25,000 members
+that hold next to nothing, each of which takes time.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from cnnatomy.files.text import byte_count, shown
 
 # Deflate cannot exceed 1032:1, and pictures stay far below this ratio.
 _MOST_RATIO, _ALWAYS_ALLOWED = 200, 1 << 30
+# The smallest picture there can be has some 35 bytes; 21,841 classes are the most that data sets have.
+_LEAST_BYTES, _MEMBERS_ALLOWED = 32, 25_000
 
 
 def allowed_size(path: Path) -> int:
@@ -33,6 +36,7 @@ class Contents:
         self.members: dict[str, str] = {}  # tidy name -> name in the archive
         self._folders: set[str] = set()
         self._left = allowed_size(path)
+        self._packed, self._bytes, self._count = path.stat().st_size, 0, 0
 
     def add(self, member: str, size: int, kind: str) -> None:
         """Take note of a member: a "file", a "folder", or a kind that is refused.
@@ -49,6 +53,11 @@ class Contents:
         if self._left < 0:
             allowed = byte_count(allowed_size(self.path))
             self._refuse(member, f"brings the content over the {allowed} allowed for an archive of its size")
+        self._bytes, self._count = self._bytes + size, self._count + 1
+        if self._count > _MEMBERS_ALLOWED + min(self._bytes, self._packed) // _LEAST_BYTES:
+            held = byte_count(min(self._bytes, self._packed))
+            what = f"{shown(self.path)} is refused: its first {self._count:,} members hold {held} in all"
+            raise DataError(what, expected=f"{_LEAST_BYTES} bytes for each beyond {_MEMBERS_ALLOWED:,}")
         name = str(PurePosixPath(tidy))
         if any(map(is_hidden, PurePosixPath(name).parts)):
             return
