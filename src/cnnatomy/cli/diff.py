@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from cnnatomy.cli.networks import MODELS, Network
-from cnnatomy.cli.parsing import Command
+from cnnatomy.cli.parsing import CODE, Command
 
 COMMAND = Command(
     "diff",
@@ -20,6 +20,7 @@ COMMAND = Command(
             "cnnatomy diff torchvision:resnet18 torchvision:resnet34 --input 3x224x224": "two of a family",
         },
         "models": MODELS,
+        "code and data": CODE,
     },
 )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from cnnatomy.cli.meant import EVALUATE
-from cnnatomy.cli.parsing import Command, Common, Switch, file_to_write
+from cnnatomy.cli.parsing import CODE, Command, Common, Switch, file_to_write
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ COMMAND = Command(
             "cnnatomy evaluate runs/digits-1 --csv answers.csv": "with a row for each picture",
             "cnnatomy evaluate runs/digits-1 --json": "as JSON",
         },
+        "code and data": CODE,
     },
     EVALUATE,
 )

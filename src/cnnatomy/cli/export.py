@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from cnnatomy import checks
-from cnnatomy.cli.parsing import Command, Common, Switch
+from cnnatomy.cli.parsing import CODE, Command, Common, Switch
 from cnnatomy.errors import ArgumentError
 
 COMMAND = Command(
@@ -22,6 +22,7 @@ COMMAND = Command(
             "cnnatomy export runs/digits-1 digits.pt2": "for torch.export.load, without cnnatomy",
             "cnnatomy export runs/digits-1 digits.onnx --json": "what was written, as JSON",
         },
+        "code and data": CODE,
     },
 )
 

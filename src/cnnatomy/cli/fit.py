@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from cnnatomy.cli.networks import MODELS, Network
-from cnnatomy.cli.parsing import Command
+from cnnatomy.cli.parsing import CODE, Command
 from cnnatomy.errors import ArgumentError
 
 COMMAND = Command(
@@ -22,6 +22,7 @@ COMMAND = Command(
             "cnnatomy fit net.py:Net --input 3x64x64 --sizes 32,48,64": "some sizes only",
         },
         "models": MODELS,
+        "code and data": CODE,
     },
 )
 

@@ -11,7 +11,7 @@ import tyro
 
 from cnnatomy.anatomy.present.columns import COLUMNS, column
 from cnnatomy.cli.networks import MODELS, Network
-from cnnatomy.cli.parsing import Command, Switch
+from cnnatomy.cli.parsing import CODE, Command, Switch
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ COMMAND = Command(
             "cnnatomy inspect lenet5 --format html --out lenet5.html": "as a page with its graph",
         },
         "models": MODELS,
+        "code and data": CODE,
     },
 )
 _COLUMNS = f"Of {', '.join(COLUMNS)}; joined by commas. Left out: those that fit."

@@ -27,6 +27,7 @@ MODELS = {entry.name: entry.summary for entry in ENTRIES} | {
     '"conv3-32 maxpool FC-10"': "any network in the papers' notation",
     "package.module:name": "a module or what builds one; name(classes=10) passes arguments",
     "file.py:name": "the same in a file",
+    "file.pt2": "a file of torch.export.save",
     "torchvision:name": "a network of torchvision, if that is installed",
     "timm:name": "a network of timm, if that is installed",
 }

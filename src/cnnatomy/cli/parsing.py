@@ -21,6 +21,13 @@ from cnnatomy.errors import ArgumentError
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")]
 """A flag that is given or not, without a --no- twin."""
 
+CODE = MappingProxyType(
+    {
+        "net.py:Net, package:name": "are code, and run",
+        "all else, .pt2 and run folders too": "is data, and runs nothing (docs/safety.md)",
+    }
+)
+"""Which arguments are code, for the help of commands that take a network."""
 _FORMS = (
     (r"^Missing from [^:]*: (\S+)", "{0} is missing"),
     (r"^Unrecognized options: (-[^ ,]*).* Perhaps you meant: (\S+)", "unknown option {0}; did you mean {1}?"),

@@ -14,7 +14,7 @@ import tyro
 from cnnatomy import checks
 from cnnatomy.checks import MOST, MOST_BATCH, MOST_THREADS
 from cnnatomy.cli.meant import PREDICT
-from cnnatomy.cli.parsing import Command, Common, Switch, file_to_write
+from cnnatomy.cli.parsing import CODE, Command, Common, Switch, file_to_write
 from cnnatomy.errors import ArgumentError, DataError
 
 LIST = "-"
@@ -28,6 +28,7 @@ COMMAND = Command(
             "cnnatomy predict runs/digits-1 scans/ --csv scans.csv": "for a spreadsheet",
             "cnnatomy predict runs/digits-1 - --json < list.txt": "of a list of files, as JSON",
         },
+        "code and data": CODE,
     },
     PREDICT,
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from cnnatomy.cli.networks import MODELS, Network
-from cnnatomy.cli.parsing import Command
+from cnnatomy.cli.parsing import CODE, Command
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ COMMAND = Command(
             "cnnatomy rf torchvision:resnet50 layer3 --at 6,6 --input 3x224x224": "in one of torchvision",
         },
         "models": MODELS,
+        "code and data": CODE,
     },
 )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnatomy.cli.meant import TRAIN
 from cnnatomy.cli.options import to_arguments, to_settings, train_arguments
-from cnnatomy.cli.parsing import Command
+from cnnatomy.cli.parsing import CODE, Command
 from cnnatomy.data.catalog import SOURCES
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.catalog import ENTRIES
@@ -41,6 +41,7 @@ COMMAND = Command(
         },
         "built-in data": {source.name: source.summary for source in SOURCES.values()},
         "models": {entry.name: entry.summary for entry in ENTRIES},
+        "code and data": CODE,
     },
     TRAIN,
 )
