@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+import cnnatomy
 from cnnatomy import nn as ours
 from cnnatomy.anatomy.costs import connected, cost, inside
-from cnnatomy.anatomy.graph import Call
+from cnnatomy.anatomy.graph import Call, Value, signature
 from cnnatomy.anatomy.result import Cost
 from cnnatomy.anatomy.tracing import trace
 
@@ -260,3 +262,157 @@ def test_running_extremes_and_floored_quotients_are_counted() -> None:
     assert flops(lambda x: x.cummax(2)[0], (1, 2, 3, 4)) == 24
     assert flops(lambda x: x // 2, (1, 2, 3, 4)) == 48
     assert flops(lambda x: torch.polar(x, x), (1, 2, 3, 4)) == 4 * 24
+
+
+def backward(model: nn.Module, *shapes: Sequence[int]) -> list[tuple[Call, Cost]]:
+    """The calls of a backward pass, with the gradient of the input asked for."""
+    graph = trace(model, [torch.empty(*shape, requires_grad=True) for shape in shapes], training=True)
+    assert graph.reason is None
+    return [(call, cost(call)) for call in graph.backward]
+
+
+def made(operator: Any, *given: Any, shapes: Sequence[Sequence[int]]) -> Call:
+    """A call with tensors of these shapes first, which need not be one that meta tensors can make."""
+    values = tuple(
+        Value(place, tuple(shape), tuple(torch.empty(*shape, device="meta").stride()), 0, torch.float32)
+        for place, shape in enumerate(shapes)
+    )
+    return Call(operator, (*values, *given), {}, values[:1], values, values[:1], 0, signature(operator))
+
+
+@given(SIZE, SIZE, st.integers(2, 6), st.integers(2, 6), st.integers(1, 5), st.integers(1, 5))
+def test_attention_back_is_the_products_of_its_parts(
+    b: int, heads: int, queries: int, keys: int, width: int, values: int
+) -> None:
+    q, k, v = (b, heads, queries, width), (b, heads, keys, width), (b, heads, keys, values)
+    y = (b, heads, queries, values)
+    operator = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward.default
+    found = cost(made(operator, shapes=[y, q, k, v, y, y[:3]]))
+    given = [torch.empty(*shape, device="meta", requires_grad=True) for shape in (q, k, v)]
+    with FlopCounterMode(display=False) as counter:
+        (given[0] @ given[1].mT).softmax(-1).matmul(given[2]).sum().backward()  # type: ignore[no-untyped-call]
+    products = counter.get_total_flops() // 2
+    again = b * heads * queries * keys * width  # forward computes the scores, and so does the fused backward
+    forward = again + b * heads * queries * keys * values
+    every = products - forward + again
+    assert (found.macs, found.flops) == (every, 2 * every + 10 * b * heads * queries * keys)
+
+
+def spread(taps: Sequence[Sequence[Sequence[int]]]) -> int:
+    """Pairs of an output and an input that it reads, by a loop; `taps` has every axis' windows."""
+    return sum(math.prod(map(len, window)) for window in itertools.product(*taps))
+
+
+def bins(n: int, m: int) -> list[range]:
+    """torch's adaptive bins of one axis, by its formula."""
+    return [range(o * n // m, -(-(o + 1) * n // m)) for o in range(m)]
+
+
+ADAPTIVE: dict[str, list[Any]] = {
+    "Avg": [nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d],
+    "Max": [nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d],
+}
+
+
+@pytest.mark.parametrize("lead", [(2,), (3, 2)])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("kind", ADAPTIVE)
+def test_adaptive_pooling_reads_its_bins_there_and_back(kind: str, rank: int, lead: tuple[int, ...]) -> None:
+    sizes, wanted = (5, 7, 4)[:rank], (2, 3, 3)[:rank]
+    layer = ADAPTIVE[kind][rank - 1](wanted if rank > 1 else wanted[0])
+    pairs = math.prod(lead) * spread([bins(n, m) for n, m in zip(sizes, wanted, strict=True)])
+    assert flops(layer, (*lead, *sizes)) == pairs
+    outputs = math.prod((*lead, *wanted))
+    found = [each.flops for call, each in backward(layer, (*lead, *sizes)) if "pool" in call.name]
+    assert found == [2 * pairs if kind == "Avg" else outputs]
+
+
+SLIDING: dict[str, list[Any]] = {
+    "Avg": [nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d],
+    "Max": [nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d],
+}
+
+
+@pytest.mark.parametrize("lead", [(2,), (3, 2)])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("kind", SLIDING)
+def test_windows_are_counted_there_and_back(kind: str, rank: int, lead: tuple[int, ...]) -> None:
+    layer, sizes = SLIDING[kind][rank - 1](3, 2), (7, 5, 9)[:rank]
+    outputs = math.prod(lead) * math.prod((n - 3) // 2 + 1 for n in sizes)
+    taps = outputs * 3**rank
+    assert flops(layer, (*lead, *sizes)) == taps + (outputs if kind == "Avg" else 0)
+    found = [each.flops for call, each in backward(layer, (*lead, *sizes)) if "pool" in call.name]
+    assert found == [2 * taps if kind == "Avg" else outputs]
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 8), (1, 2, 6, 8)])
+def test_a_kernel_may_be_one_number_for_all_axes(shape: tuple[int, ...]) -> None:
+    taps = 2 * 3 * 4 * 4
+    assert flops(lambda x: torch.ops.aten.max_pool2d_with_indices(x, [2])[0], shape) == taps
+    assert flops(lambda x: torch.ops.aten.avg_pool2d(x, [2]), shape) == taps + taps // 4
+
+
+def transformed(n: int) -> int:
+    """Real operations of a radix-2 transform of n complex numbers, counted as it runs: 10 for a butterfly."""
+    return 0 if n == 1 else 2 * transformed(n // 2) + n // 2 * (6 + 2 + 2)
+
+
+@pytest.mark.parametrize("sizes", [(16,), (8, 4), (1, 8)])
+def test_transforms_are_counted_butterfly_by_butterfly(sizes: tuple[int, ...]) -> None:
+    dims, whole = tuple(range(-len(sizes), 0)), math.prod(sizes)
+    found = 3 * sum(whole // n * transformed(n) for n in sizes)  # each axis, along all others
+    assert flops(lambda x: torch.fft.fftn(torch.complex(x, x), dim=dims), (3, *sizes)) == found
+    assert flops(lambda x: torch.fft.rfftn(x, dim=dims), (3, *sizes)) == found // 2
+    given = (3, *sizes[:-1], sizes[-1] // 2 + 1)
+    assert flops(lambda x: torch.fft.irfftn(torch.complex(x, x), s=sizes, dim=dims), given) == found // 2
+
+
+@pytest.mark.parametrize("sizes", [(4, 5), (3, 4, 5)])
+def test_an_affine_grid_multiplies_every_point_by_a_matrix(sizes: tuple[int, ...]) -> None:
+    rank, batch = len(sizes), 2
+    theta = torch.rand(batch, rank, rank + 1)
+    points = [
+        [*reversed(place), 1.0] for place in itertools.product(*(torch.linspace(-1, 1, n) for n in sizes))
+    ]
+    grid, terms = [], 0
+    for matrix in theta:
+        for point in points:
+            grid.append([sum(w * x for w, x in zip(row, point, strict=True)) for row in matrix])
+            terms += sum(1 for row in matrix for _ in zip(row, point, strict=True))
+    theirs = F.affine_grid(theta, [batch, 1, *sizes], align_corners=True).reshape(-1, rank)
+    torch.testing.assert_close(torch.tensor(grid), theirs)
+    found = macs(lambda t: F.affine_grid(t, [batch, 1, *sizes], align_corners=True), tuple(theta.shape))
+    assert found == terms
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=4), st.integers(1, 2))
+def test_connection_tables_multiply_what_is_connected(table: list[list[bool]], stride: int) -> None:
+    assume(all(map(any, zip(*table, strict=True))))  # an output map that reads nothing is refused
+    layer = ours.ConnectedConv2d([list(map(int, row)) for row in table], 3, stride=stride)
+    out = (7 - 3) // stride + 1
+    terms = sum(
+        9 for _ in range(2 * out * out) for row in table for connected in row if connected
+    )  # of every output, by its row
+    x = (2, len(table), 7, 7)
+    assert macs(layer, x) == terms
+    graph = trace(layer, [torch.empty(*x, requires_grad=True)], training=True)
+    known = connected(graph)
+    back = [cost(call, known).macs for call in graph.backward if "convolution" in call.name]
+    assert back == [2 * terms]
+
+
+@pytest.mark.parametrize(("reducer", "beside"), [("mean", 0), ("soft", 0), ("importance", 1)])
+@pytest.mark.parametrize("region", [cnnatomy.Sliding(3, 2), cnnatomy.Adaptive((2, 3))])
+def test_our_pooling_back_is_counted_for_every_gradient_it_gives(
+    reducer: str, beside: int, region: cnnatomy.Region
+) -> None:
+    names = ("logits",)[:beside]
+    model = Function(
+        lambda x, *more: cnnatomy.pool(x, region, reducer, **dict(zip(names, more, strict=True)))
+    )
+    given = [(2, 3, 7, 7)] * (1 + beside)
+    found = [each.flops for call, each in backward(model, *given) if "pool" in call.name]
+    windows = [[range(2 * o, 2 * o + 3) for o in range(3)]] * 2
+    grid = [bins(7, 2), bins(7, 3)]
+    pairs = spread(windows if isinstance(region, cnnatomy.Sliding) else grid)
+    assert found == [2 * 3 * pairs * 2 * (1 + beside)]

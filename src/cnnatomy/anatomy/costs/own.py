@@ -14,7 +14,7 @@ from cnnatomy.regions import Region
 
 @rule("cnnatomy.pool", "cnnatomy.pool_backward")
 def pooled(call: Call) -> Work:
-    """cnnatomy's pooling: every tap of every region, by the reducer's arithmetic."""
+    """cnnatomy's pooling: every tap of every region, by the reducer's arithmetic; back, for each gradient."""
     region, reducer = Region.parse(call.argument("region")), Reducer.parse(call.argument("reducer"))
     backward = call.name.endswith("backward")
     inside = tuple(call.argument("size")) if backward else call.inputs[0].shape[2:]
@@ -24,7 +24,9 @@ def pooled(call: Call) -> Work:
         taps *= axis.outputs * axis.taps if axis.window else sum(axis.table.count)
     if reducer.work is None:
         return Work(0, None, f"{taps:,} taps of {reducer.name}, whose operations depend on the data")
-    return elementwise(taps, "taps", "s + g * w" if backward else reducer.work)
+    if backward:
+        return elementwise(taps * len(call.outputs), "taps", "s + g * w")
+    return elementwise(taps, "taps", reducer.work)
 
 
 @rule("cnnatomy.resample")

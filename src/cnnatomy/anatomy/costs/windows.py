@@ -3,69 +3,80 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from cnnatomy.anatomy.costs.work import RULES, Work, elementwise, option, rule, tensor
-from cnnatomy.anatomy.graph import Call
+from cnnatomy.anatomy.costs.work import RULES, Rule, Work, elementwise, option, rule, tensor
+from cnnatomy.anatomy.graph import Call, Value
 from cnnatomy.geometry import AxisTable
 from cnnatomy.geometry.resampling import Resampling
 
-_RANKS = (1, 2, 3)
 
-
-def _pooled(call: Call, arithmetic: str) -> Work:
+def _pooled(call: Call, out: Value, rank: int, arithmetic: str) -> Work:
     """Every output reads every tap of its window."""
-    out, kernel = call.outputs[0], call.argument("kernel_size")
-    rank = len(out.shape) - 2 if len(out.shape) > 3 else 1
-    taps = math.prod(kernel) * (kernel[0] ** (rank - 1) if len(kernel) == 1 else 1)
+    kernel = call.argument("kernel_size")
+    taps = math.prod(kernel) if len(kernel) == rank else kernel[0] ** rank
     return elementwise(out.numel * taps, "taps", arithmetic)
 
 
-def maxima(call: Call) -> Work:
+def maxima(call: Call, rank: int) -> Work:
     """One comparison per tap."""
-    return _pooled(call, "max(y, x)")
+    return _pooled(call, call.outputs[0], rank, "max(y, x)")
 
 
-def means(call: Call) -> Work:
+def means(call: Call, rank: int) -> Work:
     """One addition per tap, one division per output."""
-    summed = _pooled(call, "s + x")
+    summed = _pooled(call, call.outputs[0], rank, "s + x")
     return Work(0, (summed.other or 0) + call.outputs[0].numel, f"{summed.formula}, and a division each")
 
 
-def adaptive(call: Call) -> Work:
-    """Bins of torch's adaptive pooling, which overlap where sizes do not divide."""
-    x, out = call.inputs[0], call.outputs[0]
-    rank = len(call.argument("output_size"))
-    taps = math.prod(out.shape[: len(out.shape) - rank])
-    for n, m in zip(x.shape[-rank:], out.shape[-rank:], strict=True):
-        taps *= sum(AxisTable.adaptive(n, m).count)
+def adaptive(call: Call, rank: int) -> Work:
+    """One operation per tap."""
+    taps = _binned(call.inputs[0], call.outputs[0], rank)
     return elementwise(taps, "taps", "max(y, x)" if "max" in call.name else "s + x")
 
 
-for rank in _RANKS:
-    RULES[f"aten.max_pool{rank}d_with_indices"] = RULES[f"aten.max_pool{rank}d"] = maxima
-    RULES[f"aten.fractional_max_pool{rank}d"] = maxima
-    RULES[f"aten.avg_pool{rank}d"] = means
-    RULES[f"aten._adaptive_avg_pool{rank}d"] = RULES[f"aten.adaptive_avg_pool{rank}d"] = adaptive
-    RULES[f"aten.adaptive_max_pool{rank}d"] = adaptive
+def _binned(x: Value, out: Value, rank: int) -> int:
+    """Taps of torch's adaptive bins, which overlap where sizes do not divide."""
+    taps = math.prod(out.shape[: len(out.shape) - rank])
+    for n, m in zip(x.shape[-rank:], out.shape[-rank:], strict=True):
+        taps *= sum(AxisTable.adaptive(n, m).count)
+    return taps
 
 
-def _per_gradient(call: Call) -> Work:
+def _per_gradient(call: Call, rank: int) -> Work:
     """One addition per gradient that comes in."""
     return elementwise(call.inputs[0].numel, "gradients", "s + g")
 
 
-def _means_backward(call: Call) -> Work:
-    grad, kernel = call.inputs[0], call.argument("kernel_size")
-    return elementwise(grad.numel * math.prod(kernel), "taps", "s + g / n")
+def _means_backward(call: Call, rank: int) -> Work:
+    """A division and an addition for every tap of every gradient that comes in."""
+    return _pooled(call, call.inputs[0], rank, "s + g / n")
 
 
-for rank in _RANKS:
-    RULES[f"aten.max_pool{rank}d_with_indices_backward"] = _per_gradient
-    RULES[f"aten.adaptive_max_pool{rank}d_backward"] = _per_gradient
-    RULES[f"aten.fractional_max_pool{rank}d_backward"] = _per_gradient
-    RULES[f"aten.avg_pool{rank}d_backward"] = _means_backward
-    RULES[f"aten._adaptive_avg_pool{rank}d_backward"] = _per_gradient
+def _adaptive_backward(call: Call, rank: int) -> Work:
+    """Likewise; the input is given for its shape."""
+    grad, x = call.inputs[:2]
+    return elementwise(_binned(x, grad, rank), "taps", "s + g / n")
+
+
+_POOLINGS: dict[str, Callable[[Call, int], Work]] = {
+    **dict.fromkeys(("max_pool{}d_with_indices", "max_pool{}d", "fractional_max_pool{}d"), maxima),
+    "avg_pool{}d": means,
+    **dict.fromkeys(("_adaptive_avg_pool{}d", "adaptive_avg_pool{}d", "adaptive_max_pool{}d"), adaptive),
+    "max_pool{}d_with_indices_backward": _per_gradient,
+    "adaptive_max_pool{}d_backward": _per_gradient,
+    "fractional_max_pool{}d_backward": _per_gradient,
+    "avg_pool{}d_backward": _means_backward,
+    "_adaptive_avg_pool{}d_backward": _adaptive_backward,
+}
+
+
+def _of_rank(pooling: Callable[[Call, int], Work], rank: int) -> Rule:
+    return lambda call: pooling(call, rank)
+
+
+for rank in (1, 2, 3):
+    RULES.update({f"aten.{name.format(rank)}": _of_rank(of, rank) for name, of in _POOLINGS.items()})
 
 
 def _interpolated(taps: int) -> str:
@@ -113,7 +124,7 @@ def fourier(call: Call) -> Work:
     """5 n log2 n for n complex cells, half of it where one side is real (Cooley and Tukey 1965)."""
     wide = max(call.inputs[0], call.outputs[0], key=lambda value: value.numel)
     cells = math.prod(wide.shape[axis] for axis in call.argument("dim"))
-    found = round(5 * wide.numel * math.log2(max(cells, 2)))
+    found = round(5 * wide.numel * math.log2(cells))
     found = found if call.name.endswith("c2c") else found // 2
     return Work(0, found, f"5 × {wide.numel:,} × log2({cells}) = {found:,}")
 
