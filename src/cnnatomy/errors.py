@@ -23,6 +23,10 @@ class ArgumentError(CnnatomyError):
     """An argument that cannot mean anything here."""
 
 
+class TensorError(ArgumentError, RuntimeError):
+    """A tensor that an operator cannot take, where torch raises a RuntimeError: it is caught as both."""
+
+
 class DataError(CnnatomyError):
     """Pictures or labels that cannot be read, or must not be."""
 

@@ -22,9 +22,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.overrides import handle_torch_function, has_torch_function
 
+from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import Rule, Window, paddings, per_axis, resolve
+
+MOST = 4096
+"""The most taps of a kernel along an axis."""
 
 _CONVOLVE: tuple[Callable[..., Tensor], ...] = (F.conv1d, F.conv2d, F.conv3d)
 
@@ -40,7 +45,7 @@ def uniform(size: int | Sequence[int] = 3, rank: int = 1) -> Tensor:
         >>> uniform(4)
         tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
-    taps = per_axis(size, _axes(rank), "size")
+    taps = _taps(size, _axes(rank))
     return torch.full(taps, 1 / math.prod(taps))
 
 
@@ -67,7 +72,7 @@ def binomial(size: int = 3, rank: int = 1) -> Tensor:
                 [2., 4., 2.],
                 [1., 2., 1.]])
     """
-    taps = per_axis((size,), 1, "size")[0]
+    (taps,) = _taps(size, 1)
     return _product([[math.comb(taps - 1, j) / 2 ** (taps - 1) for j in range(taps)]] * _axes(rank))
 
 
@@ -85,7 +90,7 @@ def gaussian(sigma: float = 1.0, size: int | None = None, rank: int = 1) -> Tens
     """
     if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 < sigma < math.inf:
         raise ArgumentError("no such Gaussian", expected="a positive finite sigma", got=repr(sigma))
-    taps = 2 * int(4 * sigma + 0.5) + 1 if size is None else per_axis((size,), 1, "size")[0]
+    (taps,) = _taps(2 * int(4 * sigma + 0.5) + 1 if size is None else size, 1)
     bell = [math.exp(-((j - (taps - 1) / 2) ** 2) / (2 * sigma**2)) for j in range(taps)]
     return _product([[value / math.fsum(bell) for value in bell]] * _axes(rank))
 
@@ -156,6 +161,16 @@ def laplacian(corners: bool = False, rank: int = 2) -> Tensor:
     return sum((F.pad(curvature(i, rank), _around(i, rank)) for i in range(rank)), torch.zeros(()))
 
 
+def _real(x: Tensor) -> bool:
+    """True for a dense tensor of floats that can be filtered."""
+    dense = x.layout is torch.strided and not x.is_nested
+    return dense and x.is_floating_point() and x.dtype.itemsize > 1
+
+
+def _taps(size: int | Sequence[int], rank: int) -> tuple[int, ...]:
+    return tuple(whole_number("size", taps, 1, MOST) for taps in per_axis(size, rank, "size"))
+
+
 NAMES: dict[str, Callable[..., Tensor]] = {
     make.__name__: make
     for make in (uniform, weighted, binomial, gaussian, change, curvature, sobel, laplacian)
@@ -212,9 +227,13 @@ def apply(
         >>> apply(torch.tensor([[1.0, 2.0, 4.0, 7.0]]), change(), padding="valid")
         tensor([[3., 5.]])
     """
+    if has_torch_function((x, kernel)):
+        options: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
+        found: Tensor = handle_torch_function(apply, (x, kernel), x, kernel, **options)
+        return found
     rank = _axes(kernel.dim() if isinstance(kernel, Tensor) else 0)
-    if not isinstance(x, Tensor) or x.dim() not in (rank + 1, rank + 2) or not x.is_floating_point():
-        got = f"shape {tuple(x.shape)} of {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
+    if not isinstance(x, Tensor) or x.dim() not in (rank + 1, rank + 2) or not _real(x):
+        got = f"{x.layout} of {x.dtype}, {x.dim()} axes" if isinstance(x, Tensor) else type(x).__name__
         expected = f"(N, C, *spatial) or (C, *spatial) of floats, with {rank} spatial axes"
         raise ArgumentError("the filter does not fit", expected=expected, got=got)
     steps, spread = per_axis(stride, rank, "stride"), per_axis(dilation, rank, "dilation")

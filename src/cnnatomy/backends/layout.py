@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch._prims_common import suggest_memory_format
 
+from cnnatomy.backends.memory import demand
 from cnnatomy.reducers.contract import Reducer
 from cnnatomy.regions import Region
 
@@ -25,6 +26,7 @@ def memory_format(rank: int, last: bool) -> torch.memory_format:
 def empty(model: Tensor, size: tuple[int, ...], dtype: torch.dtype, last: bool) -> Tensor:
     """A tensor (N, C, *size) without values, with N, C and the device of `model`."""
     shape = (*model.shape[:2], *size)
+    demand(model, shape, dtype)
     if not last:
         return torch.empty(shape, dtype=dtype, device=model.device)
     return torch.empty(shape, dtype=dtype, device=model.device, memory_format=_LAST[model.dim()])

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from cnnatomy.backends.memory import demand
 from cnnatomy.reducers.contract import Reducer, Windows
 from cnnatomy.reducers.noise import noise
 from cnnatomy.regions import Axis, Region
@@ -52,18 +53,33 @@ def _gathered(values: Tensor, cells: Tensor, i: int) -> Tensor:
     return values.movedim(3 + i, -1).flatten(-2)
 
 
+def computed_in(dtype: torch.dtype, reducer: Reducer) -> torch.dtype:
+    """The dtype that a pooling of values of this dtype is computed in."""
+    if dtype.is_floating_point:
+        return torch.promote_types(dtype, torch.float32)
+    return dtype if reducer.selects else torch.float64
+
+
+def rounded(y: Tensor, dtype: torch.dtype) -> Tensor:
+    """Results in the dtype of what was pooled: among integers the nearest, halves up, and 0 for NaN."""
+    if dtype.is_floating_point or not y.is_floating_point():
+        return y.to(dtype)
+    limits = torch.iinfo(dtype)
+    most = min(limits.max, 2**63 - 1024)  # float64's last below int64's end
+    return (y.double() + 0.5).floor().nan_to_num(0.0).clamp(limits.min, most).to(dtype)
+
+
 def forward(
     inputs: Sequence[Tensor], region: Region, reducer: Reducer, seed: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
     """y (N, C, *out), and each winner's tap number (-1 for none) where the reducer selects."""
     x = inputs[0]
-    axes = region.axes(tuple(x.shape[2:]))
-    wide = [
-        tensor.to(torch.promote_types(tensor.dtype, torch.float32)) if tensor.is_floating_point() else tensor
-        for tensor in inputs
-    ]
-    y, winner = reducer.define(windows(wide, axes, reducer, seed))
-    return y.to(x.dtype), winner
+    size = tuple(x.shape[2:])
+    demand(x, (*x.shape[:2], *region.output_size(size)))
+    axes = region.axes(size)
+    kind = computed_in(x.dtype, reducer)
+    y, winner = reducer.define(windows([tensor.to(kind) for tensor in inputs], axes, reducer, seed))
+    return rounded(y, x.dtype), winner
 
 
 def backward(grad: Tensor, inputs: Sequence[Tensor], region: Region, reducer: Reducer) -> tuple[Tensor, ...]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
+from cnnatomy.geometry.padding import LARGEST
 
 Pair = tuple[int, int]
 CYCLIC = ("reflect", "symmetric", "wrap")
@@ -131,9 +132,7 @@ def _pair(name: str, entry: Any, least: int | None) -> Pair:
 
 
 def _cells(name: str, value: object, least: int | None) -> int:
-    if least is None and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    return whole_number(name, value, 0 if least is None else least)
+    return whole_number(name, value, -LARGEST if least is None else least, LARGEST)
 
 
 def cropped(n: int, pair: Pair, axis: int) -> tuple[int, int, Pair]:

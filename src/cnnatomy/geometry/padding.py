@@ -20,6 +20,9 @@ Rule: TypeAlias = RuleName | int | tuple[int, int]
 
 RULES: tuple[str, ...] = get_args(RuleName)
 
+LARGEST = 2**30
+"""The most that any number of a window can be: no memory holds an axis that is much longer."""
+
 
 def extent(kernel: int, dilation: int = 1) -> int:
     """Cells from a window's first tap to its last, both counted: f* = f + (f - 1)(d - 1).
@@ -108,17 +111,20 @@ def checked(rule: object, name: str) -> Rule:
             hint=repr(near[0]) if near else None,
         )
     if not isinstance(rule, Sequence):
-        return whole_number(name, rule, least=0)
+        return whole_number(name, rule, 0, LARGEST)
     if len(rule) != 2:
         raise ArgumentError(f"{name} of one axis is not a pair", expected="(before, after)", got=repr(rule))
-    return whole_number(f"{name} before", rule[0], least=0), whole_number(f"{name} after", rule[1], least=0)
+    before, after = rule
+    return whole_number(f"{name} before", before, 0, LARGEST), whole_number(
+        f"{name} after", after, 0, LARGEST
+    )
 
 
 def per_axis(value: int | Sequence[int], rank: int, name: str, least: int = 1) -> tuple[int, ...]:
     """Expand an int to one per axis, or check that a sequence has one per axis; axis order (.., y, x).
 
     Raises:
-        ArgumentError: another length than `rank`, or an entry that is not an int >= `least`.
+        ArgumentError: another length than `rank`, or an entry that is not an int from `least` to LARGEST.
 
     Example:
         >>> per_axis(3, rank=2, name="kernel_size"), per_axis([3, 5], rank=2, name="kernel_size")
@@ -128,11 +134,11 @@ def per_axis(value: int | Sequence[int], rank: int, name: str, least: int = 1) -
         cnnatomy.errors.ArgumentError: stride has the wrong length: expected an int or 2 ints, got (3, 5, 7)
     """
     if not isinstance(value, Sequence):
-        return (whole_number(name, value, least),) * rank
+        return (whole_number(name, value, least, LARGEST),) * rank
     if len(value) != rank:
         expected = f"an int or {rank} int{'s' if rank > 1 else ''}"
         raise ArgumentError(f"{name} has the wrong length", expected=expected, got=repr(value))
-    return tuple(whole_number(name, entry, least) for entry in value)
+    return tuple(whole_number(name, entry, least, LARGEST) for entry in value)
 
 
 def paddings(value: Rule | Sequence[Rule], rank: int, name: str = "padding") -> tuple[Rule, ...]:

@@ -23,13 +23,11 @@ from difflib import get_close_matches
 from functools import lru_cache
 
 from cnnatomy import spec
+from cnnatomy.checks import constant
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry.bands import Bands
 from cnnatomy.geometry.kernels import ALIASES, METHODS, Method
-from cnnatomy.geometry.table import share
-
-LONGEST = 2**24
-"""The most outputs of an axis: each has weights of its own in a table."""
+from cnnatomy.geometry.table import LONGEST, share
 
 
 @dataclass(frozen=True)
@@ -66,8 +64,10 @@ class Resampling:
         if self.coordinates is None:
             object.__setattr__(self, "coordinates", self.traits.coordinates[0])
         _check(self)
-        if self.coefficient is None and self.traits.coefficient:
-            object.__setattr__(self, "coefficient", self.traits.coefficient[self.antialias])
+        usual = self.traits.coefficient
+        if usual:
+            given = usual[self.antialias] if self.coefficient is None else self.coefficient
+            object.__setattr__(self, "coefficient", finite("coefficient", given))  # a constant, if traced
 
     @property
     def traits(self) -> Method:
@@ -175,11 +175,13 @@ def _check(how: Resampling) -> None:
 
 
 def finite(name: str, value: object) -> float:
-    """Return `value` if it is a finite number."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and math.isfinite(value)):  # type: ignore[arg-type]
-        raise ArgumentError(f"{name} is no finite number", expected="a finite number", got=repr(value))
-    return float(value)  # type: ignore[arg-type]
+    """Return `value` if it is a finite number: by its exact fraction, which makes a traced one a constant."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return constant(value)
+        except (OverflowError, ValueError):  # infinite, or none
+            pass
+    raise ArgumentError(f"{name} is no finite number", expected="a finite number", got=repr(value))
 
 
 def positive(name: str, value: object) -> float:
@@ -190,9 +192,10 @@ def positive(name: str, value: object) -> float:
         Traceback (most recent call last):
         cnnatomy.errors.ArgumentError: scale is no finite number: expected a finite number, got nan
     """
-    if finite(name, value) <= 0:
+    number = finite(name, value)
+    if number <= 0:
         raise ArgumentError(f"{name} is not positive", expected="a number > 0", got=repr(value))
-    return float(value)  # type: ignore[arg-type]
+    return number
 
 
 @lru_cache(maxsize=256)

@@ -16,6 +16,9 @@ from cnnatomy.geometry.cover import Cover, invert
 if TYPE_CHECKING:
     from cnnatomy.geometry.window import Window
 
+LONGEST = 2**24
+"""The most outputs of an axis that has a table: each has an entry of its own."""
+
 _CACHED = 256  # tables kept: a network uses tens, and one of a long signal takes megabytes
 
 
@@ -215,7 +218,7 @@ def left_out(n: int, progressions: Iterable[range]) -> tuple[range, ...]:
 @lru_cache(maxsize=_CACHED, typed=True)
 def _sliding(window: Window, n: int) -> AxisTable:
     whole_number("input size", n, least=1)
-    lo, outputs = window.padding[0], window.output_size(n)
+    lo, outputs = window.padding[0], whole_number("outputs of a table", window.output_size(n), 1, LONGEST)
     origins = range(-lo, outputs * window.stride - lo, window.stride)
     # Outputs a .. b - 1 lie wholly inside; only the few beside them need clipping.
     a = min(-(-lo // window.stride), outputs)
@@ -229,6 +232,6 @@ def _sliding(window: Window, n: int) -> AxisTable:
 @lru_cache(maxsize=_CACHED, typed=True)
 def _adaptive(n: int, out: int) -> AxisTable:
     whole_number("input size", n, least=1)
-    whole_number("output size", out, least=1)
+    whole_number("output size", out, 1, LONGEST)
     bins = [share(o, out, n) for o in range(out)]
     return AxisTable(n, tuple(cells.start for cells in bins), tuple(map(len, bins)))

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry.padding import Rule, paddings, per_axis
-from cnnatomy.nn.wiring import Table, Wired, checked_table
+from cnnatomy.nn.wiring import Table, Wired, checked_table, scattered
 from cnnatomy.ops.convolution import Sizes, run, settled
 from cnnatomy.ops.padding import Mode, checked_mode
+from cnnatomy.ops.routing import overridable
 from cnnatomy.ops.transposed import run_transposed
 
 Padding = Rule | Sequence[Rule]
@@ -91,7 +92,10 @@ class Convolution(Convolutional):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         axes = self.stride, self.rules, self.dilation
-        return run(input, self._dense(weight), bias, *axes, self.groups, self.mode)
+        if self.places is None:
+            return run(input, weight, bias, *axes, self.groups, self.mode)
+        wires = self.places, (self.out_channels, self.in_channels)
+        return _wired(False, input, weight, *wires, bias, *axes, self.groups, self.mode)
 
 
 class TransposedConvolution(Convolutional):
@@ -126,8 +130,25 @@ class TransposedConvolution(Convolutional):
     def forward(self, input: Tensor, output_size: Sizes | None = None) -> Tensor:
         """(N, C, *spatial) or (C, *spatial) -> the same with the transposed sizes, or with those wanted."""
         axes = self.stride, self.rules, self.output_padding
-        weight, rest = self.dense_weight(), (self.groups, self.dilation, output_size)
-        return run_transposed(input, weight, self.bias, *axes, *rest)
+        rest = self.groups, self.dilation, output_size
+        if self.places is None:
+            return run_transposed(input, self.weight, self.bias, *axes, *rest)
+        wires = self.places, (self.in_channels, self.out_channels)
+        return _wired(True, input, self.weight, *wires, self.bias, *axes, *rest)
+
+
+@overridable
+def _wired(
+    transposed: bool,
+    x: Tensor,
+    weight: Tensor,
+    places: Tensor,
+    maps: tuple[int, int],
+    *rest: Any,
+) -> Tensor:
+    """A convolution with one row of weights for each connection."""
+    convolve = run_transposed if transposed else run
+    return convolve(x, scattered(weight, places, maps), *rest)
 
 
 class Conv1d(Convolution, nn.Conv1d):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from cnnatomy.backends import FLOATING
 from cnnatomy.geometry.padding import extent
 from cnnatomy.ops import pool
-from cnnatomy.ops.routing import tracing
+from cnnatomy.ops.routing import remembered, tracing
 from cnnatomy.reducers import Max, Mean, Reducer
 from cnnatomy.regions import Adaptive, Region, Sliding
 
@@ -58,8 +58,7 @@ def sliding(x: Any, module: Any, rank: int) -> Sliding | None:
     stride = module.kernel_size if module.stride is None else module.stride
     wanted = (module.kernel_size, stride, getattr(module, "padding", 0), getattr(module, "dilation", 1))
     axes = tuple([_expand(value, rank) for value in wanted])
-    find = _region.__wrapped__ if torch.compiler.is_compiling() else _region
-    found: Sliding | None = find(axes, module.ceil_mode, tuple(x.shape[-rank:]))
+    found: Sliding | None = remembered(_region, axes, module.ceil_mode, tuple(x.shape[-rank:]))
     return found
 
 
@@ -119,8 +118,7 @@ class _Mean(DropIn):
         return region
 
     def what(self) -> Reducer:
-        make = _mean.__wrapped__ if torch.compiler.is_compiling() else _mean
-        found: Mean = make(self.count_include_pad, self.divisor_override)
+        found: Mean = remembered(_mean, self.count_include_pad, self.divisor_override)
         return found
 
 

@@ -29,7 +29,7 @@ class PadModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, *spatial) or (C, *spatial) -> the same with its spatial axes padded."""
-        if x.dim() not in (self.rank + 1, self.rank + 2):
+        if isinstance(x, Tensor) and x.dim() not in (self.rank + 1, self.rank + 2):
             expected = f"(N, C, *spatial) or (C, *spatial) with {self.rank} spatial axes"
             raise ArgumentError("padding does not fit x", expected=expected, got=f"shape {tuple(x.shape)}")
         return pad(x, self.padding, self.mode, **self.options)

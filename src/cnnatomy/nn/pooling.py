@@ -40,15 +40,17 @@ class PoolingModule(nn.Module):
         """Let the reducer's parameters start again."""
         for name, start in self.reducer.learns.items():
             with torch.no_grad():
-                self.get_parameter(name).copy_(torch.tensor(start))
+                getattr(self, name).copy_(torch.tensor(start))
 
     def forward(self, x: Tensor, **inputs: Tensor) -> Any:
         """y, or (y, indices)."""
+        if not isinstance(inputs, dict):  # torch.fx has one symbol for all of them
+            inputs = {name: inputs[name] for name in self.reducer.companions}
         return self.over(self.region, x, inputs)
 
     def over(self, region: Region, x: Tensor, inputs: Mapping[str, Tensor]) -> Any:
         """Pool over a region other than the module's own."""
-        learned = {name: self.get_parameter(name) for name in self.reducer.learns}
+        learned = {name: getattr(self, name) for name in self.reducer.learns}  # whatever stands for them now
         return pool(
             x,
             region,

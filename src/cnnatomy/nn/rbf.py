@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cnnatomy.errors import ArgumentError
+from cnnatomy.errors import ArgumentError, TensorError
 
 
 class RBF(nn.Module):
@@ -38,6 +38,10 @@ class RBF(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Measure (N, D) against every code."""
+        if isinstance(x, Tensor) and (x.is_nested or x.layout is not torch.strided or x.dim() != 2):
+            raise TensorError(
+                "an RBF measures vectors", expected="a dense (N, D)", got=f"{x.layout} of {x.dim()} axes"
+            )
         return (x[:, None, :] - self.codes).square().sum(-1)
 
     def extra_repr(self) -> str:

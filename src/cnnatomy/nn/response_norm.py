@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cnnatomy.backends import FLOATING
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import per_axis
+from cnnatomy.ops.routing import demand_dense, overridable
 
 
 class LocalResponseNorm(nn.LocalResponseNorm):
@@ -63,10 +65,16 @@ class LocalResponseNorm(nn.LocalResponseNorm):
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, *) -> the same."""
         alpha = self.alpha if self.divide else self.alpha * self.size
-        wide = input.to(torch.promote_types(input.dtype, torch.float32))
-        return F.local_response_norm(wide, self.size, alpha, self.beta, self.k).to(input.dtype)
+        return _normed(input, self.size, alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
         """The parameters."""
         parameters: str = super().extra_repr()  # type: ignore[no-untyped-call]
         return parameters + ("" if self.divide else ", divide=False")
+
+
+@overridable
+def _normed(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    demand_dense("local response normalisation", x, FLOATING)
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    return F.local_response_norm(wide, size, alpha, beta, k).to(x.dtype)

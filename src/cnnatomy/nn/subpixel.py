@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import per_axis
+from cnnatomy.ops.resampling import resample
+from cnnatomy.ops.routing import demand_dense, overridable
 
 CONVOLUTIONS: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 """The convolution of one, two and three dimensions that these modules hold."""
@@ -19,6 +21,7 @@ Sizes = int | Sequence[int]
 Order = Literal["crd", "dcr"]
 
 
+@overridable
 def depth_to_space(x: Tensor, scale: Sizes, order: Order = "crd", *, rank: int | None = None) -> Tensor:
     """Turn channels into cells: y[c, o] = x[channel(c, o mod s), floor(o / s)], for scales s and S = prod(s).
 
@@ -60,6 +63,7 @@ def depth_to_space(x: Tensor, scale: Sizes, order: Order = "crd", *, rank: int |
     return x.reshape(*lead, *split, *axes).permute(order_of).reshape(*lead, *depth, *sizes)
 
 
+@overridable
 def space_to_depth(x: Tensor, scale: Sizes, order: Order = "crd", *, rank: int | None = None) -> Tensor:
     """Turn cells into channels: what `depth_to_space` undoes, with the same arguments.
 
@@ -87,6 +91,7 @@ def space_to_depth(x: Tensor, scale: Sizes, order: Order = "crd", *, rank: int |
 
 def _blocks(x: Tensor, scale: Sizes, order: str, rank: int | None) -> tuple[Any, Any, tuple[int, ...]]:
     """The sizes before the channels, those after them, and the scale of each."""
+    demand_dense("the channels' turn into cells, or back,", x)
     if order not in ("crd", "dcr"):
         raise ArgumentError(f"order {order!r} is unknown", expected="'crd' or 'dcr'")
     spatial = x.dim() - 2 if rank is None else rank
@@ -258,11 +263,7 @@ class ResizeConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, *spatial) or (C, *spatial) -> the resized map's convolution."""
-        from cnnatomy.ops.resampling import resample
-
-        single = x.dim() == self.rank + 1
-        larger = resample(x.unsqueeze(0) if single else x, scale=self.scale, method=self.method)
-        found: Tensor = self.conv(larger.squeeze(0) if single else larger)
+        found: Tensor = self.conv(resample(x, scale=self.scale, method=self.method, rank=self.rank))
         return found
 
     def extra_repr(self) -> str:

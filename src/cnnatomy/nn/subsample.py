@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.nn.dropin import AvgPool2d
+from cnnatomy.ops.routing import overridable
 
 
 class Subsample2d(AvgPool2d):
@@ -55,8 +56,13 @@ class Subsample2d(AvgPool2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Subsample (N, C, H, W) or (C, H, W)."""
-        return torch.addcmul(self.bias[:, None, None], super().forward(x), self.weight[:, None, None])
+        return _scaled(super().forward(x), self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """Name the arguments that printing the module shows."""
         return f"{self.maps}, kernel={self.kernel_size}, stride={self.stride}"
+
+
+@overridable
+def _scaled(sums: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return torch.addcmul(bias[:, None, None], sums, weight[:, None, None])

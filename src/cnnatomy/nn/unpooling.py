@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import Rule, Window, paddings, per_axis
+from cnnatomy.geometry.padding import LARGEST
 from cnnatomy.ops.placed import place
 from cnnatomy.ops.routing import tracing
 from cnnatomy.ops.unpooling import unpool, unpool_mean
@@ -108,6 +109,8 @@ class _MaxUnpool(nn.Module):
             windows = map(Window, *axes, ((p, p) for p in per_axis(self.padding, self.rank, "padding", 0)))
             least = [w.transposed_size(n) for w, n in zip(windows, y.shape[-self.rank :], strict=True)]
         except ArgumentError:
+            if any(type(n) is int and n > LARGEST for n in (self.kernel_size, self.stride)):
+                raise  # torch would try
             return None
         if wanted is None:
             return tuple(least)

@@ -79,20 +79,28 @@ class Wired(nn.modules.conv._ConvNd):
 
     def dense_weight(self) -> Tensor:
         """The weight as torch has it, absent connections 0."""
-        return self._dense(self.weight)
-
-    def _dense(self, weight: Tensor) -> Tensor:
         if self.places is None:
-            return weight
+            return self.weight
         inputs, outputs = self.in_channels, self.out_channels
-        dense = weight.new_zeros(inputs * outputs, *self.kernel_size).index_copy(0, self.places, weight)
         maps = (inputs, outputs) if self.transposed else (outputs, inputs)
-        return dense.view(*maps, *self.kernel_size)
+        return scattered(self.weight, self.places, maps)
 
     def extra_repr(self) -> str:
         """Name the arguments that printing the module shows."""
         connections = "" if self.places is None else f", connections={len(self.places)}"
         return f"{super().extra_repr()}{connections}"  # type: ignore[no-untyped-call]
+
+
+def scattered(weight: Tensor, places: Tensor, maps: tuple[int, int]) -> Tensor:
+    """A dense weight (*maps, *kernel) from the rows (connections, *kernel) at their places, and 0 elsewhere.
+
+    Example:
+        >>> scattered(torch.tensor([[2.0], [3.0]]), torch.tensor([0, 3]), (2, 2)).squeeze()
+        tensor([[2., 0.],
+                [0., 3.]])
+    """
+    kernel = weight.shape[1:]
+    return weight.new_zeros(maps[0] * maps[1], *kernel).index_copy(0, places, weight).view(*maps, *kernel)
 
 
 def checked_table(table: Table) -> Tensor:

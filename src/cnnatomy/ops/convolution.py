@@ -7,19 +7,21 @@ zeros are added on one side alone where the widths differ, and only the other mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cnnatomy.backends.memory import demand
 from cnnatomy.checks import whole_number
-from cnnatomy.errors import ArgumentError
+from cnnatomy.errors import ArgumentError, TensorError
 from cnnatomy.geometry.padding import Rule, paddings, per_axis, resolve
 from cnnatomy.geometry.window import Window
 from cnnatomy.ops.padding import Mode, checked_mode, pad
-from cnnatomy.ops.routing import plain, tracing, transformed
+from cnnatomy.ops.routing import demand_dense, overridable, plain, tracing, transformed
 
 Sizes = int | Sequence[int]
 Ints = tuple[int, ...]
@@ -74,6 +76,7 @@ def convolve(
     return run(x, weight, bias, steps, rules, apart, groups, checked_mode(padding_mode))
 
 
+@overridable
 def run(
     x: Tensor,
     weight: Tensor,
@@ -99,16 +102,34 @@ def run(
             return convolution(part, weight, bias, stride, 0, dilation, groups)
 
         return _in_pieces(x, padded) if _large(x, weight) else padded(x)
-    except (RuntimeError, TypeError):
-        check(x, weight, bias, groups, weight.shape[1] * groups, weight.shape[0])
-        sizes = spatial(x, len(stride))
-        for window, n in zip(_windows(x, weight, stride, rules, dilation), sizes, strict=True):
-            window.output_size(n)
+    except (RuntimeError, TypeError) as error:
+        with as_torch():
+            check(x, weight, bias, groups, weight.shape[1] * groups, weight.shape[0])
+            windows = _windows(x, weight, stride, rules, dilation)
+            outs = [w.output_size(n) for w, n in zip(windows, spatial(x, len(stride)), strict=True)]
+            demand(x, (*x.shape[: -len(outs) - 1], weight.shape[0], *outs))
+            demand_kind(x, error)
         raise
+
+
+@contextmanager
+def as_torch() -> Iterator[None]:
+    """Raise what is wrong as torch would too: a RuntimeError."""
+    try:
+        yield
+    except ArgumentError as error:
+        raise TensorError(str(error)) from error
+
+
+def demand_kind(x: Tensor, error: Exception) -> None:
+    """See that torch did not refuse x for its dtype."""
+    if isinstance(error, NotImplementedError):
+        raise ArgumentError("no convolution of this dtype", expected="floating point", got=str(x.dtype))
 
 
 def spatial_axes(weight: Tensor) -> int:
     """The number of spatial axes that a weight has."""
+    demand_dense("convolution", weight)
     rank = weight.dim() - 2
     if rank not in CONVOLUTIONS:
         expected = "(out, in / groups, *kernel) with one to three axes of the kernel"
@@ -135,10 +156,12 @@ def settled(rules: Rules, kernel: Sequence[int], stride: Ints, dilation: Ints) -
 
 def spatial(x: Tensor, rank: int) -> Sequence[int]:
     """The sizes of x along its spatial axes."""
-    if not isinstance(x, Tensor) or x.dim() not in (rank + 1, rank + 2):
-        got = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+    demand_dense("convolution", x)
+    if x.dim() not in (rank + 1, rank + 2):
         expected = f"a tensor of {rank + 2} axes, or {rank + 1} for a single picture"
-        raise ArgumentError("convolution wants (N, C, *spatial)", expected=expected, got=got)
+        raise ArgumentError(
+            "convolution wants (N, C, *spatial)", expected=expected, got=f"shape {tuple(x.shape)}"
+        )
     return x.shape[-rank:]
 
 
@@ -150,6 +173,10 @@ def check(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, inputs: i
     """
     rank = weight.dim() - 2
     spatial(x, rank)
+    for what, other in {"the weight": weight, "the bias": bias}.items():
+        if other is not None and (other.dtype, other.device) != (x.dtype, x.device):
+            expected, got = (f"{t.dtype} on {t.device}" for t in (x, other))
+            raise ArgumentError(f"{what} is unlike the input", expected=expected, got=got)
     whole_number("groups", groups, least=1)
     if weight.shape[0] % groups:
         expected = f"a divisor of {weight.shape[0]}"

@@ -106,9 +106,9 @@ def pool(
     if not all(type(n) is int for n in size):
         what_, expected = f"{what.name} pooling over {where} cannot be written out for open sizes", "sizes"
         raise ArgumentError(what_, expected=expected, got=str(size), hint="a fixed height and width")
-    wide = [tensor.to(torch.promote_types(x.dtype, torch.float32)) for tensor in inputs]
+    wide = [tensor.to(reference.computed_in(x.dtype, what)) for tensor in inputs]
     y, winner = what.define(_laid_out(wide, where.axes(size), what))
-    y = y.to(x.dtype)
+    y = reference.rounded(y, x.dtype)
     kinds = saved_dtypes(where, what, len(size), x.dtype)
     saved = [x.new_zeros(y.shape, dtype=kind) for kind in kinds]
     if winner is not None:

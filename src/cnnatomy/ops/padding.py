@@ -10,20 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import partial
-from math import isfinite, prod
+from math import isfinite
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cnnatomy.backends import FLOATING, INTEGERS
 from cnnatomy.backends.cpu.pages import LARGE
 from cnnatomy.backends.layout import is_last, memory_format
+from cnnatomy.backends.memory import demand
 from cnnatomy.checks import index
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry.borders import Pair, cropped, pairs, settled
 from cnnatomy.ops import border, filler
-from cnnatomy.ops.routing import eager, transformed
+from cnnatomy.ops.routing import demand_dense, eager, overridable, transformed
 
 Borders: TypeAlias = tuple[Tensor, Tensor]
 Filler: TypeAlias = Callable[..., Borders]
@@ -47,10 +49,12 @@ OPTIONS: dict[str, str] = {
 SYNONYMS = {"zeros": "constant", "replicate": "edge", "circular": "wrap"}
 """torch's names of three modes, which the `padding_mode` of other operators understands."""
 
+_ORDERED = (*FLOATING, *INTEGERS, torch.bool)
+_COMPLEX = (torch.complex64, torch.complex128)
 _ELSEWHERE = {**SYNONYMS, "nearest": "edge"}
-_MOST = 2**63 - 1
 
 
+@overridable
 def pad(
     x: Tensor,
     widths: Any,
@@ -113,8 +117,7 @@ def pad(
         >>> pad(x, 1, lambda x, axis, before, after: (x[:before] - 10, x[:after] + 10))
         tensor([-9,  1,  2,  3, 11])
     """
-    if not isinstance(x, Tensor):
-        raise ArgumentError("padding wants a tensor", expected="a torch.Tensor", got=type(x).__name__)
+    demand_dense("padding", x)
     given = {
         "constant_values": constant_values,
         "end_values": end_values,
@@ -175,6 +178,7 @@ def _by_mode(x: Tensor, full: tuple[Pair, ...], mode: str, chosen: Sequence[int]
     if mode == "empty":
         return _by_axis(x, full, dict.fromkeys(chosen, filler.empty))
     if OPTIONS[mode] == "stat_length":
+        demand_dense(f"{mode} of cells", x, _ORDERED if mode != "mean" else (*_ORDERED, *_COMPLEX))
         whole = ((None, None),) * count
         spans: Any = whole if option is None else pairs(option, count, "stat_length", least=1)
         made = [partial(filler.statistic, mode, span) for span in spans]
@@ -266,5 +270,4 @@ def _check_size(x: Tensor, full: Sequence[Pair], mode: object) -> None:
             what = f"axis {axis} has no cell to fill a border from"
             raise ArgumentError(what, got=f"shape {tuple(x.shape)}", hint="mode='constant'")
     sizes = [n + lo + hi for n, (lo, hi) in zip(x.shape, full, strict=True)]
-    if all(isinstance(n, int) for n in sizes) and prod(sizes) * x.element_size() > _MOST:
-        raise ArgumentError("the padded tensor is too large", expected="less than 2^63 bytes", got=str(sizes))
+    demand(x, sizes)

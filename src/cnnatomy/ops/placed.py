@@ -13,6 +13,7 @@ from torch.autograd import Function
 
 from cnnatomy.backends.cpu import placing
 from cnnatomy.backends.layout import is_last, memory_format
+from cnnatomy.backends.memory import demand
 from cnnatomy.errors import ArgumentError
 from cnnatomy.ops.routing import eager, plain
 
@@ -30,6 +31,7 @@ def place(y: Tensor, indices: Tensor, size: tuple[int, ...], apart: bool = False
     maps = _Maps.of(y, len(size))
     values, where, axis = maps.flat(y), maps.flat(indices), maps.axis
     shape = (*values.shape[:axis], math.prod(size), *values.shape[axis + 1 :])
+    demand(y, shape)
     won = torch.where(_wins(where, shape, axis), values, torch.zeros_like(values))
     return maps.spatial(values.new_zeros(shape).scatter_add(axis, where.clamp(min=0), won), size)
 
@@ -68,8 +70,9 @@ class _Maps:
 
     def empty(self, y: Tensor, size: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Memory for y's maps in another size."""
-        form = memory_format(self.rank, self.last)
-        return torch.empty((*y.shape[: -self.rank], *size), dtype=dtype, device=y.device, memory_format=form)
+        form, shape = memory_format(self.rank, self.last), (*y.shape[: -self.rank], *size)
+        demand(y, shape, dtype)
+        return torch.empty(shape, dtype=dtype, device=y.device, memory_format=form)
 
     def sizes(self, y: Tensor, cells: int) -> placing.Sizes:
         """What kernels are told."""

@@ -18,17 +18,22 @@ from torch.compiler import is_dynamo_compiling
 from torch.overrides import handle_torch_function, has_torch_function, has_torch_function_unary
 
 from cnnatomy import backends
+from cnnatomy.backends.reference import computed_in, rounded
 from cnnatomy.errors import ArgumentError
 from cnnatomy.ops import function, library
 from cnnatomy.ops.bordered import bordered
 from cnnatomy.ops.padding import Mode
-from cnnatomy.ops.routing import batched, plain, transformed
+from cnnatomy.ops.routing import batched, demand_dense, plain, transformed
 from cnnatomy.reducers import Reducer
 from cnnatomy.reducers import reducer as by_name
 from cnnatomy.reducers.noise import noise
+from cnnatomy.reducers.spectral import full_precision
 from cnnatomy.regions import Composite, Region
 
 Pooled = tuple[Tensor, Tensor | None]
+KINDS = (*backends.FLOATING, *backends.INTEGERS)
+"""The dtypes that are pooled."""
+
 _ODD = 0x1E3779B97F4A7C15
 
 
@@ -64,7 +69,8 @@ def pool(
 
     Returns:
         y (N, C, *region.output_size(spatial)), in the dtype and memory format of x; with `return_indices` the
-        pair (y, indices).
+        pair (y, indices). Integers are computed in float64 and rounded to the nearest, halves up, as
+        `resample` does; what lies beyond the dtype becomes its end, and a region without any tap 0.
 
     Raises:
         ArgumentError: x has no such axes, the region does not fit, the reducer selects nothing, or it takes
@@ -83,8 +89,9 @@ def pool(
         options = {"return_indices": return_indices, "rank": rank, "training": training, "seed": seed}
         everything: dict[str, Any] = {**options, "padding_mode": padding_mode, **inputs}
         return handle_torch_function(pool, (x, *inputs.values()), x, region, reducer, **everything)
-    if not (isinstance(x, Tensor) and isinstance(region, Region)):
-        _refuse_kinds(x, region)
+    demand_dense("pooling", x, KINDS)
+    if not isinstance(region, Region):
+        _refuse_region(region)
     what = reducer if isinstance(reducer, Reducer) else by_name(reducer)
     if not training:
         what = what.settled()
@@ -99,6 +106,9 @@ def pool(
         expected = "(N, C, *spatial)"
         raise ArgumentError("this region names images", expected=expected, got=f"shape {tuple(x.shape)}")
     batch = x.unsqueeze(0) if single else x
+    whole = x.dtype in backends.INTEGERS and not (what.selects or what.mixes)
+    if whole:
+        batch = batch.to(computed_in(x.dtype, what))
     companions, learned = _taken(what, batch, inputs, single) if inputs or what.takes else ((), {})
     tensors = (batch, *companions)
     if padding_mode == "clip":
@@ -107,12 +117,12 @@ def pool(
         y, indices = _bordered(tensors, region, what, return_indices, seed, learned, padding_mode)
     if single:
         y, indices = y.squeeze(0), None if indices is None else indices.squeeze(0)
+    if whole:
+        y = rounded(y, x.dtype)
     return (y, indices) if return_indices else y
 
 
-def _refuse_kinds(x: object, region: object) -> NoReturn:
-    if not isinstance(x, Tensor):
-        raise ArgumentError("pooling wants a tensor", expected="a torch.Tensor", got=type(x).__name__)
+def _refuse_region(region: object) -> NoReturn:
     hint = "Sliding(2)" if isinstance(region, int) else "pool(x, region, reducer)"
     raise ArgumentError(
         "this is no region", expected=f"one of {', '.join(Region.kinds)}", got=repr(region), hint=hint
@@ -148,7 +158,7 @@ def _taken(
         companions.append(beside.to(x.dtype))
     for name in reducer.learns:
         values = inputs[name]
-        if values.numel() not in (1, x.shape[1]):
+        if values.numel() != 1 and values.numel() != x.shape[1]:  # "in" knows no symbolic sizes
             expected = f"1 or {x.shape[1]} values, one for each channel"
             raise ArgumentError(f"{name} does not fit", expected=expected, got=str(tuple(values.shape)))
         learned[name] = values.reshape(-1, *(1,) * (x.dim() - 2))
@@ -183,7 +193,8 @@ def _pooled(
 ) -> Pooled:
     """Pool x, the first of `tensors`, with its companions, over any region."""
     if region.composite or reducer.mixes or reducer.blended:
-        return _composed(tensors, region, reducer, indices, seed, learned)
+        with full_precision(tensors[0]):
+            return _composed(tensors, region, reducer, indices, seed, learned)
     source = _source(seed, tensors[0]) if reducer.draws else None
     y, saved = _kernel(tensors, region, reducer, indices, source)
     if not indices:
@@ -217,10 +228,12 @@ def _composed(
     def other(x: Tensor, what: Reducer) -> Tensor:
         return _pooled([x], region, what, False, seed, {})[0]
 
+    x = tensors[0]
     if reducer.draws:
-        drawn = noise(_source(seed, tensors[0]), (1, 1), tensors[0].device)
+        drawn = noise(_source(seed, x), (1, 1), x.device)
         learned = {**learned, "draw": drawn.view(())}
-    return reducer.blend(tensors[0], other, learned), None
+    wide = x.to(computed_in(x.dtype, reducer)) if learned else x
+    return reducer.blend(wide, other, learned).to(x.dtype), None
 
 
 def _source(seed: int | Tensor | None, x: Tensor) -> Tensor:

@@ -19,11 +19,12 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 from cnnatomy.backends import FLOATING, INTEGERS
 from cnnatomy.backends import resampling as backend
 from cnnatomy.backends.layout import empty, is_last
-from cnnatomy.errors import ArgumentError
+from cnnatomy.backends.memory import demand
+from cnnatomy.errors import ArgumentError, TensorError
 from cnnatomy.geometry.bands import Bands
 from cnnatomy.geometry.padding import per_axis
 from cnnatomy.geometry.resampling import Resampling, output_size, positive
-from cnnatomy.ops.routing import plain, refuse_tangents, transformed
+from cnnatomy.ops.routing import demand_dense, plain, refuse_tangents, remembered, transformed
 
 LARGEST = 2**40
 """The most values of a result."""
@@ -86,12 +87,13 @@ def resample(
         options |= {"coefficient": coefficient, "rank": rank}
         result: Tensor = handle_torch_function(resample, (x,), x, size, scale, method, **options)
         return result
+    demand_dense("resampling", x)
     spatial = _spatial(x, rank)
     single = x.dim() == spatial + 1
     batch = x.unsqueeze(0) if single else x
-    settle = _settled if torch.compiler.is_compiling() else _remembered  # compilers warn of caches
     settings = method, coordinates, antialias, coefficient
-    wanted, how = settle(tuple(batch.shape), batch.dtype, _hashed(size), _hashed(scale), settings)
+    given = tuple(batch.shape), batch.dtype, _hashed(size), _hashed(scale), settings
+    wanted, how = remembered(_settled, *given)
     y = mapped(batch, wanted, how, False)
     return y.squeeze(0) if single else y
 
@@ -106,6 +108,7 @@ def _hashed(given: Any) -> Any:
     return tuple(given) if isinstance(given, Sequence) else given
 
 
+@lru_cache(maxsize=1024, typed=True)
 def _settled(
     shape: tuple[int, ...], dtype: torch.dtype, size: Any, scale: Any, settings: tuple[Any, Any, Any, Any]
 ) -> tuple[tuple[int, ...], Resampling]:
@@ -121,12 +124,7 @@ def _settled(
     return wanted, how
 
 
-_remembered = lru_cache(maxsize=1024, typed=True)(_settled)
-
-
-def _spatial(x: object, rank: int | None) -> int:
-    if not isinstance(x, Tensor):
-        raise ArgumentError("resampling wants a tensor", expected="a torch.Tensor", got=type(x).__name__)
+def _spatial(x: Tensor, rank: int | None) -> int:
     spatial = x.dim() - 2 if rank is None else rank
     allowed = (spatial + 2,) if rank is None else (spatial + 1, spatial + 2)
     if spatial not in (1, 2, 3) or x.dim() not in allowed:
@@ -160,7 +158,7 @@ def _check(inputs: Sequence[int], dtype: torch.dtype, wanted: Sequence[int], how
         names = ", ".join(str(kind).removeprefix("torch.") for kind in (*FLOATING, *known))
         hint = None if how.picks or dtype not in INTEGERS else "method='nearest', or x.float()"
         what = f"no {how.method} resampling of this dtype"
-        raise ArgumentError(what, expected=names, got=str(dtype), hint=hint)
+        raise TensorError(what, expected=names, got=str(dtype), hint=hint)
     total = 1
     for n, out in zip(inputs, wanted, strict=True):
         if type(n) is not int or type(out) is not int:
@@ -179,6 +177,7 @@ def _bands(how: Resampling, sizes: tuple[int, ...], outs: tuple[int, ...], trans
 
 def _run(x: Tensor, size: tuple[int, ...], how: Resampling, transposed: bool) -> Tensor:
     here = tuple(x.shape[2:])
+    demand(x, (*x.shape[:2], *size))
     bands: tuple[Bands, ...] = _bands(how, *((size, here) if transposed else (here, size)), transposed)
     return backend.apply(x, bands)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -10,8 +12,12 @@ from torch._C import _len_torch_dispatch_stack
 from torch._C._functorch import is_legacy_batchedtensor, maybe_current_level
 from torch._guards import TracingContext
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
-from cnnatomy.errors import ArgumentError
+from cnnatomy.errors import ArgumentError, TensorError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _ORDINARY = (Tensor, torch.nn.Parameter)
 
@@ -35,6 +41,63 @@ def each(run: Callable[..., Sequence[Tensor]], *tensors: Tensor) -> tuple[Tensor
     count = max(map(len, apart))
     found = run(*[x.expand(count, *x.shape[1:]).flatten(0, 1) for x in apart])
     return tuple(torch._add_batch_dim(y.view(count, len(y) // count, *y.shape[1:]), 0, level) for y in found)
+
+
+def overridable(function: Callable[P, R]) -> Callable[P, R]:
+    """The function as one that torch's overrides see: `torch.fx` records a call of it, subclasses their own.
+
+    Example:
+        >>> @overridable
+        ... def doubled(x):
+        ...     return 2 * x if x.dim() else x
+        >>> print(torch.fx.symbolic_trace(doubled).code.strip().splitlines()[-2].strip())
+        doubled = cnnatomy_ops_routing_doubled(x);  x = None
+    """
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        relevant = (*args, *kwargs.values()) if kwargs else args
+        if has_torch_function(relevant):
+            return handle_torch_function(called, relevant, *args, **kwargs)  # type: ignore[no-any-return]
+        return function(*args, **kwargs)
+
+    return called
+
+
+def demand_dense(what: str, x: object, kinds: Collection[torch.dtype] = ()) -> None:
+    """See that x is a tensor with all its values in rows of one size, and of one of these dtypes, if any.
+
+    Raises:
+        ArgumentError: it is something else.
+        TensorError: it is sparse, nested, or of another dtype.
+
+    Example:
+        >>> demand_dense("pooling", torch.eye(2, dtype=torch.bool), (torch.float32,))
+        Traceback (most recent call last):
+        cnnatomy.errors.TensorError: no pooling of this dtype: expected float32, got torch.bool
+    """
+    if not isinstance(x, Tensor):
+        raise ArgumentError(f"{what} wants a tensor", expected="a torch.Tensor", got=type(x).__name__)
+    if x.is_nested or x.layout is not torch.strided:
+        got, hint = (
+            ("a nested one", "torch.nested.to_padded_tensor(x, 0)")
+            if x.is_nested
+            else (str(x.layout), "x.to_dense()")
+        )
+        raise TensorError(f"{what} wants a dense tensor", expected="torch.strided", got=got, hint=hint)
+    if kinds and x.dtype not in kinds:
+        known = ", ".join(str(dtype).removeprefix("torch.") for dtype in kinds)
+        raise TensorError(f"no {what} of this dtype", expected=known, got=str(x.dtype))
+
+
+def remembered(function: Any, *arguments: Any) -> Any:
+    """function(*arguments) from its cache, if its arguments have hashes and no compiler warns of caches."""
+    if torch.compiler.is_compiling():
+        return function.__wrapped__(*arguments)
+    try:
+        return function(*arguments)
+    except TypeError:
+        return function.__wrapped__(*arguments)
 
 
 def eager(*tensors: Tensor) -> bool:

@@ -7,10 +7,21 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 from torch.nn import functional as F
 
+from cnnatomy.backends.memory import demand
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry.padding import Rule, paddings, per_axis, resolve
 from cnnatomy.geometry.window import Window
-from cnnatomy.ops.convolution import Ints, Rules, Sizes, check, spatial, spatial_axes
+from cnnatomy.ops.convolution import (
+    Ints,
+    Rules,
+    Sizes,
+    as_torch,
+    check,
+    demand_kind,
+    spatial,
+    spatial_axes,
+)
+from cnnatomy.ops.routing import overridable
 
 TRANSPOSED: dict[int, Callable[..., Tensor]] = {
     1: F.conv_transpose1d,
@@ -69,6 +80,7 @@ def convolve_transposed(
     return run_transposed(x, weight, bias, steps, paddings(padding, rank), more, groups, apart, output_size)
 
 
+@overridable
 def run_transposed(
     x: Tensor,
     weight: Tensor,
@@ -89,9 +101,14 @@ def run_transposed(
         axes = _axes(x, weight, stride, rules, output_padding, dilation, output_size)
         widths, more = [axis[0] for axis in axes], [axis[1] for axis in axes]
         y = convolution(x, weight, bias, stride, widths, more, groups, dilation)
-    except (RuntimeError, TypeError):
-        check(x, weight, bias, groups, weight.shape[0], weight.shape[1] * groups)
-        _axes(x, weight, stride, rules, output_padding, dilation, output_size)
+    except (RuntimeError, TypeError) as error:
+        with as_torch():
+            check(x, weight, bias, groups, weight.shape[0], weight.shape[1] * groups)
+            outs = [
+                axis[3] for axis in _axes(x, weight, stride, rules, output_padding, dilation, output_size)
+            ]
+            demand(x, (*x.shape[: -rank - 1], weight.shape[1] * groups, *outs))
+            demand_kind(x, error)
         raise
     for axis, (_, _, first, size) in enumerate(axes, start=-rank):
         y = y.narrow(axis, first, size) if y.shape[axis] != size else y

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from cnnatomy.backends import FLOATING
 from cnnatomy.backends.layout import is_last
+from cnnatomy.backends.memory import demand
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import per_axis
 from cnnatomy.ops import function, library
 from cnnatomy.ops.placed import place
 from cnnatomy.ops.pooling import pool
-from cnnatomy.ops.routing import plain, transformed
+from cnnatomy.ops.routing import demand_dense, overridable, plain, transformed
 from cnnatomy.reducers import Mean
 from cnnatomy.regions import Boxes, Region, Sliding
 from cnnatomy.regions.composite import Composite
@@ -23,6 +25,7 @@ Sizes = int | Sequence[int]
 _SUM = Mean(divisor=1.0)
 
 
+@overridable
 def unpool(
     y: Tensor,
     indices: Tensor,
@@ -66,12 +69,14 @@ def unpool(
         >>> unpool(y, indices, size=5)
         tensor([[[0., 5., 0., 4., 0.]]])
     """
+    demand_dense("unpooling", y)
     spatial = _rank(y, rank)
     if not isinstance(indices, Tensor) or indices.dtype is not torch.int64:
         got = str(indices.dtype) if isinstance(indices, Tensor) else type(indices).__name__
         raise ArgumentError(
             "these are no indices", expected="an int64 tensor", got=got, hint="indices.long()"
         )
+    demand_dense("unpooling by indices", indices)
     if indices.shape != y.shape or indices.device != y.device:
         got, expected = (f"shape {tuple(t.shape)} on {t.device}" for t in (indices, y))
         raise ArgumentError("indices do not fit the values", expected=expected, got=got)
@@ -80,6 +85,7 @@ def unpool(
     return place(y, indices, cells, apart)
 
 
+@overridable
 def unpool_mean(
     y: Tensor,
     region: Region,
@@ -116,9 +122,8 @@ def unpool_mean(
         >>> unpool_mean(y, cnnatomy.Sliding(2, stride=1), 3, normalize=True)
         tensor([[[2., 4., 6.]]])
     """
+    demand_dense("unpooling of means", y, FLOATING)
     spatial = _rank(y, rank)
-    if not y.is_floating_point():
-        raise ArgumentError("only floating-point values are spread", expected="a float", got=str(y.dtype))
     if not isinstance(region, Region):
         raise ArgumentError(
             "this is no region", expected=f"one of {', '.join(Region.kinds)}", got=repr(region)
@@ -126,6 +131,7 @@ def unpool_mean(
     cells = input_size(tuple(y.shape[-spatial:]), None if isinstance(region, Boxes) else size, region)
     batch = y if y.dim() == spatial + 2 else y.unsqueeze(0)
     batch = batch.to(torch.promote_types(y.dtype, torch.float32))
+    demand(batch, (*batch.shape[:2], *cells))
     if normalize:
         covers = _summed(batch.new_ones((1, 1, *batch.shape[2:])), region, cells)
         x = _summed(batch, region, cells) / covers.clamp(min=1)
@@ -138,8 +144,6 @@ def unpool_mean(
 
 def _rank(y: Tensor, rank: int | None) -> int:
     """The number of spatial axes."""
-    if not isinstance(y, Tensor):
-        raise ArgumentError("unpooling wants a tensor", expected="a torch.Tensor", got=type(y).__name__)
     spatial = y.dim() - 2 if rank is None else rank
     if not 1 <= spatial <= 3 or y.dim() not in (spatial + 1, spatial + 2):
         raise ArgumentError(

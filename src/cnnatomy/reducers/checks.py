@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from cnnatomy.checks import constant
 from cnnatomy.errors import ArgumentError
 
 
@@ -18,7 +20,7 @@ def real(record: Any, name: str, expected: str, allowed: Callable[[float], bool]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not allowed(value):
         raise ArgumentError(f"{type(record).__name__} has no such {name}", expected=expected, got=repr(value))
-    object.__setattr__(record, name, float(value))
+    object.__setattr__(record, name, constant(value) if math.isfinite(value) else float(value))
 
 
 def word(record: Any, name: str, words: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Mean(Fold):
     """The average of a region: y = (1/n) sum_i x_i.
 
-    A region without any tap is 0/0, NaN, unless its padding counts. Integers are divided towards zero.
+    A region without any tap is 0/0, NaN, unless its padding counts.
 
     Args:
         count_include_pad: let n count the taps in the padding as well, as torch does by default.
@@ -64,10 +64,7 @@ class Mean(Fold):
         import torch
 
         total = torch.where(windows.inside, windows.values, 0).sum(-1)
-        if total.is_floating_point():
-            return total / windows.divisor, None
-        count = windows.divisor.to(torch.int64).clamp(min=1)
-        return torch.div(total, count, rounding_mode="trunc"), None
+        return total / windows.divisor, None
 
     @property
     def whole_map(self) -> bool:

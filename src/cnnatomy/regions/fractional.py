@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Literal
 
+from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import AxisTable
 from cnnatomy.geometry.padding import per_axis
@@ -71,7 +72,7 @@ class Fractional(Region):
                 raise ArgumentError("nothing shrinks by this scale", expected=expected, got=repr(scale))
         if self.size is not None:
             per_axis(self.size, len(self.size) if isinstance(self.size, tuple) else 1, "size")
-        per_axis((self.seed,), 1, "seed", least=0)
+        whole_number("seed", self.seed, least=0)
         if not isinstance(self.overlapping, bool) or self.kind not in ("pseudo", "random"):
             expected, got = "a bool, and 'pseudo' or 'random'", f"{self.overlapping!r} and {self.kind!r}"
             raise ArgumentError("overlapping and kind", expected=expected, got=got)

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import AxisTable, Window
+from cnnatomy.geometry.table import LONGEST
 from cnnatomy.regions.region import Axis, Region
 
 
@@ -32,10 +33,9 @@ class Adaptive(Region):
         if isinstance(self.size, Sequence):
             object.__setattr__(self, "size", tuple(self.size))
         for bins in self.size if isinstance(self.size, tuple) else (self.size,):
-            if bins is not None and (isinstance(bins, bool) or not isinstance(bins, int) or bins < 1):
-                raise ArgumentError(
-                    "a grid has no such size", expected="ints >= 1 or None", got=repr(self.size)
-                )
+            if bins is not None and (type(bins) is not int or not 1 <= bins <= LONGEST):
+                expected = f"ints from 1 to {LONGEST:,}, or None"
+                raise ArgumentError("a grid has no such size", expected=expected, got=repr(self.size))
         super().__post_init__()
 
     def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from cnnatomy.backends.cpu import threads
 from cnnatomy.backends.cpu.pages import LARGE, prefer_large
 from cnnatomy.backends.cpu.plan import Key, Plan, backward_plan, forward_plan, whole_map
 from cnnatomy.backends.layout import is_last, memory_format, saved_dtypes, tap_dtype
+from cnnatomy.backends.memory import demand
 from cnnatomy.reducers.contract import Reducer
 from cnnatomy.regions import Region
 
@@ -58,6 +59,7 @@ def _forward_call(
 ) -> _Call | None:
     """The call; None if torch does better: over whole maps in the dtypes that it reduces by vectors."""
     where, what, size = Region.parse(region), Reducer.parse(reducer), tuple(shape[2:])
+    demand(_scratch.tensor, (*shape[:2], *where.output_size(size)), dtype)
     saved = saved_dtypes(where, what, len(size), dtype) if track else ()
     alone = shape[0] * shape[1] < 2  # torch shares one sum among threads, whose number it then depends on
     if dtype in _SWIFT and not saved and not alone and what.whole_map and whole_map(where.axes(size)):
