@@ -115,6 +115,18 @@ def test_nothing_is_left_half_written(tmp_path: Path, cache: Path, monkeypatch: 
     assert [path.suffix for path in (cache / "decoded").iterdir()] == [".lock"]
 
 
+def test_what_a_killed_writer_left_goes_when_the_file_is_written_again(tmp_path: Path, cache: Path) -> None:
+    root = write_files(tmp_path / "set", class_files(count=3))
+    read(root)
+    (file,) = cache.glob("decoded/*.safetensors")
+    file.with_name(f"{file.name}.0123abcd").write_bytes(b"half")
+    other = file.with_name(f"{'0' * 32}.safetensors.0123abcd")  # another process may be writing it
+    other.write_bytes(b"half")
+    file.unlink()
+    read(root)
+    assert {one.name for one in file.parent.iterdir()} == {file.name, f"{file.name}.lock", other.name}
+
+
 def test_without_a_place_for_the_cache_it_works_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,6 +122,8 @@ def _write(path: Path, arrays: Arrays, facts: Facts) -> None:
     tensors["facts"] = torch.from_numpy(np.frombuffer(bytearray(said), np.uint8))
     beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
+        for unfinished in path.parent.glob(f"{path.name}.{'[0-9a-f]' * 8}"):  # of writers that were killed
+            unfinished.unlink()
         save_file(tensors, beside, {"facts": hashlib.sha256(said).hexdigest()})
         os.replace(beside, path)
     except (OSError, SafetensorError):
