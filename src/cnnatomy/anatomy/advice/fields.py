@@ -22,7 +22,10 @@ def unread(facts: Facts) -> Iterator[Advice]:
         return
     for name, value in facts.graph.inputs.items():
         rank = len(value.shape) - 2
-        found = {axis: facts.anatomy.fields.unread(name, axis) for axis in range(2, len(value.shape))}
+        every = {axis: facts.anatomy.fields.unread(name, axis) for axis in range(2, len(value.shape))}
+        if None in every.values():
+            yield _not_determined(name)
+        found = {axis: ranges for axis, ranges in every.items() if ranges is not None}
         missing = {axis: ranges for axis, ranges in found.items() if ranges}
         if not missing:
             continue
@@ -51,6 +54,16 @@ def unread(facts: Facts) -> Iterator[Advice]:
             remedy,
             {"unread": counts, "sizes": sizes},
         )
+
+
+def _not_determined(name: str) -> Advice:
+    return Advice(
+        "note",
+        "",
+        f"not determined whether the outputs see every cell of input {name!r}",
+        "the sets of cells that its units see take too much memory at this size",
+        "ask at a smaller input size",
+    )
 
 
 def small(facts: Facts) -> Iterator[Advice]:

@@ -12,9 +12,16 @@ from numpy.typing import NDArray
 from cnnatomy.anatomy.field.taps import Rows
 
 Array = NDArray[Any]
-EMPTY = {np.dtype(np.int32): 2**30, np.dtype(np.int8): 0, np.dtype(np.float64): np.inf}
-"""What a unit that sees nothing has, by dtype; int8 arrays hold one -1 per cell seen for an interval."""
+NOTHING = np.int32(2**30)
+EMPTY = {np.dtype(np.int32): NOTHING, np.dtype(np.uint64): 0, np.dtype(np.float64): np.inf}
+"""What a unit that sees nothing has, by dtype; uint64 arrays hold sets, a bit for each cell."""
+_WORD = 64
 _ON = np.array([1.0, -1.0])
+
+
+def join(array: Array) -> np.ufunc:
+    """What makes one of what two units see: of sets the union, of intervals the hull."""
+    return np.bitwise_or if array.dtype == np.uint64 else np.minimum
 
 
 def walk(law: Array, axis: int, places: NDArray[np.intp], shift: int) -> Array:
@@ -52,7 +59,9 @@ def tapped(array: Array, axis: int, rows: Rows) -> Array:
     elif rows.cells.shape[1] == 1:
         found = array.take(rows.cells[:, 0], axis)
     else:
-        found = array.take(rows.cells, axis).min(axis + 1)
+        found = array.take(rows.cells[:, 0], axis)
+        for tap in range(1, rows.cells.shape[1]):
+            join(array)(found, array.take(rows.cells[:, tap], axis), out=found)
     return emptied(found, axis, rows)
 
 
@@ -83,6 +92,18 @@ def saturates(array: Array, reduced: Array, along: tuple[int, ...]) -> bool:
 def axis_cells(n: int, sets: bool) -> Array:
     """What the cells of an input axis see: themselves."""
     if sets:
-        return -np.eye(n, dtype=np.int8)
+        bits = np.zeros((n, -(-n // _WORD) * _WORD), np.uint8)
+        np.fill_diagonal(bits, 1)
+        return np.packbits(bits, axis=1, bitorder="little").view(np.uint64)
     cells = np.arange(n, dtype=np.int32)
     return np.stack([cells, -cells], -1)
+
+
+def members(sets: Array, n: int) -> NDArray[np.bool_]:
+    """Whether each of n cells is in a set.
+
+    Example:
+        >>> members(axis_cells(70, True)[:, None], 70)[66, 0].nonzero()[0].tolist()
+        [66]
+    """
+    return np.unpackbits(sets.view(np.uint8), axis=-1, count=n, bitorder="little").astype(bool)

@@ -19,7 +19,8 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import Window, per_axis
 from cnnatomy.geometry.table import left_out
 
-_NOTHING = 2**30
+_MOST = 2**29
+"""Bytes of the sets of cells that units see, beyond which they are not determined."""
 
 
 class Fields:
@@ -97,8 +98,12 @@ class Fields:
         flows = self._all(reading)
         return self._fields([flow.returned(visit, output) for flow in flows])
 
-    def unread(self, input: str, axis: int) -> tuple[range, ...]:
+    def unread(self, input: str, axis: int) -> tuple[range, ...] | None:
         """Cells of an input that no output of the model reads, as ranges of neighbours.
+
+        Returns:
+            None if that was not determined: the sets of cells that units see, which are kept for every tensor
+            that is still to be read, take more than 512 MiB.
 
         Raises:
             ArgumentError: there is no such input, or it has no such axis.
@@ -112,10 +117,9 @@ class Fields:
         if (input, axis) not in self.axes:
             raise ArgumentError("no such axis", expected=f"one of {self.axes}", got=repr((input, axis)))
         n = self.graph.inputs[input].shape[axis]
-        table = self._plan.sets(input, axis)
-        if table is None:
-            return (range(n),)
-        seen = table.cells(np.zeros((1,), np.int8)).reshape(-1)
+        seen = self._plan.seen(input, axis, _MOST)
+        if seen is None:
+            return None
         return left_out(n, [range(int(i), int(i) + 1) for i in np.flatnonzero(seen)])
 
     def padding(self, call: int) -> float | None:
@@ -148,7 +152,7 @@ class Fields:
 
     def _field(self, at: tuple[str, int], table: Table, others: Iterable[Place]) -> Field:
         name, axis = at
-        cells = table.cells(np.full((1,) * len(table.shape) + (2,), _NOTHING, np.int32))
+        cells = table.cells()
         unsure = next((term.unsure for term in table.terms if term.unsure), "")
         n = self.graph.inputs[name].shape[axis]
         law, place = law_of(table, others)

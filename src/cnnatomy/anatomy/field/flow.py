@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cnnatomy.anatomy.field.arrays import members
 from cnnatomy.anatomy.field.mirror import symmetric, turned
 from cnnatomy.anatomy.field.rules import NotKnown, everything, rule_of
 from cnnatomy.anatomy.field.rules.registry import Rule
@@ -86,7 +88,7 @@ class Plan:
         """Whether the tables of rows tell those of columns."""
         return symmetric(self.graph)
 
-    def _twin(self, axis: int) -> int:
+    def twin(self, axis: int) -> int:
         """The axis whose tables tell this one's: itself, or rows for columns."""
         rows, columns = 2, 3
         return rows if axis == columns and self.symmetric else axis
@@ -100,7 +102,7 @@ class Plan:
         """Carry one axis of one input through the pass, once."""
         at = name, axis, reading
         if at not in self._flows:
-            own = self._twin(axis)
+            own = self.twin(axis)
             if own != axis:
                 self._flows[at] = replace(self.flow(name, own, reading), turned=True)
             else:
@@ -127,13 +129,38 @@ class Plan:
         run.go(len(self.steps))
         return run.flow()
 
-    def sets(self, name: str, axis: int) -> Table | None:
-        """The cells that all outputs of the model together see, as a set; None if they see none."""
-        run = Run(self, self.start(name, self._twin(axis), True))
-        run.go(len(self.steps))
-        wholes = [table.reduce(range(len(table.shape))).view(()) for table in run.flow().outputs]
-        terms = [term for table in wholes for term in table.terms]
-        return Table(()).with_terms((), terms) if terms else None
+    def seen(self, name: str, axis: int, most: int) -> NDArray[np.bool_] | None:
+        """Whether the outputs of the model see each cell; None if to tell takes more bytes than `most`.
+
+        The set of every unit is carried on, gaps and all, as long as something will read its tensor.
+        """
+        cells = self.graph.inputs[name].shape[axis]
+        store = self.start(name, self.twin(axis), True)
+        for at, step in enumerate(self.steps):
+            _kept(step, _found(step, store), store)
+            for storage in self._freed.get(at, ()):
+                store.known.pop(storage, None)
+            if store.bytes > most:
+                return None
+        wholes = (store.read(value) for value in self.graph.outputs.values())
+        arrays = [table.reduce(range(len(table.shape))).cells() for table in wholes if table.terms]
+        found = np.zeros(cells, np.bool_)
+        for array in arrays:
+            found |= members(array.reshape(-1), cells)
+        return found
+
+    @cached_property
+    def _freed(self) -> dict[int, list[int]]:
+        """The storages that no call uses after this one; the model may keep some of them until it is left."""
+        last = {
+            value.storage: at
+            for at, call in enumerate(self.graph.calls)
+            for value in (*call.inputs, *call.outputs)
+        }
+        found: dict[int, list[int]] = {}
+        for storage in last.keys() - {value.storage for value in self.graph.outputs.values()}:
+            found.setdefault(last[storage], []).append(storage)
+        return found
 
     def start(self, name: str, axis: int, sets: bool) -> Store:
         """What is known before the first call."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import gcd
 
 import numpy as np
 
-from cnnatomy.anatomy.field.arrays import EMPTY, Array
+from cnnatomy.anatomy.field.arrays import EMPTY, NOTHING, Array
 from cnnatomy.anatomy.field.table import Shape, Table, union_of
 from cnnatomy.anatomy.field.term import Term
 
@@ -17,6 +18,9 @@ def cat(tables: Sequence[Table], dim: int, shape: Shape) -> Table:
         return tables[0].empty(shape)
     if any(table.marked(dim) for table in tables):
         return _along(tables, dim, shape)
+    together = gcd(*(table.run(dim) for table in tables))
+    if together > 1:
+        return _shared(tables, dim, shape, together)
     swift = _beside(tables, dim, shape)
     if swift is not None:
         return swift
@@ -26,6 +30,16 @@ def cat(tables: Sequence[Table], dim: int, shape: Shape) -> Table:
         parts.append(table.place(dim, range(at, at + n), shape[dim]))
         at += n
     return union_of(parts, shape)
+
+
+def _shared(tables: Sequence[Table], dim: int, shape: Shape, together: int) -> Table:
+    """Side by side where so many neighbours see the same: what each sees is kept once."""
+    before, after = shape[:dim], shape[dim + 1 :]
+    parts = [table.view((*before, table.shape[dim] // together, together, *after)) for table in tables]
+    few = [part.slice(dim + 1, range(1)).view((*before, part.shape[dim], *after)) for part in parts]
+    once = cat(few, dim, (*before, shape[dim] // together, *after))
+    lead = once.shape[: dim + 1]
+    return once.view((*lead, 1, *after)).expand((*lead, together, *after)).view(shape)
 
 
 def written(base: Table, part: Table, boxes: Sequence[range]) -> Table:
@@ -63,13 +77,14 @@ def _along(tables: Sequence[Table], dim: int, shape: Shape) -> Table:
 
 def _shows(part: Table, whole: Table, dim: int) -> bool:
     """Whether every cell of an axis is nothing but a cell of another's, as in a border that repeats cells."""
-    fill = np.full((1,) * (len(part.shape) + 1), 2**30, np.int32)
-    arrays = [np.moveaxis(table.cells(fill), dim, 0) for table in (part, whole)]
+    if any(term.law is None for table in (part, whole) for term in table.terms):
+        return False
+    arrays = [np.moveaxis(table.cells(), dim, 0) for table in (part, whole)]
     sizes = np.broadcast_shapes(*(array.shape[1:] for array in arrays))
     shown, known = (
         {row.tobytes() for row in np.broadcast_to(array, (len(array), *sizes))} for array in arrays
     )
-    return shown <= known | {np.full(sizes, 2**30, np.int32).tobytes()}
+    return shown <= known | {np.full(sizes, NOTHING).tobytes()}
 
 
 def _beside(tables: Sequence[Table], dim: int, shape: Shape) -> Table | None:
@@ -80,11 +95,12 @@ def _beside(tables: Sequence[Table], dim: int, shape: Shape) -> Table | None:
     first = terms[0]
     axis = first.axes(dim).start
     key = _key(first, axis)
-    if first.law is None or any(_key(term, axis) != key or term.law is None for term in terms):
+    if any(_key(term, axis) != key for term in terms):
         return None
     factors = (*first.factors[:axis], shape[dim], *first.factors[axis + 1 :])
     cells = _stacked([term.cells for term in terms], axis, terms)
-    law = _stacked([term.law for term in terms if term.law is not None], axis, terms)
+    laws = [term.law for term in terms if term.law is not None]
+    law = _stacked(laws, axis, terms) if laws else None
     unsure = next((term.unsure for term in terms if term.unsure), "")
     return Table(
         shape, (first._replace(factors=factors, cells=cells, law=law, unsure=unsure),), tables[0].local
@@ -93,7 +109,7 @@ def _beside(tables: Sequence[Table], dim: int, shape: Shape) -> Table | None:
 
 def _key(term: Term, axis: int) -> tuple[object, ...]:
     others = (*term.factors[:axis], *term.factors[axis + 1 :])
-    return others, term.dims, term.marks, term.shift, term.period
+    return others, term.dims, term.marks, term.shift, term.period, term.law is None
 
 
 def _stacked(arrays: list[Array], axis: int, terms: list[Term]) -> Array:

@@ -53,6 +53,13 @@ class Store:
         }
         return Store(self.sizes, Table((), (), True), self.views, known)
 
+    @property
+    def bytes(self) -> int:
+        """Bytes that the tables take; arrays that several of them share are counted once."""
+        terms = (term for tables in self.known.values() for table in tables.values() for term in table.terms)
+        arrays = {id(base): base.nbytes for term in terms for base in (_owner(term.cells),)}
+        return sum(arrays.values())
+
     def read(self, value: Value) -> Table:
         """The table of a value."""
         tables = self.known.get(value.storage)
@@ -91,6 +98,11 @@ class Store:
 
     def _cells(self, value: Value) -> int:
         return self.sizes[value.storage] // value.dtype.itemsize
+
+
+def _owner(array: Array) -> Array:
+    """The array whose memory an array shows."""
+    return array if array.base is None else _owner(array.base)
 
 
 def view_of(value: Value) -> View:
@@ -153,9 +165,7 @@ def _flat(views: list[tuple[View, Table]], size: int) -> Array:
     depth = 2 if first is None else first.cells.shape[-1]
     flat = np.full((size, depth), EMPTY[np.dtype(kind)], kind)
     for view, table in views:
-        fill = np.full((1,) * (len(view[0]) + 1), EMPTY[np.dtype(kind)], kind)
-        cells = table.cells(fill)
-        _window(flat, view)[...] = cells
+        _window(flat, view)[...] = table.cells() if table.terms else EMPTY[flat.dtype]
     return flat
 
 

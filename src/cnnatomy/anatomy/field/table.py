@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import prod
+from functools import reduce
+from math import gcd, prod
 
 import numpy as np
 
-from cnnatomy.anatomy.field.arrays import Array, axis_cells
+from cnnatomy.anatomy.field.arrays import NOTHING, Array, axis_cells, join
 from cnnatomy.anatomy.field.taps import Taps, placed, sliced
 from cnnatomy.anatomy.field.term import Term
 from cnnatomy.anatomy.field.union import union
@@ -126,6 +127,10 @@ class Table:
         """Whether units do not differ along an axis."""
         return all(term.alike(dim) for term in self.terms)
 
+    def run(self, dim: int) -> int:
+        """Neighbours along an axis that see the same, in every stretch of so many from the first on."""
+        return gcd(self.shape[dim], *(term.run(dim) for term in self.terms))
+
     def resized(self, dim: int, n: int) -> Table:
         """Another number of units along an axis where they are alike."""
         shape = (*self.shape[:dim], n, *self.shape[dim + 1 :])
@@ -135,12 +140,10 @@ class Table:
         """Whether the input's axis lies on an axis of the tensor."""
         return any(mark in term.axes(dim) for term in self.terms for mark in term.marks)
 
-    def cells(self, fill: Array) -> Array:
+    def cells(self) -> Array:
         """The arrays of all terms as one, an axis for each of the tensor's."""
-        found = fill
-        for term in self.terms:
-            found = np.minimum(found, term.dense().cells)
-        return found
+        found = [term.dense().cells for term in self.terms]
+        return reduce(join(found[0]), found) if found else np.full((1,) * len(self.shape) + (2,), NOTHING)
 
 
 def union_of(tables: Sequence[Table], shape: Iterable[int]) -> Table:

@@ -59,6 +59,17 @@ class Term(NamedTuple):
         same = self.cells.shape[axis] == 1 and axis not in self.marks
         return same and (self.law is None or self.law.shape[axis] == 1)
 
+    def run(self, dim: int) -> int:
+        """Neighbours along an axis that see the same, in every stretch of so many from the first on."""
+        same = 1
+        for axis in reversed(self.axes(dim)):
+            if self.cells.shape[axis] > 1 or axis in self.marks:
+                break
+            if self.law is not None and self.law.shape[axis] > 1:
+                break
+            same *= self.factors[axis]
+        return same
+
     def resized(self, dim: int, n: int) -> Term:
         """Another number of units along such an axis."""
         axis = sum(self.dims[:dim])
@@ -214,7 +225,7 @@ class Term(NamedTuple):
         seen = [axis for axis in self.marks if self.factors[axis] > 1]
         whole = bool(seen) and all(axis in axes for axis in seen)
         along = tuple(axis for axis in axes if self.cells.shape[axis] > 1)
-        cells = self.cells.min(along, keepdims=True) if along else self.cells
+        cells = arrays.join(self.cells).reduce(self.cells, along, keepdims=True) if along else self.cells
         if local and (
             whole or (not self.marks and self.law is None and arrays.saturates(self.cells, cells, along))
         ):
@@ -243,7 +254,7 @@ class Term(NamedTuple):
             return term
         known = law is not None and axis not in term.marks
         return (term if known else term.lost("a running sum along the axis"))._replace(
-            cells=np.minimum.accumulate(term.cells, axis),
+            cells=arrays.join(term.cells).accumulate(term.cells, axis),
             law=np.minimum.accumulate(law, axis) if law is not None and known else None,
         )
 

@@ -7,7 +7,7 @@ from math import lcm
 
 import numpy as np
 
-from cnnatomy.anatomy.field.arrays import Array, walk
+from cnnatomy.anatomy.field.arrays import Array, join, walk
 from cnnatomy.anatomy.field.term import Term
 
 DRIFT = "jumps of "
@@ -40,7 +40,7 @@ def union(one: Term, other: Term) -> Term | None:
             why = f"{DRIFT}{' and '.join(map(str, sorted(jumps)))} cells meet"
         else:
             law, shift = _together(one, other)
-    cells = np.minimum(one.cells, other.cells)
+    cells = join(one.cells)(one.cells, other.cells)
     return one._replace(cells=cells, law=law, shift=shift, why=why, unsure=one.unsure or other.unsure)
 
 

@@ -78,7 +78,8 @@ def _tried(shell: nn.Module, input_size: tuple[int, ...], size: int, dtype: torc
         return Fit(size, reason=graph.reason.splitlines()[0])
     outputs = tuple(value.shape for value in graph.outputs.values())
     losses = tuple(losses_of(graph))
-    return Fit(size, losses, _unread(graph, exact=not losses), outputs)
+    unread = _unread(graph, exact=not losses)
+    return Fit(size, losses, unread or (), outputs, determined=unread is not None)
 
 
 def losses_of(graph: Graph) -> list[Loss]:
@@ -96,8 +97,11 @@ def losses_of(graph: Graph) -> list[Loss]:
     return found
 
 
-def _unread(graph: Graph, *, exact: bool) -> tuple[tuple[int, int], ...]:
-    """Cells of the inputs that reach no output, by axis; where arithmetic does not tell, only if exact."""
+def _unread(graph: Graph, *, exact: bool) -> tuple[tuple[int, int], ...] | None:
+    """Cells of the inputs that reach no output, by axis; where arithmetic does not tell, only if exact.
+
+    None if that was not determined.
+    """
     resizing = Resizing(graph)
     if resizing.source is not None and (same := resizing.at(resizing.source.shape[2])) is not None:
         rank = len(resizing.source.shape)
@@ -107,5 +111,9 @@ def _unread(graph: Graph, *, exact: bool) -> tuple[tuple[int, int], ...]:
     else:
         fields, inputs = Fields(graph), graph.inputs.items()
         axes = [(name, axis) for name, value in inputs for axis in range(2, len(value.shape))]
-        counts = [(axis, sum(map(len, fields.unread(name, axis)))) for name, axis in axes]
+        counts = []
+        for name, axis in axes:
+            if (ranges := fields.unread(name, axis)) is None:
+                return None
+            counts.append((axis, sum(map(len, ranges))))
     return tuple((axis, cells) for axis, cells in counts if cells)

@@ -45,23 +45,24 @@ class Fit:
     """Shapes of what the network returns."""
     reason: str | None = None
     """Why it cannot run on this size; None if it can."""
+    determined: bool = True
+    """Whether it is known which cells reach an output: of very large networks that takes too much memory."""
 
     @property
     def clean(self) -> bool:
         """Whether it runs, every window divides its input, and every cell reaches an output."""
-        return self.reason is None and not self.losses and not self.unread
+        return self.reason is None and not self.losses and not self.unread and self.determined
 
     @property
     def told(self) -> str:
         """What is lost, in words, the same for both axes said once."""
         if self.reason is not None:
             return f"does not run: {self.reason}"
-        lines = dict.fromkeys(map(str, self.losses))
+        lines = list(dict.fromkeys(map(str, self.losses)))
         worst = max((cells for _, cells in self.unread), default=0)
-        return (
-            "; ".join([*lines, *([f"{worst} of {self.size} input cells reach no output"] if worst else [])])
-            or NONE
-        )
+        lines += [f"{worst} of {self.size} input cells reach no output"] if worst else []
+        lines += [] if self.determined else ["whether every input cell reaches an output: not determined"]
+        return "; ".join(lines) or NONE
 
 
 @dataclass(frozen=True)
