@@ -184,10 +184,15 @@ def input_size(out: tuple[int, ...], size: Sizes | None, region: Region | None) 
         raise ArgumentError(what, hint="size=, that of what was pooled")
     found = choices(region, out)
     if any(len(sizes) != 1 for sizes in found):
-        named = " by ".join(" or ".join(map(str, sizes)) or "nothing" for sizes in found)
+        named = " by ".join(map(_named, found))
         what = f"{'several' if all(found) else 'no'} sizes pool to {out}"
         raise ArgumentError(what, expected=f"size= of {named}", hint=_hint(region, out))
     return tuple(sizes[0] for sizes in found)
+
+
+def _named(sizes: range) -> str:
+    few = len(sizes) < 5
+    return " or ".join(map(str, sizes)) or "nothing" if few else f"{sizes[0]} .. {sizes[-1]}"
 
 
 def choices(region: Sliding, out: tuple[int, ...]) -> tuple[range, ...]:
