@@ -90,9 +90,6 @@ def _compact(term: Term, others: Iterable[Place]) -> Term:
     beside = (other.inner * other.count for other in others if other.dim == dim)
     left = max((units for units in beside if units <= own.inner), default=1)
     while stop - 1 > lead and inner * term.factors[stop - 1] <= left:
-        if stop - 1 in term.marks or term.law.shape[stop - 1] > 1:
-            stop = term.axes(dim).stop  # they differ: not of one place
-            break
         stop -= 1
         inner *= term.factors[stop]
     joined = range(lead, stop)
