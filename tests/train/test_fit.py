@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,23 @@ def test_tells_the_plan_then_ticks_and_epochs_then_the_result(
     assert all(tick.images_per_second > 0 and tick.seconds_left > 0 for tick in ticks)
     assert [event.epoch for event in middle if isinstance(event, Epoch)] == [1, 2, 3]
     assert last is evaluation
+
+
+def test_what_goes_on_is_told_from_the_first_look_to_the_last_picture(tmp_path: Path) -> None:
+    class Reader(Silent):
+        def __init__(self) -> None:
+            self.heard: list[tuple[str, int, int | None]] = []
+
+        def reading(self, what: str, done: int, total: int | None, unit: str, /) -> object:
+            self.heard.append((what, done, total))
+            return None
+
+    reader = Reader()
+    fit(CONFIG.changed(epochs=1, validation=0.2, limit=200, **SMALL), tmp_path, reporter=reader)
+    assert reader.heard[0] == ("looking at digits", 0, None)
+    assert ("comparing pictures", 0, 1_797) in reader.heard
+    evaluating = [(done, total) for what, done, total in reader.heard if what == "evaluating"]
+    assert evaluating == [(256, 288), (288, 288), (256, 359), (359, 359)], "the held-out, then the test set"
 
 
 def test_leaves_a_folder_that_tells_everything(trained: tuple[Path, Evaluation, list[Any]]) -> None:
@@ -200,7 +218,9 @@ def test_a_rate_far_too_high_is_answered_with_one_that_works(tmp_path: Path) -> 
     for lr, said in ((1e9, "0.002"), (0.5, "0.002"), (0.005, "0.0005")):
         run = Trainer.__new__(Trainer)
         run.recipe, run.step = Recipe(optimizer="adamw", lr=lr), 7
-        with pytest.raises(Diverged, match=f"a lower lr than {lr:g}, such as {said}, or --find-lr"):
+        with pytest.raises(
+            Diverged, match=re.escape(f"a lower lr than {lr:g}, such as {said}, or --find-lr")
+        ):
             run.demand_finite(torch.tensor([torch.nan]))
 
 

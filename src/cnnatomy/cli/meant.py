@@ -12,7 +12,7 @@ _ALIKE = {
 }
 _TRAIN = _ALIKE | {
     "DATA or --data DATA": "--dataset --data-path --path --input --source --train -d",
-    "--run": "--out --output --output-dir --outdir --name --project --save --save-dir --dir --logdir -o",
+    "--run": "--out --output-dir --outdir --name --project --save --save-dir --dir --logdir -o",
     "--model": "--arch --architecture --network --net --backbone --cfg -a -m",
     "--size": "--imgsz --img --img-size --image-size --input-size --resolution --res",
     "--weights": "--weight --pretrained --checkpoint --ckpt --init",
