@@ -143,3 +143,25 @@ def test_forms_tell_the_same() -> None:
 def test_an_anatomy_without_its_pass_is_compared_without_fields() -> None:
     one = measured(nn.Conv2d(1, 4, 3))
     assert not diff(replace(one, graph=None), one)
+
+
+def test_what_only_follows_from_a_layer_before_is_one_row() -> None:
+    """A stem of 7 in place of 3: every field behind it has four cells more, and nothing else differs."""
+
+    def net(kernel: int) -> nn.Module:
+        blocks = [nn.Sequential(nn.Conv2d(8, 8, 3, 1 + i % 2, 1), nn.ReLU()) for i in range(4)]
+        return nn.Sequential(nn.Conv2d(3, 8, kernel, padding=kernel // 2), *blocks)
+
+    found = diff(anatomy(net(3), (3, 64, 64)), anatomy(net(7), (3, 64, 64)))
+    rows = [line for line in found.to_markdown().splitlines() if line.startswith("| changed")]
+    assert rows[-1] == "| changed | from 1 on |  | field +4, 12 layers |"
+    assert len(rows) == 3
+    assert len(list(found)) == 14
+
+
+def test_fields_that_grow_by_different_steps_are_not_folded() -> None:
+    def net(kernel: int) -> nn.Module:
+        return nn.Sequential(*(nn.Conv2d(1, 1, kernel, padding=kernel // 2, bias=False) for _ in range(5)))
+
+    found = diff(anatomy(net(3), (1, 32, 32)), anatomy(net(5), (1, 32, 32)))
+    assert " on |" not in found.to_markdown()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import importlib
 import re
 import threading
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -440,3 +442,18 @@ def test_the_callers_hooks_are_not_run_and_are_told_of() -> None:
     net.register_forward_pre_hook(lambda *given: heard.append(given))
     assert trace(net, [X]).notes == ("hooks of the caller, not run: 2",)
     assert not heard
+
+
+def test_hooks_of_a_library_are_told_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "site-packages" / "offloading"
+    home.mkdir(parents=True)
+    (home / "__init__.py").write_text("def listen(*given):\n    raise RuntimeError\n")
+    monkeypatch.syspath_prepend(home.parent)
+    net = nn.Sequential(L(), L())
+    for layer in net:
+        layer.register_forward_hook(importlib.import_module("offloading").listen)
+    net.register_forward_pre_hook(lambda *_: None)
+    assert trace(net, [X]).notes == (
+        "hooks of the caller, not run: 1",
+        "hooks of offloading, not run: 2",
+    )

@@ -157,3 +157,15 @@ def test_rf_tells_channels_that_differ_apart(here: Path, capsys: pytest.CaptureF
         out = capsys.readouterr().out
         assert re.search(rf"^ y +{cells} +– +– +5 +1 +-2 ", out, re.MULTILINE), out
         assert "channels differ" in out
+
+
+def test_rf_of_a_unit_that_sees_all_is_one_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "whole.py").write_text(
+        "from torch import nn\n\n\ndef net():\n"
+        "    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Conv2d(2, 4, 1))\n",
+        "utf-8",
+    )
+    out = said("rf whole.py:net 2 --input 1x12x9", capsys)
+    assert out.splitlines()[-1] == "sees the whole input, 1×1×12×9, as every unit here does"
+    assert "█" not in out
+    assert "cells" not in out

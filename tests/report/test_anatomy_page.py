@@ -217,3 +217,17 @@ def test_the_script_is_valid_and_its_layout_lets_no_boxes_overlap(tmp_path: Path
     for command in ([NODE, str(script)], [NODE, "--check", str(REPORT / "anatomy.js")]):
         ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("", "Net"),
+        ("0", "Net.0"),
+        ("layer1.0", "layer1.0"),
+        ("body.layer1.0.2", "layer1.0.2"),
+        ("a.conv", "conv"),
+    ],
+)
+def test_a_box_of_a_number_is_named_with_its_parent(path: str, name: str) -> None:
+    assert anatomy_page._name(path, "Net") == name

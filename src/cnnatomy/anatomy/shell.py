@@ -7,8 +7,10 @@ caller holds (weights, buffers, training flag, hooks) is not the one that runs.
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
+import sys
+from collections import Counter, OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType, NoneType
 from typing import Any
 
@@ -66,7 +68,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
     return model
 
 
-def shell_of(model: nn.Module) -> tuple[nn.Module, int]:
+def shell_of(model: nn.Module) -> tuple[nn.Module, Counter[str]]:
     """A copy of the model's structure, and how many of the caller's hooks it left out.
 
     Modules are copied one by one over meta tensors; other attributes as `copy.deepcopy` does, and what that
@@ -152,7 +154,7 @@ class _Copying:
 
     def __init__(self) -> None:
         self.memo: dict[int, Any] = {}
-        self.silenced = 0
+        self.silenced: Counter[str] = Counter()
 
     def module(self, module: nn.Module) -> nn.Module:
         """The module's copy."""
@@ -233,12 +235,19 @@ class _Copying:
         return made
 
     def _hooks(self, hooks: dict[int, Any]) -> OrderedDict[int, Any]:
-        """torch's own hooks (pruning, weight norm), without the caller's, which are counted."""
+        """torch's own hooks (pruning, weight norm); all others are counted by whose they are."""
         kept: OrderedDict[int, Any] = OrderedDict()
         for key, hook in hooks.items():
             home = getattr(hook, "__module__", None) or type(hook).__module__
             if home.startswith("torch."):
                 kept[key] = hook
             else:
-                self.silenced += 1
+                self.silenced[_library(home)] += 1
         return kept
+
+
+def _library(home: str) -> str:
+    """The installed package that a module is of; empty for what the caller wrote."""
+    root = home.partition(".")[0]
+    file = getattr(sys.modules.get(root), "__file__", None) or ""
+    return root if {"site-packages", "dist-packages"} & set(Path(file).parts) else ""

@@ -83,8 +83,10 @@ def _record(
     shell: nn.Module | None = None
     try:
         shell, silenced = shell_of(model)
-        if silenced:
-            graph.notes = (f"hooks of the caller, not run: {silenced}",)
+        graph.notes = tuple(
+            f"hooks of {library or 'the caller'}, not run: {count}"
+            for library, count in sorted(silenced.items())
+        )
         set_mode(shell, train)
         recorder.attach(shell)
         args, kwargs = tree_map_only(Tensor, recorder.bare, (args, kwargs))

@@ -14,6 +14,7 @@ from rich.text import Text
 from cnnatomy.anatomy.present.maps import borderless, layout
 from cnnatomy.anatomy.present.units import NONE, part
 from cnnatomy.anatomy.present.words import title
+from cnnatomy.anatomy.table import sizes
 
 if TYPE_CHECKING:
     from cnnatomy.anatomy import Anatomy
@@ -41,14 +42,23 @@ def show(
     console.print(
         Text.assemble(where, "of ", (layer.path or "the model", "cyan"), f", channel {channel}, {reading}")
     )
-    console.print(numbers(known, fields, unit))
+    if whole := _sees_all(fields, unit):
+        shapes = ", ".join(sizes(shape) for shape in known.inputs.values())
+        console.print(Text(f"sees the whole input, {shapes}, as every unit here does"))
+    else:
+        console.print(numbers(known, fields, unit))
     for text in _remarks(known, fields):
         console.print(Text(text, "yellow"))
-    for name, shape in known.inputs.items():
+    for name, shape in () if whole else known.inputs.items():
         axes = [one for one in fields if one.input == name]
         if len(shape) == 4 and len(axes) == 2:
             y, x = (one.interval(unit) for one in axes)
             console.print(drawn((shape[2], shape[3]), y, x))
+
+
+def _sees_all(fields: Sequence[Field], unit: tuple[int, ...]) -> bool:
+    """Whether a unit reads every axis whole, and so do all others: there is nothing to tell of each axis."""
+    return all(one.law.kind == "global" and one.interval(unit) == range(one.n) for one in fields)
 
 
 def numbers(known: Anatomy, fields: Sequence[Field], unit: tuple[int, ...]) -> Table:

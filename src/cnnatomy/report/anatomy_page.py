@@ -106,6 +106,13 @@ def facts(anatomy: Anatomy) -> dict[str, Any]:
     }
 
 
+def _name(path: str, model: str) -> str:
+    """The last part of a layer's path; of numbers the part before them too, as in `layer1.0`."""
+    parts = path.split(".")
+    first = next((at for at in reversed(range(len(parts))) if not parts[at].isdigit()), -1)
+    return ".".join(parts[first:] if first >= 0 else [model, *parts]) if path else model
+
+
 def _box(anatomy: Anatomy, box: Box, tables: Tables) -> dict[str, Any]:
     if box.kind in ("input", "output"):
         shapes = anatomy.inputs if box.kind == "input" else anatomy.outputs
@@ -120,7 +127,7 @@ def _box(anatomy: Anatomy, box: Box, tables: Tables) -> dict[str, Any]:
     known = {
         "parent": box.parent,
         "at": min((i for at in below for i in anatomy.layers[at].operations), default=-1),
-        "name": layer.path.rpartition(".")[2] or anatomy.model,
+        "name": _name(layer.path, anatomy.model),
         "path": layer.path,
         "type": layer.type,
         "depth": layer.depth,

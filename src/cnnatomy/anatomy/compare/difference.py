@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from cnnatomy.anatomy.present import units
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 BYTES = ("activations", "saved", "weights memory", "inference peak", "saved for backward", "training peak")
 """The facts that are bytes."""
+_FOLDED = 3
+"""From so many layers on, fields that differ by the same are one row."""
 _STYLES = {"added": "green", "removed": "red", "changed": "yellow", "renamed": "cyan"}
 
 
@@ -144,8 +147,36 @@ def _totals(difference: Difference) -> list[list[str]]:
 
 
 def _layers(difference: Difference) -> list[list[str]]:
+    """A row for each layer that differs; what follows in fields alone from a layer before is one row."""
+    rows: list[list[str]] = []
+    for step, some in groupby(difference, _inherited):
+        pairs = list(some)
+        if step and len(pairs) >= _FOLDED:
+            rows.append(["changed", f"from {pairs[0].after} on", "", f"field {step}, {len(pairs)} layers"])
+        else:
+            rows += _rows(pairs)
+    return rows
+
+
+def _inherited(pair: Pair) -> str:
+    """By how many cells a layer's field differs, as `+4`, where nothing else of it does; else empty."""
+    if pair.kind != "changed" or [change.what for change in pair.changes] != ["field"]:
+        return ""
+    before, after = (_cells(value) for value in (pair.changes[0].before, pair.changes[0].after))
+    steps = {b - a for one, two in zip(before, after, strict=False) for a, b in zip(one, two, strict=False)}
+    whole = [len(one) for one in before] == [len(two) for two in after]
+    return f"{steps.pop():+d}" if whole and len(steps) == 1 else ""
+
+
+def _cells(field: object) -> list[list[int]]:
+    """The sizes of a field by axis and phase; none for an axis that has no size."""
+    axes = field if isinstance(field, tuple) else ()
+    return [[int(size) for size in str(axis).split("/") if size.isdigit()] for axis in axes]
+
+
+def _rows(pairs: Sequence[Pair]) -> list[list[str]]:
     rows = []
-    for pair in difference:
+    for pair in pairs:
         path = " → ".join(
             dict.fromkeys(path or "(itself)" for path in (pair.before, pair.after) if path is not None)
         )
