@@ -30,19 +30,23 @@ class Listener(Silent):
         self.epochs.append(epoch)
 
 
+class Clock:
+    """Stands for the module `time`."""
+
+    now = 0.0
+
+    def perf_counter(self) -> float:
+        self.now += LOOK
+        return self.now
+
+
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Clock:
-        now = 0.0
-
-        @classmethod
-        def perf_counter(cls) -> float:
-            cls.now += LOOK
-            return cls.now
-
-    monkeypatch.setattr(trainer, "time", Clock)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(trainer, "time", clock)
     monkeypatch.setattr(engine, "TICK", 1)
     monkeypatch.setattr(engine, "estimated", lambda *_: "")
+    return clock
 
 
 def test_times_are_those_of_the_clock(tmp_path: Path) -> None:
@@ -66,9 +70,9 @@ def test_a_budget_of_time_is_told_by_the_same_clock(tmp_path: Path) -> None:
     assert [tick.seconds_left for tick in heard.ticks[:3]] == [11.5, 11.0, 10.5]
 
 
-def test_time_between_a_stop_and_going_on_is_left_out(tmp_path: Path) -> None:
+def test_time_between_a_stop_and_going_on_is_left_out(clock: Clock, tmp_path: Path) -> None:
     fit(CONFIG, tmp_path)
-    trainer.time.perf_counter()
+    clock.now += 1000
     longer = RunFolder(tmp_path).settings().changed(epochs=4, restarts=(3.0,))
     fit(longer, tmp_path, resume=True)
     seconds = [epoch.seconds for epoch in RunFolder(tmp_path).log()]
