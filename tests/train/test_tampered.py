@@ -89,7 +89,6 @@ def test_a_fact_that_is_missing_or_odd_is_one_line(whole: Path, tmp_path: Path, 
                 ("pool", type(None)),
                 ("output", str),
                 ("fit", str),
-                ("fingerprint", str),
             }
 
 

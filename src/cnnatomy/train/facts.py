@@ -108,7 +108,7 @@ def _is_epoch(row: Mapping[str, Any]) -> bool:
 _TEXT: Kind = (_is_text, "text")
 _TABLE: Kind = (lambda value: isinstance(value, dict), "a table")
 MODEL: Mapping[str, Kind] = {
-    **dict.fromkeys(("model", "output", "fit", "fingerprint"), _TEXT),
+    **dict.fromkeys(("model", "output", "fit"), _TEXT),
     "pool": (lambda value: value is None or _is_text(value), "text or null"),
     "classes": (_are_names, "two different names at least"),
     "input_shape": (_are_sizes, f"channels, height and width of at most {_LARGEST}"),

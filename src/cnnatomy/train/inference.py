@@ -52,7 +52,7 @@ def evaluate(
         raise DataError(what, hint="evaluating on other pictures")
     asked = replace(trained, source=trained.source if data is None else data)
     source = load_data(asked, model.input_shape, told)
-    own = source.fingerprint == facts["fingerprint"]
+    own = source.fingerprint == facts.get("fingerprint")
     if data in (None, trained.source) and not own:
         what = f"the pictures of {trained.source} have changed since {run} was trained"
         raise DataError(what, hint="training anew, or evaluating on other pictures")

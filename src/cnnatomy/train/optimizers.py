@@ -170,7 +170,7 @@ def load_state_tensors(
             groups[int(name)][key] = saved.item()
         elif kind in ("optimizer", "optimizer.number") and name in parameters:
             parameter = parameters[name]
-            if saved.dim() and saved.shape != parameter.shape:
+            if not _covers(saved, parameter):
                 expected, got = str(tuple(parameter.shape)), str(tuple(saved.shape))
                 raise CheckpointError(f"the optimizer's {path}", expected=expected, got=got)
             on_device = key != "step" or fused.get(id(parameter), False)
@@ -184,6 +184,12 @@ def load_state_tensors(
 
 def _tensor(number: float) -> Tensor:
     return torch.tensor(number, dtype=_NUMBER_DTYPES[type(number)])
+
+
+def _covers(saved: Tensor, parameter: Tensor) -> bool:
+    """Whether this is one number, or one for each of the parameter's or for whole rows or columns of it."""
+    sizes = zip(saved.shape, parameter.shape, strict=False)
+    return not saved.dim() or (saved.dim() == parameter.dim() and all(n in (1, own) for n, own in sizes))
 
 
 def _like(parameter: Tensor, saved: Tensor, on_device: bool) -> Tensor:
