@@ -17,7 +17,19 @@ ROOT = Path(cnnatomy.__file__).parent
 LAYERS = [
     *("errors", "checks", "files", "spec", "geometry", "filters", "regions", "reducers", "backends"),
     *("ops", "nn"),
-    *("adapt", "notation", "models", "anatomy", "data", "train", "export", "report", "runs", "cli"),
+    *(
+        "adapt",
+        "notation",
+        "models",
+        "anatomy",
+        "data",
+        "train",
+        "export",
+        "report",
+        "runs",
+        "studies",
+        "cli",
+    ),
 ]
 SOURCES = sorted(ROOT.rglob("*.py"))
 

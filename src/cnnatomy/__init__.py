@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         Whole,
     )
     from cnnatomy.runs import Run, fit
+    from cnnatomy.studies import Study, compare
 
 __version__ = "0.1.0.dev0"
 
@@ -61,6 +62,8 @@ _HOMES = {
     "network": "cnnatomy.models",
     "Run": "cnnatomy.runs",
     "fit": "cnnatomy.runs",
+    "Study": "cnnatomy.studies",
+    "compare": "cnnatomy.studies",
     "convolve": "cnnatomy.ops",
     "convolve_transposed": "cnnatomy.ops",
     "pad": "cnnatomy.ops",
@@ -126,10 +129,12 @@ __all__ = [
     "Sliding",
     "Soft",
     "Stochastic",
+    "Study",
     "Trimmed",
     "Whole",
     "accelerate",
     "anatomy",
+    "compare",
     "convert",
     "convolve",
     "convolve_transposed",

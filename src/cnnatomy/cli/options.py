@@ -68,15 +68,15 @@ def groups() -> dict[str, Any]:
 
 
 @cache
-def train_arguments() -> Any:
-    """The dataclass that tyro reads the arguments of `train` into: the data, the groups, and the run."""
+def train_arguments(options: type = RunOptions) -> Any:
+    """The dataclass that tyro reads arguments into: the data, the settings in groups, a command's options."""
     help_text = documentation(kind_of("data"))["source"]
     help_text = f"{help_text} Left out: {default_of('data')}."
     shown = tyro.conf.arg(metavar="DATA", help=help_text, help_behavior_hint="")
     data = Annotated[str | None, tyro.conf.Positional, shown]
     members: list[tuple[str, Any, Any]] = [("source", data, field(default=None))]
     members += [(_key(name), group, field(default_factory=group)) for name, group in groups().items()]
-    members += [("run", RunOptions, field(default_factory=RunOptions))]
+    members += [("run", options, field(default_factory=options))]
     return make_dataclass("Train", members)
 
 

@@ -203,6 +203,8 @@ def _result(trainer: Trainer, material: Material, folder: RunFolder, told: Repor
     if tta is not None and trainer.model.goal == "classify":
         evaluation = replace(evaluation, averaged=averaged_accuracy(trainer.model, data.test, tta))
     if trainer.world.first:
+        if evaluation.answers is not None:
+            folder.write_answers(evaluation.answers, data.fingerprint)
         folder.write_json("metrics.json", evaluation.to_json() | _circumstances(trainer))
     told.finish(evaluation)
     return evaluation
@@ -218,10 +220,21 @@ def _plan(trainer: Trainer, material: Material, folder: RunFolder) -> Plan:
     threads = counted(torch.get_num_threads(), "thread")
     where = f"on {world.device}, " + (f"{world.size} processes" if world.size > 1 else threads)
     flags = ("--time", "--threads", "--device")
-    choices.append(Choice("time", estimated(trainer, len(material.data.test)), where, flags))
+    estimate = estimated(trainer, len(material.data.test))
+    choices.append(Choice("time", estimate.said, where, flags))
     place = (trainer.steps, 0, str(world.device), world.size)
     skipped = material.data.skipped
-    return Plan(folder.path, material.settings, choices, count, *place, material.notes, skipped, model)
+    return Plan(
+        folder.path,
+        material.settings,
+        choices,
+        count,
+        *place,
+        material.notes,
+        skipped,
+        model,
+        estimate.seconds,
+    )
 
 
 def _circumstances(trainer: Trainer) -> dict[str, object]:

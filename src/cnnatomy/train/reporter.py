@@ -49,6 +49,8 @@ class Plan:
     """Pictures that cannot be read and are left out."""
     model: Classifier | None = field(default=None, repr=False, compare=False)
     """The network in training, for callbacks that look at it."""
+    seconds: float | None = None
+    """How long it will take; None where that is not measured beforehand."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@
 | last.safetensors       | the last epoch's weights, with what using them takes: model, classes, fit policy |
 | best.safetensors       | the same for the best epoch                                                     |
 | checkpoint.safetensors | all that resuming needs: weights, optimizer, step, history, settings, data      |
-| metrics.json           | the result on the test pictures; written when training has ended                |
+| answers.safetensors    | what each test picture is and was taken for, in the order of the data           |
+| metrics.json           | the result on the test pictures; written last, when training has ended          |
 
 Every file is replaced whole. The best epoch is the one of the highest accuracy on the validation pictures;
 without any, of the lowest training loss. What is used unless asked otherwise, and what metrics.json judges,
@@ -37,6 +38,7 @@ from cnnatomy.files.toml import read_toml, to_toml
 from cnnatomy.models import adopt, build, consented, find
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.models.named import OBJECT
+from cnnatomy.train.evaluation import Answers
 from cnnatomy.train.facts import MODEL, damage_in, demand, demand_alike
 from cnnatomy.train.files import read_tensors, remove_unfinished, write_json, write_tensors, write_whole
 from cnnatomy.train.reporter import Epoch
@@ -154,6 +156,23 @@ class RunFolder:
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write one of the run's JSON files anew."""
         write_json(self.path / name, value)
+
+    def write_answers(self, answers: Answers, data: str) -> None:
+        """Write what each test picture is and was taken for, with the fingerprint of the data."""
+        columns = {name: getattr(answers, name) for name in ("labels", "predicted", "probability")}
+        write_tensors(self.path / "answers.safetensors", columns, {"data": data})
+
+    def answers(self) -> tuple[dict[str, Tensor], str]:
+        """What each test picture is and was taken for: labels, predicted, probability; and the fingerprint.
+
+        Raises:
+            CheckpointError: it was not written, or is damaged.
+        """
+        path = self.path / "answers.safetensors"
+        tensors, facts = read_tensors(path)
+        if set(tensors) != {"labels", "predicted", "probability"} or not isinstance(facts.get("data"), str):
+            raise CheckpointError(f"{path} is damaged", expected="labels, predicted and probability")
+        return tensors, facts["data"]
 
     def weights(self, which: str) -> Path:
         """Where the `"best"` or the `"last"` epoch's weights lie."""

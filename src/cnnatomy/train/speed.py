@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from statistics import median
+from typing import NamedTuple
 
 import torch
 
@@ -45,17 +46,26 @@ def step_seconds(trainer: Trainer) -> float | None:
     return median(times[1:] or times)
 
 
-def estimated(trainer: Trainer, test_pictures: int) -> str:
-    """How long the run will take, measuring included, in words."""
+class Estimate(NamedTuple):
+    """How long a run will take, in words, and in seconds where that could be measured."""
+
+    said: str
+    seconds: float | None
+
+
+def estimated(trainer: Trainer, test_pictures: int) -> Estimate:
+    """How long the run will take, measuring included."""
     step = step_seconds(trainer)
     steps_an_epoch = trainer.feed.batches
     if step is None:
-        return "not measured beforehand"
+        return Estimate("not measured beforehand", None)
     # A picture is measured in about a third of the time that it is trained on: forward, without backward.
     measured = step / 3 / max(1.0, trainer.feed.pictures / steps_an_epoch)
     watched = sum(len(part) for part in trainer.watched if part is not None)
     epoch = steps_an_epoch * step + watched * measured
     if trainer.budget.timed:
-        return f"{duration(trainer.budget.total)}, about {trainer.budget.total / epoch:.3g} epochs"
+        total = trainer.budget.total
+        return Estimate(f"{duration(total)}, about {total / epoch:.3g} epochs", total)
     left = trainer.budget.left(trainer.used) * trainer.budget.total / steps_an_epoch
-    return f"about {duration(left * epoch + test_pictures * measured)}"
+    seconds = left * epoch + test_pictures * measured
+    return Estimate(f"about {duration(seconds)}", seconds)
