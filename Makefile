@@ -4,8 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+COUNT ?= 20
+SEED ?= 0
 
-.PHONY: demo test test-all lint types check slow bench clean
+.PHONY: core demo test test-all lint types check slow mutants bench clean
 
 demo: $(READY)  ## Train LeNet-5 on real handwritten digits and show the result.
 	$(BIN)/cnnatomy train digits
@@ -29,6 +31,10 @@ slow: $(READY)  ## Run the long checks as well, against other tools too.
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[counters]'
 	$(BIN)/python -m pytest -n auto -q --all-combinations -m "slow or not slow"
 
+mutants: $(READY)  ## Change the code in small ways, and see whether its tests notice (PARTS="geometry data", COUNT, SEED).
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[mutants]'
+	$(BIN)/python scripts/mutants.py --count $(COUNT) --seed $(SEED) $(PARTS)
+
 bench: $(READY)  ## Compare pooling with its peers.
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks.pooling --dtypes float32 --budget 3600
@@ -38,6 +44,9 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+core:  ## Run the core of the tests on another torch: make core TORCH_PYTHON=path/to/python
+	python3 scripts/core.py $(TORCH_PYTHON)
 
 clean:  ## Remove the environment and what tools leave behind.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -30,6 +30,7 @@ COMMAND = Command(
             "cnnatomy inspect net.py:Net --input 3x64x64 --sort macs": "what costs most in one of your own",
             "cnnatomy inspect lenet5 --columns path,field,jump,start": "what its layers see",
             "cnnatomy inspect lenet5 --format html --out lenet5.html": "as a page with its graph",
+            "cnnatomy inspect vgg16 --optimizer adam --batch-size 64": "will training it fit?",
         },
         "models": MODELS,
         "code and data": CODE,
@@ -59,6 +60,10 @@ class Arguments(Network):
     """Receptive fields as they are, or with reductions over whole maps (such as squeeze-excite) set aside."""
     training: bool = True
     """Measure also what training keeps and holds at most."""
+    optimizer: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
+    """Say what training with it takes, and whether that fits: sgd, momentum, adam, adamw, muon, ..."""
+    batch_size: int = 1
+    """Inputs at a time, with --optimizer."""
     explain_macs: Switch = False
     """Say which number other tools give for the multiply-accumulates, and why."""
     picture: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
@@ -72,6 +77,9 @@ def main(words: Sequence[str]) -> None:
     arguments: Arguments = COMMAND.parse(Arguments, words)
     _check(arguments)
     model = arguments.load()
+    if arguments.optimizer is not None:
+        _fits(arguments, model)
+        return
     known = arguments.measure(model, training=arguments.training)
     if arguments.explain_macs:
         _explain(known)
@@ -157,6 +165,19 @@ def _page(arguments: Arguments, model: nn.Module, known: Anatomy) -> None:
         arguments.out.expanduser(), known, picture=picture, depth=arguments.depth, effective=effective
     )
     output().print(f"page  {page}", soft_wrap=True, markup=False)
+
+
+def _fits(arguments: Arguments, model: nn.Module) -> None:
+    import torch
+
+    from cnnatomy.cli.console import output
+    from cnnatomy.train.footprint import footprint, free_memory
+
+    given = arguments.given(model)
+    dtype = getattr(torch, arguments.dtype) if arguments.dtype else None
+    size, name = arguments.batch_size, arguments.optimizer or ""
+    found = footprint(model, given, batch=size, optimizer=name, dtype=dtype)
+    output().print(found.line(free_memory()), soft_wrap=True, markup=False, highlight=False)
 
 
 def _explain(known: Anatomy) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -28,6 +29,7 @@ MODELS = {entry.name: entry.summary for entry in ENTRIES} | {
     "package.module:name": "a module or what builds one; name(classes=10) passes arguments",
     "file.py:name": "the same in a file",
     "file.pt2": "a file of torch.export.save",
+    "runs/NAME": "the network of a run's folder, with its weights",
     "torchvision:name": "a network of torchvision, if that is installed",
     "timm:name": "a network of timm, if that is installed",
 }
@@ -39,7 +41,8 @@ class Network(Common):
     """Which network, on what input."""
 
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")] = tyro.MISSING
-    """A model of the catalog, notation, package.module:name, file.py:name, torchvision:name or timm:name."""
+    """A model of the catalog, notation, package.module:name, file.py:name, torchvision:name, timm:name, or
+    the folder of a run."""
     input: Annotated[str | None, tyro.conf.arg(metavar="CxHxW", help_behavior_hint="")] = None
     """Shape of one input, channels x height x width; several joined by +, such as 3x64x64+1x64x64.
     Left out: the one it was made for."""
@@ -74,12 +77,13 @@ class Network(Common):
         Raises:
             ArgumentError: there is none, or it does not take an option.
         """
+        if Path(self.model).is_dir():
+            self._demand_no_choice(None)
+            from cnnatomy.train.run import RunFolder
+
+            return RunFolder(Path(self.model)).load_model()[0]
         if re.search(_SOURCE, self.model):
-            for name in ("classes", "output"):
-                if getattr(self, name) is not None:
-                    raise ArgumentError(
-                        f"--{name} is for models of the catalog", hint=f"{self.model}({name}=...)"
-                    )
+            self._demand_no_choice("{model}({name}=...)")
             from cnnatomy.anatomy.source import load
 
             return load(self.model)
@@ -95,6 +99,25 @@ class Network(Common):
         shape = shapes[0] if shapes else entry.input_shape
         return models.network(self.model, classes=self.classes, input=shape, device="meta")
 
+    def _demand_no_choice(self, hint: str | None) -> None:
+        """Refuse what models of the catalog alone take."""
+        for name in ("classes", "output"):
+            if getattr(self, name) is not None:
+                told = None if hint is None else hint.format(model=self.model, name=name)
+                raise ArgumentError(f"--{name} is for models of the catalog", hint=told)
+
+    def given(self, model: nn.Module) -> tuple[int, ...] | list[tuple[int, ...]]:
+        """The shapes of the inputs, else the one that the network was made for.
+
+        Raises:
+            ArgumentError: there is none.
+        """
+        own: tuple[int, ...] | None = getattr(model, "input_shape", None)
+        shapes = self.shapes() or ([own] if own else [])
+        if not shapes:
+            raise ArgumentError("--input is missing", expected="the shape of one input, such as 3x224x224")
+        return shapes[0] if len(shapes) == 1 else shapes
+
     def measure(self, model: nn.Module, *, training: bool = True) -> Anatomy:
         """Its anatomy.
 
@@ -105,13 +128,8 @@ class Network(Common):
 
         from cnnatomy.anatomy import anatomy
 
-        own: tuple[int, ...] | None = getattr(model, "input_shape", None)
-        shapes = self.shapes() or ([own] if own else [])
-        if not shapes:
-            raise ArgumentError("--input is missing", expected="the shape of one input, such as 3x224x224")
         dtype = getattr(torch, self.dtype) if self.dtype else None
-        given = shapes[0] if len(shapes) == 1 else shapes
-        known = anatomy(model, given, dtype=dtype, training=training)
+        known = anatomy(model, self.given(model), dtype=dtype, training=training)
         return replace(known, model=self.model) if known.model == "Network" else known
 
 
