@@ -1,5 +1,7 @@
 """Modules: `import cnnatomy.nn as nn` has every name of torch.nn, and its pooling on these kernels.
 
+Lazy modules (`LazyConv2d` and its like) are torch's own, and become torch's own.
+
 >>> import cnnatomy.nn as nn
 >>> nn.Sequential(nn.Conv2d(1, 6, 5), nn.Tanh(), nn.MaxPool2d(2))[-1].__class__.__module__
 'cnnatomy.nn.dropin'

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry.padding import Rule, paddings, per_axis
+from cnnatomy.nn.scripting import Scriptable
 from cnnatomy.nn.wiring import Table, Wired, checked_table, scattered
 from cnnatomy.ops.convolution import Sizes, run, settled
 from cnnatomy.ops.padding import Mode, checked_mode
@@ -22,10 +23,15 @@ from cnnatomy.ops.transposed import run_transposed
 Padding = Rule | Sequence[Rule]
 
 
-class Convolutional(Wired):
+class Convolutional(Scriptable, Wired):
     """What convolutions and their transposes share; comes before torch's own class among the bases."""
 
     rank: ClassVar[int]
+
+    def scripts(self) -> bool:
+        """True for what torch has."""
+        whole = all(isinstance(rule, int) for rule in self.rules)
+        return whole and self.places is None and self.mode == "constant"
 
     def _settle(
         self,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from cnnatomy.backends import FLOATING
 from cnnatomy.geometry.padding import extent
+from cnnatomy.nn.scripting import Scriptable
 from cnnatomy.ops import pool
 from cnnatomy.ops.routing import remembered, tracing
 from cnnatomy.reducers import Max, Mean, Reducer
@@ -81,7 +82,7 @@ def _grid(x: Any, module: Any, rank: int) -> Adaptive | None:
     return Adaptive(bins) if fits and _takes(x, rank) else None
 
 
-class DropIn(nn.Module):
+class DropIn(Scriptable):
     """Comes before torch's own class among the bases, so that `super().forward` is torch's."""
 
     rank: ClassVar[int]

@@ -49,6 +49,10 @@ class Subsample2d(AvgPool2d):
         self.bias = nn.Parameter(torch.empty(maps))
         self.reset_parameters()
 
+    def scripts(self) -> bool:
+        """False: torch has no such module."""
+        return False
+
     def reset_parameters(self) -> None:
         """Start as the mean of the window: coefficient 1 / kernel^2, bias 0."""
         nn.init.constant_(self.weight, 1 / self.kernel_size**2)

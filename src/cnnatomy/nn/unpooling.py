@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import Rule, Window, paddings, per_axis
 from cnnatomy.geometry.padding import LARGEST
+from cnnatomy.nn.scripting import Scriptable
 from cnnatomy.ops.placed import place
 from cnnatomy.ops.routing import tracing
 from cnnatomy.ops.unpooling import unpool, unpool_mean
@@ -77,7 +78,7 @@ class Unpool3d(Unpool):
     rank = 3
 
 
-class _MaxUnpool(nn.Module):
+class _MaxUnpool(Scriptable):
     """Comes before torch's own class among the bases, so that `super().forward` is torch's."""
 
     rank: ClassVar[int]

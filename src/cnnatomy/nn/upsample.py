@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cnnatomy.backends import FLOATING
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry.resampling import Resampling, output_size
+from cnnatomy.nn.scripting import Scriptable
 from cnnatomy.ops.resampling import resample
 from cnnatomy.ops.routing import tracing
 
@@ -148,7 +149,7 @@ class BedOfNails3d(_BedOfNails):
     rank = 3
 
 
-class Upsample(nn.Upsample):
+class Upsample(Scriptable, nn.Upsample):
     """`torch.nn.Upsample`, the same but for speed, and with every method of `cnnatomy.resample` as a mode.
 
     torch's modes mean what they mean in torch, which answers, or raises, for what these kernels cannot read.
@@ -191,6 +192,10 @@ class Upsample(nn.Upsample):
         self._own = mode not in _TORCH or antialias or coordinates is not None or coefficient is not None
         if self._own:
             Resampling(self._method, antialias=antialias, coordinates=self._lie, coefficient=coefficient)
+
+    def scripts(self) -> bool:
+        """True for what torch has."""
+        return not self._own
 
     @property
     def _method(self) -> str:

@@ -1,5 +1,6 @@
 """Operators on tensors: what the modules and the functional interface call."""
 
+from cnnatomy.ops import decompositions  # noqa: F401 (exporters find them)
 from cnnatomy.ops.convolution import convolve
 from cnnatomy.ops.filler import per_vector
 from cnnatomy.ops.padding import pad

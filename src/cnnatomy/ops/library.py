@@ -21,8 +21,10 @@ from cnnatomy.regions import Region
 
 
 @torch.library.custom_op("cnnatomy::pool", mutates_args=())
-def pool(inputs: Sequence[Tensor], seed: Tensor | None, region: str, reducer: str) -> list[Tensor]:
-    """y from x and its companions, and what is saved for backward."""
+def pool(
+    inputs: Sequence[Tensor], seed: Tensor | None, region: str, reducer: str, indices: bool = False
+) -> list[Tensor]:
+    """y from x and its companions, and what is saved for backward; `indices` if the taps are read besides."""
     y, saved = backends.forward(inputs, Region.parse(region), Reducer.parse(reducer), True, seed)
     return [y, *saved]
 
@@ -82,7 +84,9 @@ def winners(values: Tensor, saved: Tensor, region: str) -> Tensor:
 
 
 @pool.register_fake
-def _(inputs: Sequence[Tensor], seed: Tensor | None, region: str, reducer: str) -> list[Tensor]:
+def _(
+    inputs: Sequence[Tensor], seed: Tensor | None, region: str, reducer: str, indices: bool = False
+) -> list[Tensor]:
     refuse_tangents()
     where, x = Region.parse(region), inputs[0]
     size, last = where.output_size(tuple(x.shape[2:])), is_last(x)
@@ -123,7 +127,7 @@ def curved(reducer: Reducer) -> bool:
 
 
 def _keep_pool(ctx: Any, inputs: Any, output: Any) -> None:
-    tensors, _, ctx.region, ctx.reducer = inputs
+    tensors, _, ctx.region, ctx.reducer, _ = inputs
     what, (y, *saved) = Reducer.parse(ctx.reducer), output
     ctx.size, ctx.last, ctx.count = list(tensors[0].shape[2:]), is_last(tensors[0]), len(tensors)
     ctx.looks = "y" in what.reads
@@ -138,7 +142,7 @@ def _pull_pool(ctx: Any, grads: Sequence[Tensor]) -> tuple[Any, ...]:
     inputs, rest = tensors[: ctx.held], tensors[ctx.held :]
     y = rest.pop(0) if ctx.looks else None
     found = gather(grads[0], inputs, y, rest, ctx.region, ctx.reducer, ctx.size, ctx.last)
-    return found, None, None, None
+    return found, None, None, None, None
 
 
 def _keep_gather(ctx: Any, inputs: Any, output: Any) -> None:

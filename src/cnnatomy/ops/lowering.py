@@ -25,15 +25,16 @@ from cnnatomy.backends.layout import saved_dtypes
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import AxisTable, Window
 from cnnatomy.geometry.resampling import Resampling
+from cnnatomy.ops import library, resampling
 from cnnatomy.ops.eigen import eigh
 from cnnatomy.reducers import Max, Mean, Min, Reducer
 from cnnatomy.reducers.contract import NO_TAP, Windows
-from cnnatomy.regions import Axis, Region, Sliding, Whole
+from cnnatomy.regions import Adaptive, Axis, Region, Sliding, Whole
 
 Lowering = Callable[..., Any]
 
 _MAX: dict[int, Any] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
-_MEAN: dict[int, Any] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+MEAN: dict[int, Any] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 _SUM = Mean(divisor=1.0)
 
@@ -92,14 +93,20 @@ def _keeps(node: Node) -> bool:
 
 
 def pool(
-    inputs: Sequence[Tensor], seed: Tensor | None, region: str, reducer: str, *, keeps: bool
+    inputs: Sequence[Tensor],
+    seed: Tensor | None,
+    region: str,
+    reducer: str,
+    indices: bool = False,
+    *,
+    keeps: bool = False,
 ) -> list[Tensor]:
     """`cnnatomy::pool`: y, and where it is read the taps that won; other savings are zeros."""
     where, what, x = Region.parse(region), Reducer.parse(reducer), inputs[0]
     if seed is not None:
         hint = "model.eval(), where the expectation stands for a draw"
         raise ArgumentError(f"{what.name} pooling draws, and a graph would always draw alike", hint=hint)
-    y = None if keeps else _standard(x, where, what)
+    y = None if keeps or indices else standard(x, where, what)
     if y is not None:
         return [y] + [x.new_zeros(())] * len(what.saves)
     size = tuple(x.shape[2:])
@@ -116,11 +123,15 @@ def pool(
     return [y, *saved]
 
 
-def _standard(x: Tensor, region: Region, reducer: Reducer) -> Tensor | None:
+def standard(x: Tensor, region: Region, reducer: Reducer) -> Tensor | None:
     """The pooling by torch's own operator of the same result, if there is one."""
     rank = x.dim() - 2
     if type(reducer) not in (Max, Min, Mean) or not x.is_floating_point():
         return None
+    if isinstance(region, Adaptive) and not all(type(n) is int for n in x.shape[2:]):
+        bins = region.output_size(tuple(x.shape[2:]))
+        if all(type(n) is int and n == 1 for n in bins):
+            region = Whole()
     if isinstance(reducer, Mean):
         return _mean(x, region, reducer, rank)
     sign = -1 if isinstance(reducer, Min) else 1
@@ -147,13 +158,13 @@ def _mean(x: Tensor, region: Region, reducer: Mean, rank: int) -> Tensor | None:
     kernel, stride = _numbers(windows, "kernel", "stride")
     if plain and all(map(_torchs, windows)):
         widths = [window.padding[0] for window in windows]
-        return _MEAN[rank](x, kernel, stride, widths, False, reducer.count_include_pad)  # type: ignore[no-any-return]
+        return MEAN[rank](x, kernel, stride, widths, False, reducer.count_include_pad)  # type: ignore[no-any-return]
     if not all(type(n) is int for n in x.shape[2:]):
         return None
     if any(max(window.padding) >= window.kernel for window in windows):
         return None  # onnxruntime fuses zeros before AveragePool into it, and then refuses such pads
     wider, widths = _bordered(x, windows, 0)
-    total: Tensor = _MEAN[rank](wider, kernel, stride, widths) * math.prod(kernel)
+    total: Tensor = MEAN[rank](wider, kernel, stride, widths) * math.prod(kernel)
     axes = tuple(Axis(n, window) for n, window in zip(x.shape[2:], windows, strict=True))
     for i, factors in enumerate(reducer.divisors(axes)):
         shape = [-1 if axis == i else 1 for axis in range(rank)]
@@ -219,7 +230,7 @@ def _laid_out(tensors: Sequence[Tensor], axes: Sequence[Axis], reducer: Reducer)
     return Windows(values[0], whole, divisor, tuple(values[1:]))
 
 
-def pool_indices(saved: Tensor, region: str, size: Sequence[int], *, keeps: bool) -> Tensor:
+def pool_indices(saved: Tensor, region: str, size: Sequence[int], *, keeps: bool = False) -> Tensor:
     """`cnnatomy::pool_indices`."""
     return reference.cells(saved, Region.parse(region), tuple(size))
 
@@ -234,7 +245,7 @@ def spread(
     size: Sequence[int],
     last: bool,
     *,
-    keeps: bool,
+    keeps: bool = False,
 ) -> list[Tensor]:
     """`cnnatomy::pool_backward` of a mean: every cell sums the shares of the outputs that read it."""
     what, axes = Reducer.parse(reducer), Region.parse(region).axes(tuple(size))
@@ -250,10 +261,15 @@ def spread(
     return [_SUM.define(_laid_out([grad], readers, _SUM))[0]]
 
 
-def resample(x: Tensor, size: Sequence[int], how: str, transposed: bool, *, keeps: bool) -> Tensor:
+def is_torchs(x: Tensor, how: str, transposed: bool) -> bool:
+    """True if torch's interpolation computes a resampling, in every runtime alike."""
+    return not transposed and x.is_floating_point() and _mode(Resampling.parse(how), x.dim() - 2) is not None
+
+
+def resample(x: Tensor, size: Sequence[int], how: str, transposed: bool, *, keeps: bool = False) -> Tensor:
     """`cnnatomy::resample`: torch's interpolation, or sums of gathered cells."""
     told = Resampling.parse(how)
-    mode = None if transposed or not x.is_floating_point() else _mode(told, x.dim() - 2)
+    mode = _mode(told, x.dim() - 2) if is_torchs(x, how, transposed) else None
     if mode is not None:
         corners = told.coordinates == "corners" if told.method == "linear" or told.method == "cubic" else None
         given: dict[str, Any] = {"size": list(size)} if told.scale is None else {"scale_factor": told.scale}
@@ -280,16 +296,18 @@ def _mode(how: Resampling, rank: int) -> str | None:
     return "nearest" if how.method == "nearest" and whole and how.coordinates == "asymmetric" else None
 
 
-def eigen(m: Tensor, uplo: str = "L", compute_v: bool = True, *, keeps: bool) -> tuple[Tensor, Tensor]:
+def eigen(
+    m: Tensor, uplo: str = "L", compute_v: bool = True, *, keeps: bool = False
+) -> tuple[Tensor, Tensor]:
     """`aten::linalg_eigh`."""
     return eigh(m)
 
 
 LOWERINGS: Mapping[Any, Lowering] = {
-    torch.ops.cnnatomy.pool.default: pool,
-    torch.ops.cnnatomy.pool_indices.default: pool_indices,
-    torch.ops.cnnatomy.pool_backward.default: spread,
-    torch.ops.cnnatomy.resample.default: resample,
+    library.pool._opoverload: pool,
+    library.indices._opoverload: pool_indices,
+    library.gather._opoverload: spread,
+    resampling.operator._opoverload: resample,
     torch.ops.aten.linalg_eigh.default: eigen,
     torch.ops.aten._linalg_eigh.default: eigen,
 }

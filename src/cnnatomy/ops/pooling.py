@@ -257,5 +257,5 @@ def _kernel(
     if not torch.compiler.is_compiling() and (transformed() or batched(x)):
         y, *saved = function.run(tensors, region, reducer, seed)
     else:
-        y, *saved = library.pool(list(tensors), seed, region.text, reducer.text)
+        y, *saved = library.pool(list(tensors), seed, region.text, reducer.text, indices)
     return y, saved
