@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -246,3 +247,30 @@ def test_unusual_models_run_whole(model: nn.Module, shape: tuple[int, ...]) -> N
     assert found.complete
     assert all(layer.output_shapes or layer.path.endswith("out_proj") for layer in found.layers)
     assert found.parameters == sum(p.numel() for p in model.parameters())
+
+
+class Selecting(nn.Module):
+    """Keeps the cells that are positive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x)
+        kept = (y > 0).nonzero()
+        return y.flatten()[kept[:, 0]]
+
+
+def test_a_pass_that_stops_says_in_plain_words_where_in_the_model_and_what_it_cost_so_far() -> None:
+    found = anatomy(Selecting(), (3, 8, 8))
+    assert found.reason is not None
+    start = (
+        "the model (Selecting) cannot run without data: how many cells of a mask are true depends on values"
+    )
+    assert found.reason.startswith(start)
+    line = inspect.getsourcelines(Selecting.forward)[1] + 2
+    assert found.reason.endswith(f" (test_inspect.py:{line}: kept = (y > 0).nonzero())")
+    assert found.macs is None
+    (foot,) = (row for row in found.to_markdown().splitlines() if "so far" in row)
+    assert "**3.888 k**" in foot

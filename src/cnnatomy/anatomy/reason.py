@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import re
+import traceback
+from pathlib import Path
 
+import torch
 from torch import nn
 
+import cnnatomy
 from cnnatomy.anatomy.graph import Graph
 from cnnatomy.anatomy.table import sizes
 from cnnatomy.errors import ArgumentError
 
 _MADE_FOR = ("in_channels", "in_features", "num_features", "num_channels", "input_size", "num_embeddings")
+_INSTALLED = ("site-packages", "dist-packages")
+_ASKED = {
+    "nonzero": "how many cells of a mask are true depends on values",
+    "item()": "the value of a tensor is asked for, and decides what comes next",
+    "unique": "how many different values there are depends on them",
+    "repeat_interleave": "how often cells are repeated depends on values",
+    "bincount": "how many values there are of each kind depends on them",
+    "nms": "which boxes are kept depends on values",
+}
+"""What is asked of values, by a word of torch's message."""
 _NEEDS_DATA = re.compile(r"\bmeta\b|data.dependent|unallocated storage|\.item\(\)|fake tensor", re.IGNORECASE)
 _NEEDS_INTEGERS = re.compile(
     r"scalar types?:? Long, Int|expected .*(Long|Int).* but got|indices.*integ", re.I
@@ -27,7 +41,7 @@ def reason_of(error: Exception, graph: Graph, shell: nn.Module) -> str:
     visit = graph.visits[graph.stopped]
     layer = _name(shell, visit.path)
     if isinstance(error, NotImplementedError) or _NEEDS_DATA.search(said):
-        return f"{layer} cannot run without data: {_short(said)}"
+        return f"{layer} cannot run without data: {_plainly(said)}{_line(error)}"
     if not isinstance(error, RuntimeError | ValueError | IndexError | TypeError | AssertionError):
         return f"{layer} raised {type(error).__name__}: {_short(said)}"
     given = " and ".join(sizes(value.shape) for value in visit.inputs) or "no tensor"
@@ -36,6 +50,23 @@ def reason_of(error: Exception, graph: Graph, shell: nn.Module) -> str:
     raise ArgumentError(
         f"{layer} cannot take {given}, from a model input of {source}: {said.rstrip('.')}", hint=hint
     ) from error
+
+
+def _plainly(said: str) -> str:
+    """What was asked of a tensor that has no values, in words; torch's own where there are none for it."""
+    return next((words for asked, words in _ASKED.items() if asked in said), _short(said))
+
+
+def _line(error: Exception) -> str:
+    """Where in the model's code an error came up: the innermost line not of torch or of this package."""
+    own = [Path(module.__file__ or "").parent for module in (torch, cnnatomy)]
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [one for one in frames if not any(Path(one.filename).is_relative_to(home) for home in own)]
+    if not theirs:
+        return ""
+    parts = Path(theirs[-1].filename).parts
+    home = next((at + 1 for at in range(len(parts)) if parts[at] in _INSTALLED), len(parts) - 1)
+    return f" ({'/'.join(parts[home:])}:{theirs[-1].lineno}: {theirs[-1].line})"
 
 
 def _short(said: str) -> str:

@@ -72,6 +72,11 @@ def _cost(name: str, title: str, rank: int, total: Total) -> Column:
     return _amount(name, title, rank, lambda row: row.cost(name), units.counted, total)
 
 
+def _so_far(name: str) -> Total:
+    """What the model itself costs, of a pass that stopped early up to there."""
+    return lambda known: units.counted(getattr(known.layers[0], name) if known.layers else None)
+
+
 _COUNTED = ("macs", "flops", "intensity")
 
 
@@ -120,8 +125,8 @@ _ALL = (
     Column("type", "type", 4, _type, _type, number=False),
     Column("output", "output shape", 1, _bare_shapes, _shapes, _output, number=False),
     Column("parameters", "parameters", 0, Row.parameters, _own, lambda known: units.exact(known.parameters)),
-    _cost("macs", "MACs", 2, lambda known: units.counted(known.macs)),
-    _cost("flops", "FLOPs", 8, lambda known: units.counted(known.flops)),
+    _cost("macs", "MACs", 2, _so_far("macs")),
+    _cost("flops", "FLOPs", 8, _so_far("flops")),
     _amount("memory", "output bytes", 6, lambda row: row.memory, units.stored),
     _amount("saved", "saved", 9, lambda row: row.saved, units.stored, _saved),
     _field("field", 3, "size"),
