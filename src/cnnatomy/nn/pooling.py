@@ -42,9 +42,9 @@ class PoolingModule(nn.Module):
             with torch.no_grad():
                 getattr(self, name).copy_(torch.tensor(start))
 
-    def forward(self, x: Tensor, **inputs: Tensor) -> Any:
+    def forward(self, x: Tensor, **inputs: Any) -> Any:
         """y, or (y, indices)."""
-        if not isinstance(inputs, dict):  # torch.fx has one symbol for all of them
+        if type(inputs) is not dict:  # torch.fx has one symbol for all of them
             inputs = {name: inputs[name] for name in self.reducer.companions}
         return self.over(self.region, x, inputs)
 

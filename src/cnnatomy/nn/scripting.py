@@ -20,6 +20,6 @@ class Scriptable(nn.Module):
             what = f"torch.jit.script knows no {type(self).__name__} of these arguments"
             raise ArgumentError(what, hint="torch.export, or torch.jit.trace")
         kind = next(base for base in type(self).__mro__ if base.__module__.startswith("torch.nn.modules"))
-        twin: nn.Module = kind.__new__(kind)
+        twin: nn.Module = object.__new__(kind)
         twin.__dict__.update(self.__dict__)
         return twin

@@ -77,4 +77,5 @@ def _refuse(what: str) -> NoReturn:
 for _operator, _decomposition in ((library.pool, pool), (resampling.operator, resample)):
     register_decomposition(_operator._opoverload)(_decomposition)
     # FakeTensor too would break operators down where sizes are open, did it not find here what they give.
-    register_decomposition(_operator._opoverload, type="meta")(_operator._abstract_fn)
+    if (_known := _operator._abstract_fn) is not None:
+        register_decomposition(_operator._opoverload, type="meta")(_known)

@@ -58,7 +58,7 @@ def overridable(function: Callable[P, R]) -> Callable[P, R]:
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
         relevant = (*args, *kwargs.values()) if kwargs else args
         if has_torch_function(relevant):
-            return handle_torch_function(called, relevant, *args, **kwargs)  # type: ignore[no-any-return]
+            return handle_torch_function(called, relevant, *args, **kwargs)
         return function(*args, **kwargs)
 
     return called
