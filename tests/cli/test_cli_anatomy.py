@@ -12,6 +12,7 @@ from cnnatomy import models
 from cnnatomy.anatomy import Anatomy, anatomy
 from cnnatomy.cli import main
 from cnnatomy.cli.rf_view import drawn
+from cnnatomy.train import RunFolder
 
 NET = """
 import torch
@@ -169,3 +170,28 @@ def test_rf_of_a_unit_that_sees_all_is_one_line(here: Path, capsys: pytest.Captu
     assert out.splitlines()[-1] == "sees the whole input, 1×1×12×9, as every unit here does"
     assert "█" not in out
     assert "cells" not in out
+
+
+def test_the_folder_of_a_run_stands_for_its_network(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [
+        "train",
+        "digits",
+        "--model",
+        "conv3-2 s2 relu FC-10",
+        "--epochs",
+        "1",
+        "--threads",
+        "1",
+        "--quiet",
+    ]
+    assert main([*given, "--run", "kept"]) == 0
+    shown = said("inspect kept --no-training --format csv --columns path,output,parameters", capsys)
+    run = RunFolder(here / "kept")
+    model = run.load_model()[0]
+    known = anatomy(model, model.input_shape)
+    assert shown.split() == known.to_csv(columns=["path", "output", "parameters"]).split()
+    assert said("diff kept kept", capsys)
+    assert "features.0" in said("rf kept features.0", capsys)
+    assert main(["inspect", "kept", "--classes", "3"]) == 2
+    assert main(["inspect", "."]) == 2
+    assert "is not a run" in capsys.readouterr().err
