@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import cnnatomy as ca
+from cnnatomy.cli import main
 from cnnatomy.errors import ArgumentError, CheckpointError
 from cnnatomy.studies import Study, compare
 from cnnatomy.studies.arms import Arm, arms_of
@@ -236,3 +237,22 @@ def test_a_study_that_was_killed_goes_on_to_the_same_table(number: int, jobs: in
     mine, theirs = Study(broken).table(), Study(whole).table()
     timeless = [[{k: v for k, v in row.items() if k != "seconds"} for row in rows] for rows in (mine, theirs)]
     assert timeless[0] == timeless[1]
+
+
+def test_a_study_alone_starts_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    net = "from torch import nn\nopen('ran', 'a').close()\n\n\ndef Net():\n"
+    net += "    return nn.Sequential(nn.Flatten(), nn.Linear(1024, 10))\n"
+    Path("net.py").write_text(net)
+    own: dict[str, Any] = {"model": "net.py:Net", "size": "1x32x32", "limit": 60, "epochs": 1}
+    study = compare("digits", lr=[0.001, 0.01], seeds=1, study="s", **own)
+    assert len(study.results) == 2
+    Path("ran").unlink()
+    assert len(Study("s").results) == 2
+    Study("s").write()
+    with pytest.raises(ArgumentError, match="code of your own"):
+        compare("digits", {"plain": {"model": "FC"}}, seeds=2, study="s", limit=60, epochs=1)
+    Path("arms.toml").write_text('[arms.a]\nmodel = "net.py:Net"\n[arms.b]\nmodel = "FC"\n')
+    assert main(["compare", "digits", "--arms", "arms.toml", "--study", "t", "--epochs", "1"]) == 2
+    assert main(["compare", "--study", "s", "--seeds", "2"]) == 2
+    assert not Path("ran").exists()

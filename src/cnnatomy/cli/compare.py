@@ -73,6 +73,7 @@ def main(words: Sequence[str]) -> None:
     options: Options = arguments.run
     from cnnatomy.cli.compare_view import show, show_plan
     from cnnatomy.cli.console import output
+    from cnnatomy.studies.arms import demand_consent
     from cnnatomy.studies.folder import StudyFolder, next_study
     from cnnatomy.studies.study import demand_known
 
@@ -80,6 +81,8 @@ def main(words: Sequence[str]) -> None:
     asked = _asked(arguments, rest, several)
     folder = StudyFolder(options.study.expanduser() if options.study else next_study(asked.base))
     design = _joined(folder, asked, rest, several)
+    typed = _asked(arguments, rest, several, files=False)
+    demand_consent(design.arms, typed.arms)
     demand_known(design, options.baseline, options.metric, options.jobs)
     if options.dry_run or not options.quiet:
         show_plan(design, folder, options.jobs, console)
@@ -161,8 +164,10 @@ def _valued() -> set[str]:
     return {name for name in every if not isinstance(default_of(name), bool | tuple)}
 
 
-def _asked(arguments: Any, rest: Sequence[str], several: dict[str, list[str]]) -> Design:
-    """What the words ask to compare, without regard to what the study's folder holds."""
+def _asked(
+    arguments: Any, rest: Sequence[str], several: dict[str, list[str]], *, files: bool = True
+) -> Design:
+    """What the words, and unless told otherwise the file of arms, ask to compare."""
     from cnnatomy.files.toml import read_toml
     from cnnatomy.studies.arms import Arm, arms_of
     from cnnatomy.studies.folder import Design
@@ -171,7 +176,7 @@ def _asked(arguments: Any, rest: Sequence[str], several: dict[str, list[str]]) -
     varied = {name: _values(name, texts, rest) for name, texts in several.items()}
     base = to_settings(arguments, Settings())
     arms = None
-    if options.arms is not None:
+    if options.arms is not None and files:
         written = Design.from_tables(read_toml(options.arms.expanduser()))
         given = {key: value for key, value in base.flat().items() if value != Settings().flat()[key]}
         base = written.base.changed(**given)

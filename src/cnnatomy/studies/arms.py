@@ -11,6 +11,7 @@ from typing import Any
 
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models import consented
 from cnnatomy.train.settings import Settings
 
 LONGEST = 40
@@ -82,6 +83,27 @@ def demand_distinct(arms: Sequence[Arm]) -> None:
         for other in arms[:index]:
             if arm.settings == other.settings:
                 raise ArgumentError(f"arms {other.name!r} and {arm.name!r} are one configuration")
+
+
+def demand_consent(arms: Sequence[Arm], said: Sequence[Arm]) -> None:
+    """Raise an ArgumentError if an arm that a file names is code that the user has not named himself.
+
+    Args:
+        arms: all of them, those of a file among them.
+        said: those that the user wrote as arguments.
+
+    Example:
+        >>> own = Arm("own", Settings.of(model="net.py:Net"))
+        >>> demand_consent([own], said=[own])
+        >>> demand_consent([own], said=[])
+        Traceback (most recent call last):
+        cnnatomy.errors.ArgumentError: the network is code of your own, net.py:Net, which a saved run ...
+    """
+    typed = {arm.settings.network.model for arm in said}
+    for arm in arms:
+        model = arm.settings.network.model
+        if model is not None and model not in typed:
+            consented(model)
 
 
 def to_tables(base: Settings, arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:

@@ -127,11 +127,8 @@ def figures(study: Study) -> list[tuple[str, Markup]]:
 def by_class(study: Study) -> dict[str, list[tuple[str, float]]]:
     """For every class the recall of the baseline, and by how much that of each arm differs (0..1)."""
     results = study.results
-    model, _ = study._folder.run(results[0].arm, results[0].records[0].seed).load_model(
-        code=results[0].arm.settings.network.model
-    )
     base = next(result for result in results if result.arm.name == study.baseline)
-    recalls = {result.arm.name: _recalls(result, len(model.classes)) for result in results}
+    recalls = {result.arm.name: _recalls(result, len(results[0].records[0].classes)) for result in results}
     ordered = [base, *(result for result in results if result is not base)]
     return {
         name: [
@@ -141,7 +138,7 @@ def by_class(study: Study) -> dict[str, list[tuple[str, float]]]:
             )
             for result in ordered
         ]
-        for k, name in enumerate(model.classes)
+        for k, name in enumerate(results[0].records[0].classes)
     }
 
 
@@ -177,8 +174,7 @@ def disputed(study: Study) -> list[Disputed]:
     run = study._folder.run(results[0].arm, results[0].records[0].seed)
     settings = run.settings()
     try:
-        model, _ = run.load_model(code=results[0].arm.settings.network.model)
-        test = load_data(settings.data, model.input_shape, Silent()).test
+        test = load_data(settings.data, settings.network.shape(), Silent()).test
     except CnnatomyError:
         return []  # the pictures have gone, which the page can do without
     return [

@@ -41,6 +41,7 @@ class Record:
     predicted: NDArray[np.int64]
     data: str
     """The fingerprint of the pictures."""
+    classes: tuple[str, ...] = ()
 
     @property
     def hits(self) -> NDArray[np.float64]:
@@ -132,6 +133,7 @@ def read_record(run: RunFolder, seed: int) -> Record:
             tensors["labels"].numpy().astype(np.int64),
             tensors["predicted"].numpy().astype(np.int64),
             data,
+            tuple(row["name"] for row in metrics["classes"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{run.path / 'metrics.json'} is damaged", got=repr(error)) from error
@@ -148,7 +150,7 @@ def read_results(design: Design, folder: StudyFolder) -> list[ArmResult]:
         runs = [(seed, folder.run(arm, seed)) for seed in design.seeds]
         records = tuple(read_record(run, seed) for seed, run in runs if ended(run))
         if records:
-            found.append(ArmResult(arm, records, *_costs(folder.run(arm, records[0].seed), arm)))
+            found.append(ArmResult(arm, records, *_costs(folder.run(arm, records[0].seed))))
     sets = {record.data for result in found for record in result.records}
     if len(sets) > 1:
         raise CheckpointError(
@@ -192,10 +194,13 @@ def differences(one: ArmResult, other: ArmResult, metric: str = "accuracy") -> N
     return np.stack(rows) if rows else np.zeros((0, 0))
 
 
-def _costs(run: RunFolder, arm: Arm) -> tuple[int | None, int | None]:
-    """Multiply-accumulates and training memory of a picture, as `anatomy` counts them."""
+def _costs(run: RunFolder) -> tuple[int | None, int | None]:
+    """Multiply-accumulates and training memory of a picture, as `anatomy` counts them; none of code."""
     from cnnatomy.anatomy import anatomy
 
-    model, _ = run.load_model(code=arm.settings.network.model)
+    try:
+        model, _ = run.load_model()
+    except ArgumentError:  # code of the user's own, which a folder alone must not start
+        return None, None
     known: Any = anatomy(model, model.input_shape, training=True)
     return known.macs, known.memory.training if known.memory is not None else None

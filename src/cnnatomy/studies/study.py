@@ -12,7 +12,7 @@ from typing import Any
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
 from cnnatomy.runs.run import Run
-from cnnatomy.studies.arms import Arm, arms_of
+from cnnatomy.studies.arms import Arm, arms_of, demand_consent
 from cnnatomy.studies.folder import Design, StudyFolder, next_study
 from cnnatomy.studies.paired import Difference, difference
 from cnnatomy.studies.results import METRICS, ArmResult, Comparison, compared, differences, read_results
@@ -161,9 +161,11 @@ def compare(
         CheckpointError: the folder is taken, or is a study of something else.
     """
     design = design_of(data, arms, seeds, options)
+    said = design.arms
     folder = StudyFolder(Path(study).expanduser() if study is not None else next_study(design.base))
     if folder.exists():
         design = folder.design().grown(design)
+    demand_consent(design.arms, said)
     return carry_out(
         design, folder, baseline=baseline, metric=metric, jobs=jobs, callbacks=callbacks, told=told
     )
