@@ -1,10 +1,12 @@
-"""Settings for every test and example."""
+"""Settings for every test and example; of many combinations of parameters the quick suite runs some."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from combinations import kept, numbered
 from hypothesis import settings
 
 settings.register_profile("unhurried", deadline=None, derandomize=True, max_examples=60)
@@ -16,3 +18,38 @@ def _elsewhere(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyte
     """Run examples in a folder of their own, so that what they write is left nowhere."""
     if type(request.node).__name__ == "DoctestItem":
         monkeypatch.chdir(tmp_path)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the option that runs everything."""
+    parser.addoption(
+        "--all-combinations", action="store_true", help="run every combination of every test's parameters"
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the quick suite does not run; a test that is asked for by its whole name is run."""
+    if config.getoption("--all-combinations"):
+        return
+    asked = {argument for argument in config.args if "[" in argument}
+    groups: defaultdict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if hasattr(item, "callspec"):
+            groups[item.nodeid.partition("[")[0]].append(item)
+    dropped: set[pytest.Item] = set()
+    for name, group in groups.items():
+        chosen = kept(_rows(group), name)
+        dropped |= {one for number, one in enumerate(group) if number not in chosen}
+    dropped = {one for one in dropped if one.nodeid not in asked}
+    config.hook.pytest_deselected(items=list(dropped))
+    items[:] = [item for item in items if item not in dropped]
+
+
+def _rows(group: list[pytest.Item]) -> list[tuple[int, ...]]:
+    """For each test of a group the numbers of its parameters' values."""
+    specs = [item.callspec.params for item in group]  # type: ignore[attr-defined]
+    if any(spec.keys() != specs[0].keys() for spec in specs):
+        return [(number,) for number in range(len(group))]
+    columns = [numbered([spec[name] for spec in specs]) for name in specs[0]]
+    return list(zip(*columns, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,12 +11,13 @@ from support import random
 from torch import Tensor
 
 import cnnatomy as ca
-import cnnatomy.nn as nn
 from cnnatomy.geometry.kernels import METHODS
 from cnnatomy.ops.padding import OPTIONS
 from cnnatomy.reducers import REGISTRY, GeM, LogSumExp, Mixed, Reducer, Soft, reducer
 from cnnatomy.regions import Adaptive, Boxes, Fractional, Pyramid, Sliding, Whole
 
+nn: Any = ca.nn
+"""Untyped: names are looked up, and some are torch's to a type checker."""
 SHAPES = {1: (2, 4, 9), 2: (2, 4, 8, 6), 3: (2, 4, 5, 6, 7)}
 BOXES = [(0, 0, 0, 2, 3), (1, 1, 1, 3, 3), (0, 3, 1, 9, 9)]
 TABLE = [[1, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]]
@@ -72,7 +74,7 @@ _RANKED: dict[str, Callable[[Any, int], Any]] = {
 def modules() -> dict[str, Callable[[], Any]]:
     """How one module of each class is made, by its name."""
     makes: dict[str, Callable[[], Any]] = {
-        f"{name}{rank}d": lambda name=name, make=make, rank=rank: make(getattr(nn, f"{name}{rank}d"), rank)
+        f"{name}{rank}d": partial(make, getattr(nn, f"{name}{rank}d"), rank)
         for name, make in _RANKED.items()
         for rank in (1, 2, 3)
     }
@@ -113,37 +115,41 @@ def _there_and_back(x: Tensor) -> Tensor:
     return ca.unpool(y, indices, (x.shape[2], x.shape[3]), region=Sliding(2))
 
 
+def _with_companions(what: Reducer, x: Tensor) -> Any:
+    options: dict[str, Any] = dict.fromkeys(what.companions, x)
+    return ca.pool(x, Sliding(3, 2, 1), what, **options)
+
+
+def of_maps(function: Callable[..., Any], *rest: Any, **options: Any) -> Callable[[Tensor], Any]:
+    """A function as one of its first argument alone."""
+    return lambda x: function(x, *rest, **options)
+
+
 def functions() -> dict[str, Callable[[Tensor], Any]]:
     """Every function as one of maps (N, 4, H, W) with even sizes, by its name and what is asked of it."""
     calls: dict[str, Callable[[Tensor], Any]] = {}
     for what in (reducer(name) for name in sorted(REGISTRY)):
-        calls[f"pool {what.name}"] = lambda x, what=what: ca.pool(
-            x, Sliding(3, 2, 1), what, **dict.fromkeys(what.companions, x)
-        )
+        calls[f"pool {what.name}"] = partial(_with_companions, what)
     regions = [Sliding(2), Sliding(3, 2, "same"), Adaptive(3), Whole(), Fractional(0.6), Pyramid((1, 2))]
     for region in (*regions, Boxes(BOXES, 2)):
-        calls[f"pool over {region}"] = lambda x, region=region: ca.pool(x, region, "max")
+        calls[f"pool over {region}"] = of_maps(ca.pool, region, "max")
     calls["pool with indices"] = lambda x: ca.pool(x, Sliding(2), "max", return_indices=True)
     calls["pool of integers"] = lambda x: ca.pool(x.int(), Sliding(2), "mean")
     for mode in OPTIONS:
         if mode != "empty":
-            calls[f"pad {mode}"] = lambda x, mode=mode: ca.pad(x, ((1, 2), (2, 1)), mode)
-            calls[f"pool over {mode}"] = lambda x, mode=mode: ca.pool(
-                x, Sliding(3, 2, 1), "mean", padding_mode=mode
-            )
+            calls[f"pad {mode}"] = of_maps(ca.pad, ((1, 2), (2, 1)), mode)
+            calls[f"pool over {mode}"] = of_maps(ca.pool, Sliding(3, 2, 1), "mean", padding_mode=mode)
     calls["pad odd"] = lambda x: ca.pad(x, 1, "reflect", reflect_type="odd", axes=(2, 3))
     calls["crop"] = lambda x: ca.pad(x, ((-1, 1), (0, -2)))
     for method in METHODS:
         given = {"scale": 2} if method == "nails" else {"scale": 1.5}
-        calls[f"resample {method}"] = lambda x, method=method, given=given: ca.resample(
-            x, method=method, **given
-        )
+        calls[f"resample {method}"] = of_maps(ca.resample, method=method, **given)
     calls["resample to a size"] = lambda x: ca.resample(x, (11, 5), coordinates="corners")
     calls["resample by sizes"] = lambda x: ca.resample(x, (2 * x.shape[2], 2 * x.shape[3]))
     for rule in ("valid", "same", "keep", "full", 1):
-        calls[f"convolve {rule}"] = lambda x, rule=rule: ca.convolve(x, torch.ones(3, 4, 3, 3), None, 2, rule)
-        calls[f"convolve_transposed {rule}"] = lambda x, rule=rule: ca.convolve_transposed(
-            x, torch.ones(4, 3, 3, 3), None, 2, rule
+        calls[f"convolve {rule}"] = of_maps(ca.convolve, torch.ones(3, 4, 3, 3), None, 2, rule)
+        calls[f"convolve_transposed {rule}"] = of_maps(
+            ca.convolve_transposed, torch.ones(4, 3, 3, 3), None, 2, rule
         )
     calls["convolve over a mode"] = lambda x: ca.convolve(
         x, torch.ones(3, 4, 3, 3), None, 2, "same", 1, 1, "edge"
@@ -152,7 +158,7 @@ def functions() -> dict[str, Callable[[Tensor], Any]]:
     calls["unpool_mean"] = lambda x: ca.unpool_mean(x, Sliding(2), (2 * x.shape[2], 2 * x.shape[3]))
     calls["unpool_mean normalized"] = lambda x: ca.unpool_mean(x, Sliding(3, 1), normalize=True)
     for order in ("crd", "dcr"):
-        calls[f"depth_to_space {order}"] = lambda x, order=order: nn.depth_to_space(x, 2, order)
-        calls[f"space_to_depth {order}"] = lambda x, order=order: nn.space_to_depth(x, 2, order)
+        calls[f"depth_to_space {order}"] = of_maps(nn.depth_to_space, 2, order)
+        calls[f"space_to_depth {order}"] = of_maps(nn.space_to_depth, 2, order)
     calls["filter"] = lambda x: ca.filters.apply(x, ca.filters.binomial(3, rank=2), padding="same")
     return calls

@@ -199,16 +199,16 @@ CASES: list[tuple[str, Callable[[], nn.Module], tuple[int, ...]]] = [
     ("heads, frozen", lambda: Given(itself, heads()).requires_grad_(False), TOKENS),
     *(
         (
-            f"encoder layer {how}",
+            f"encoder layer {said}",
             lambda how=how: encoder(**how),
             TOKENS,
         )
-        for how in (
-            {},
-            {"activation": "gelu", "norm_first": True},
-            {"activation": F.silu},
-            {"bias": False},
-            {"batch_first": False},
+        for said, how in (
+            ("as it comes", {}),
+            ("gelu, norm first", {"activation": "gelu", "norm_first": True}),
+            ("silu", {"activation": F.silu}),
+            ("no bias", {"bias": False}),
+            ("batch second", {"batch_first": False}),
         )
     ),
     ("encoder", lambda: nn.TransformerEncoder(encoder(), 2, enable_nested_tensor=False), TOKENS),

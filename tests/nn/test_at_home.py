@@ -72,7 +72,7 @@ def test_prune(name: str) -> None:
     for path, value in values.items():
         masks[path].view(-1)[0] = 0 if value.numel() > 1 else 1  # of a single one, nothing would be left
         home, _, key = path.rpartition(".")
-        prune.custom_from_mask(module.get_submodule(home), key, masks[path])
+        prune.custom_from_mask(module.get_submodule(home), key, masks[path])  # type: ignore[no-untyped-call]
     other = MODULES[name]().eval()
     other.load_state_dict({**other.state_dict(), **{path: values[path] * masks[path] for path in values}})
     found, wanted = (one(*examples.given(name)).detach() for one in (module, other))

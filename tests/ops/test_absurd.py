@@ -5,11 +5,13 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from support import random
+from torch import Tensor
 
 import cnnatomy as ca
 import cnnatomy.nn as nn
@@ -20,9 +22,14 @@ HUGE = 2**31
 X, INDICES, WEIGHT = random((1, 1, 4, 4)), torch.arange(16).view(1, 1, 4, 4), random((1, 1, 3, 3))
 LINE = X[:, :, 0]
 
+
+def _padded(name: str) -> Tensor:
+    return ca.pool(X, ca.Sliding(3, 1, HUGE), name)
+
+
 CALLS: dict[str, Callable[[], Any]] = {
-    **{f"pool, {name}": lambda name=name: ca.pool(X, ca.Sliding(3, 1, HUGE), name) for name in ca.REGISTRY},
-    **{f"pad, {mode}": lambda mode=mode: ca.pad(X, HUGE, mode) for mode in ("edge", "wrap", "mean", "empty")},
+    **{f"pool, {name}": partial(_padded, name) for name in ca.REGISTRY},
+    **{f"pad, {mode}": partial(ca.pad, X, HUGE, mode) for mode in ("edge", "wrap", "mean", "empty")},
     "pool with a stride": lambda: ca.pool(X, ca.Sliding(3, HUGE, HUGE)),
     "pool with a kernel": lambda: ca.pool(X, ca.Sliding(HUGE)),
     "pool of integers": lambda: ca.pool(X.int(), ca.Sliding(3, 1, HUGE), "mean"),

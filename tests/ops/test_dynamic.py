@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import modules as examples
@@ -13,10 +14,15 @@ from torch import Tensor
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
+
+def _itself(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
+
+
 CALLS: dict[str, tuple[Callable[[], Any], tuple[Any, ...]]] = {
     **{name: (make, examples.given(name)) for name, make in examples.modules().items()},
     **{
-        name: (lambda function=function: function, (examples.x().abs(),))
+        name: (partial(_itself, function), (examples.x().abs(),))
         for name, function in examples.functions().items()
     },
 }

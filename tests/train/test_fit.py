@@ -99,6 +99,7 @@ def test_leaves_a_folder_that_tells_everything(trained: tuple[Path, Evaluation, 
         "best.safetensors",
         "last.safetensors",
         "checkpoint.safetensors",
+        "answers.safetensors",
         "metrics.json",
     }
     assert {path.name for path in run.iterdir()} == names

@@ -104,7 +104,7 @@ class Pool(Function):
         if plain(inputs[0]):
             y, saved = backends.forward(inputs, region, reducer, True, seed)
             return y, *saved
-        return tuple(library.pool(list(inputs), seed, region.text, reducer.text))
+        return tuple(library.pool(list(inputs), seed, region.text, reducer.text, False))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:

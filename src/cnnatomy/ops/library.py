@@ -22,7 +22,7 @@ from cnnatomy.regions import Region
 
 @torch.library.custom_op("cnnatomy::pool", mutates_args=())
 def pool(
-    inputs: Sequence[Tensor], seed: Tensor | None, region: str, reducer: str, indices: bool = False
+    inputs: Sequence[Tensor], seed: Tensor | None, region: str, reducer: str, indices: bool
 ) -> list[Tensor]:
     """y from x and its companions, and what is saved for backward; `indices` if the taps are read besides."""
     y, saved = backends.forward(inputs, Region.parse(region), Reducer.parse(reducer), True, seed)
@@ -85,7 +85,7 @@ def winners(values: Tensor, saved: Tensor, region: str) -> Tensor:
 
 @pool.register_fake
 def _(
-    inputs: Sequence[Tensor], seed: Tensor | None, region: str, reducer: str, indices: bool = False
+    inputs: Sequence[Tensor], seed: Tensor | None, region: str, reducer: str, indices: bool
 ) -> list[Tensor]:
     refuse_tangents()
     where, x = Region.parse(region), inputs[0]
@@ -157,7 +157,7 @@ def _pull_gather(ctx: Any, grads: Sequence[Tensor]) -> tuple[Any, ...]:
     what = Reducer.parse(ctx.reducer)
     back: list[Any] = [None] * ctx.held
     if what.linear:
-        first = pool([grads[0]], None, ctx.region, ctx.reducer)[0]
+        first = pool([grads[0]], None, ctx.region, ctx.reducer, False)[0]
     elif what.selects:
         first = winners(grads[0], saved[0], ctx.region)
     else:
