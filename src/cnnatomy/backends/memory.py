@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
-import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.files.machine import free_memory
 
 SMALL = 2**28
 """Values that are given without a question."""
-
-_FREE = Path("/proc/meminfo")
 
 
 def demand(model: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> None:
@@ -47,12 +43,4 @@ def free(device: torch.device) -> int | None:
         return torch.cuda.mem_get_info(device)[0]
     if device.type != "cpu":
         return None
-    try:
-        if found := re.search(r"MemAvailable: +(\d+) kB", _FREE.read_text()):
-            return int(found[1]) << 10
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):  # no such question to this platform
-        return None
+    return free_memory()

@@ -171,13 +171,13 @@ def _fits(arguments: Arguments, model: nn.Module) -> None:
     import torch
 
     from cnnatomy.cli.console import output
-    from cnnatomy.train.footprint import footprint, free_memory
+    from cnnatomy.train.footprint import footprint, free
 
     given = arguments.given(model)
     dtype = getattr(torch, arguments.dtype) if arguments.dtype else None
     size, name = arguments.batch_size, arguments.optimizer or ""
     found = footprint(model, given, batch=size, optimizer=name, dtype=dtype)
-    output().print(found.line(free_memory()), soft_wrap=True, markup=False, highlight=False)
+    output().print(found.line(free()), soft_wrap=True, markup=False, highlight=False)
 
 
 def _explain(known: Anatomy) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from cnnatomy.anatomy import anatomy
 from cnnatomy.anatomy.present.units import stored
 from cnnatomy.anatomy.source import Source, load
 from cnnatomy.errors import ArgumentError
+from cnnatomy.files.machine import free_memory
 from cnnatomy.train.optimizers import make_optimizer
 
 MOST_BATCH = 2**20
@@ -118,20 +118,9 @@ def optimizer_state(name: str, parameters: list[nn.Parameter]) -> int:
     return sum(value.numel() * value.itemsize for value in kept if isinstance(value, Tensor))
 
 
-def free_memory() -> int | None:
+def free() -> int | None:
     """Bytes that are free: on the accelerator, else in the machine; None where the system does not say."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.mem_get_info()[0])
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            told = dict(line.split(":") for line in lines)
-        return int(told["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
+    return int(torch.cuda.mem_get_info()[0]) if torch.cuda.is_available() else free_memory()
 
 
 def _batched(input_size: Any, batch: int, dtype: torch.dtype) -> Any:
