@@ -90,8 +90,9 @@ def test_library_operators(what: Reducer) -> None:
     region, ops = Sliding(3, 2, 1), torch.ops.cnnatomy
     seed, inputs = SEED if what.draws else None, inputs_for(what, (2, 3, 6, 5), torch.float64)
     leaves = [tensor.requires_grad_() for tensor in inputs]
-    torch.library.opcheck(ops.pool, (leaves, seed, region.text, what.text))
-    y, *saved = ops.pool([tensor.detach() for tensor in inputs], seed, region.text, what.text)
+    for indices in (False, *([True] if what.selects else [])):
+        torch.library.opcheck(ops.pool, (leaves, seed, region.text, what.text, indices))
+    y, *saved = ops.pool([tensor.detach() for tensor in inputs], seed, region.text, what.text, False)
     grad = random(tuple(y.shape), torch.float64).requires_grad_()
     held, result = leaves if curved(what) else [], y if "y" in what.reads else None
     torch.library.opcheck(
@@ -101,7 +102,7 @@ def test_library_operators(what: Reducer) -> None:
         torch.library.opcheck(ops.pool_indices, (saved[0], region.text, [6, 5]))
 
     def through_library(*tensors: Tensor) -> Any:
-        return ops.pool(list(tensors), seed, region.text, what.text)[0]
+        return ops.pool(list(tensors), seed, region.text, what.text, False)[0]
 
     assert torch.autograd.gradcheck(through_library, leaves, fast_mode=True)
     assert torch.autograd.gradgradcheck(through_library, leaves, fast_mode=True)
