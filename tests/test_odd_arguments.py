@@ -90,7 +90,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     weights.find: {"source": "torchvision", "name": "none"},
     weights.find_head: {"model": net},
     weights.load_weights: {"model": net, "source": {}, "name": None, "strict": True, "head": "keep"},
-    weights.load_into: {"model": net, "source": {}, "name": None},
+    weights.load_into: {"model": net, "source": {}, "name": None, "fresh": False},
     weights.of_dict: {"content": {}, "source": "the dictionary"},
     weights.read: {"path": "none.pth"},
     weights.Preprocessing: STANDARD,

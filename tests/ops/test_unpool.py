@@ -362,7 +362,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a negative size": (lambda: unpool(Y, AT, (6, -6)), "size is out of range"),
     "a size of floats": (lambda: unpool(Y, AT, 6.0), "not a whole number"),  # type: ignore[arg-type]
     "three sizes": (lambda: unpool(Y, AT, (6, 6, 6)), "wrong length"),
-    "means of integers": (lambda: unpool_mean(AT, Sliding(2), 6), "floating-point"),
+    "means of integers": (lambda: unpool_mean(AT, Sliding(2), 6), "expected float32"),
     "means of no region": (lambda: unpool_mean(Y, 2, 6), "no region"),  # type: ignore[arg-type]
     "means of pyramids": (lambda: unpool_mean(Y, Pyramid((1, 2)), 6), "Pyramid is made of several"),
     "means, no size": (lambda: unpool_mean(Y, Whole()), "this region does not tell"),

@@ -11,6 +11,7 @@ import cnnatomy.train.engine as engine
 import cnnatomy.train.trainer as trainer
 from cnnatomy.train import Epoch, Settings, Silent, Tick
 from cnnatomy.train.run import RunFolder
+from cnnatomy.train.speed import Estimate
 
 LOOK = 0.5
 CONFIG = Settings.of(epochs=3, limit=320, batch_size=32, model="conv3-4 globalavg FC", augment="none")
@@ -45,7 +46,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(trainer, "time", clock)
     monkeypatch.setattr(engine, "TICK", 1)
-    monkeypatch.setattr(engine, "estimated", lambda *_: "")
+    monkeypatch.setattr(engine, "estimated", lambda *_: Estimate("", None))
     return clock
 
 

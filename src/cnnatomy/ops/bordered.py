@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
@@ -36,4 +37,16 @@ def bordered(
     widths = [window.padding for window in region.windows(tuple(tensors[0].shape[2:]))]
     if all(pair == (0, 0) for pair in widths):
         return list(tensors), region
-    return [pad(tensor, widths, name) for tensor in tensors], replace(region, padding=0)
+    return [pad(tensor, widths, name) for tensor in tensors], _unpadded(region)
+
+
+def _unpadded(region: Sliding) -> Sliding:
+    """The region without padding; numbers that a compiler traces become constants, as a text has them."""
+    kernel, stride, dilation = (_whole(value) for value in (region.kernel, region.stride, region.dilation))
+    return replace(region, kernel=kernel, stride=stride, padding=0, dilation=dilation)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_whole(one) for one in value)
+    return value if value is None else value.as_integer_ratio()[0]
