@@ -71,6 +71,8 @@ def judge(
     """
     checks.of_kind("the model", model, Classifier, "one of cnnatomy.models.build")
     checks.of_kind("what to judge on", pictures, Pictures, "cnnatomy.data.Pictures")
+    if isinstance(progress, type) or not callable(progress):
+        raise ArgumentError("progress", expected="a function to tell", got=repr(progress))
     if training_commonest is not None and training_commonest not in model.classes:
         got = repr(training_commonest)
         raise ArgumentError("training_commonest", expected="a class of the model", got=got)
