@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from combinations import kept, numbered
@@ -11,6 +13,14 @@ from hypothesis import settings
 
 settings.register_profile("unhurried", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("unhurried")  # the machine may be busy, and a failure must come again
+
+_USUAL: dict[str, Any] = {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL}
+for name, usual in _USUAL.items():
+    number = getattr(signal, name, None)  # Windows has no SIGHUP
+    if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(
+            number, usual
+        )  # nohup and shells ignore it for what runs behind
 
 
 @pytest.fixture(autouse=True)
