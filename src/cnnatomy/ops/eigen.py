@@ -35,16 +35,17 @@ def eigh(m: Tensor) -> tuple[Tensor, Tensor]:
     rounds = _SWEEPS * (even - 1)
     order = torch.tensor(_round_robin(even), device=a.device)
 
-    def going(count: Tensor, a: Tensor, v: Tensor) -> Tensor:
+    def going(count: Tensor, order: Tensor, a: Tensor, v: Tensor) -> Tensor:
         return count < rounds
 
-    def turn(count: Tensor, a: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def turn(count: Tensor, order: Tensor, a: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        # The order goes round with the rest: torch now and then loses a constant within the loop's graph.
         a, v = _turned(a, v)
         moved = a.index_select(-1, order).index_select(-2, order)
-        return count + 1, moved, v.index_select(-1, order)
+        return count + 1, order.clone(), moved, v.index_select(-1, order)
 
     start = torch.zeros((), dtype=torch.int64, device=a.device)
-    _, a, v = while_loop(going, turn, (start, a, v))  # type: ignore[no-untyped-call]
+    _, _, a, v = while_loop(going, turn, (start, order, a, v))  # type: ignore[no-untyped-call]
     values, order = a.diagonal(dim1=-2, dim2=-1)[..., :n].sort(-1)  # whole sweeps: the last place is back
     vectors = v[..., :n, :n].gather(-1, order.unsqueeze(-2).expand(m.shape))
     return values.to(m.dtype), vectors.to(m.dtype)
