@@ -18,9 +18,7 @@ _USUAL: dict[str, Any] = {"SIGINT": signal.default_int_handler, "SIGHUP": signal
 for name, usual in _USUAL.items():
     number = getattr(signal, name, None)  # Windows has no SIGHUP
     if number is not None and signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(
-            number, usual
-        )  # nohup and shells ignore it for what runs behind
+        signal.signal(number, usual)  # nohup and shells ignore it for what runs behind
 
 
 @pytest.fixture(autouse=True)
