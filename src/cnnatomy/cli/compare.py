@@ -75,7 +75,7 @@ def main(words: Sequence[str]) -> None:
     from cnnatomy.cli.console import output
     from cnnatomy.studies.arms import demand_consent
     from cnnatomy.studies.folder import StudyFolder, next_study
-    from cnnatomy.studies.study import demand_known
+    from cnnatomy.studies.study import check_request
 
     console = output()
     asked = _asked(arguments, rest, several)
@@ -83,7 +83,7 @@ def main(words: Sequence[str]) -> None:
     design = _joined(folder, asked, rest, several)
     typed = _asked(arguments, rest, several, files=False)
     demand_consent(design.arms, typed.arms)
-    demand_known(design, options.baseline, options.metric, options.jobs)
+    check_request(design, options.baseline, options.metric, options.jobs)
     if options.dry_run or not options.quiet:
         show_plan(design, folder, options.jobs, console)
     if options.dry_run:

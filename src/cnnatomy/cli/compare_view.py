@@ -169,7 +169,7 @@ def show(study: Study, console: Console) -> None:
     console.print()
     console.print(Text(literal(headline(study.comparisons)), "bold"), soft_wrap=True)
     for one in study.comparisons:
-        console.print(Text(literal(f"  {verdict(one, 0.01)}")), soft_wrap=True)
+        console.print(Text(literal(f"  {verdict(one)}")), soft_wrap=True)
     console.print()
     for name, path in (("study", study.path), ("page", study.path / "study.html")):
         console.print(Text(literal(f"{name:<8}{path}")), soft_wrap=True)

@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
+from cnnatomy.errors import CheckpointError
 from cnnatomy.files.private import made
 
 
@@ -22,3 +23,23 @@ def locked(path: Path) -> Iterator[bool]:
         except OSError:
             writable = False
         yield writable
+
+
+@contextlib.contextmanager
+def alone(lock: Path, doing: str) -> Iterator[None]:
+    """Hold a lock that nobody waits for.
+
+    Raises:
+        CheckpointError: another process holds it, which says what that is doing.
+    """
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        what = f"another process is {doing}"
+        raise CheckpointError(what, hint="waiting for it, or another folder") from None
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        held.release()

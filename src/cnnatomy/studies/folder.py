@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError, CheckpointError
+from cnnatomy.files.locking import alone
 from cnnatomy.files.toml import read_toml, to_toml
 from cnnatomy.studies.arms import Arm, demand_distinct, from_tables, to_tables
 from cnnatomy.train.files import write_whole
@@ -151,16 +150,8 @@ class StudyFolder:
             CheckpointError: another process does.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            what = f"another process is training for {self.path}"
-            raise CheckpointError(what, hint="waiting for it, or another folder") from None
-        try:
+        with alone(self.path / ".lock", f"training for {self.path}"):
             yield
-        finally:
-            lock.release()
 
 
 def next_study(settings: Settings) -> Path:

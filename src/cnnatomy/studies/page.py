@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 DISPUTED = 14
 """Pictures that are shown on which two arms disagree most."""
-SIZE = 0.01
 CURVES = 3
 """Arms whose learning curves are drawn: the baseline and those that differ most from it."""
 
@@ -48,7 +47,7 @@ def write_page(study: Study, path: Path) -> Path:
         study=study,
         headline=headline(study.comparisons),
         confidence=CONFIDENCE,
-        verdicts=[verdict(one, SIZE) for one in study.comparisons],
+        verdicts=[verdict(one) for one in study.comparisons],
         rows=rows(study),
         figures=figures(study),
         classes=by_class(study),
@@ -158,7 +157,7 @@ def learning_curves(study: Study) -> list[Curve]:
     curves = []
     for result in study.results:
         if result.arm.name in wanted:
-            logs = [[e.loss for e in study._folder.run(result.arm, r.seed).log()] for r in result.records]
+            logs = [[e.loss for e in study.folder.run(result.arm, r.seed).log()] for r in result.records]
             curves.append(
                 Curve(result.arm.name, [float(np.mean(losses)) for losses in zip(*logs, strict=False)])
             )
@@ -171,7 +170,7 @@ def disputed(study: Study) -> list[Disputed]:
     shares = np.stack([np.mean([r.hits for r in result.records], axis=0) for result in results])
     gap = shares.max(0) - shares.min(0)
     order = [int(i) for i in np.argsort(-gap, kind="stable")[:DISPUTED] if gap[i] > 0]
-    run = study._folder.run(results[0].arm, results[0].records[0].seed)
+    run = study.folder.run(results[0].arm, results[0].records[0].seed)
     settings = run.settings()
     try:
         test = load_data(settings.data, settings.network.shape(), Silent()).test

@@ -23,8 +23,6 @@ from cnnatomy.train.reporter import Reporter
 from cnnatomy.train.settings import Settings
 
 MOST_JOBS = 1024
-SIZE = 0.01
-"""The difference of which a study says what would show it: a percentage point."""
 
 
 class Study:
@@ -46,16 +44,16 @@ class Study:
     """
 
     def __init__(self, path: str | Path, *, baseline: str | None = None, metric: str = "accuracy") -> None:
-        self._folder = StudyFolder(checks.path(Path(path).expanduser(), "a study's folder"))
-        self.design = self._folder.design()
-        demand_known(self.design, baseline, metric)
+        self.folder = StudyFolder(checks.path(Path(path).expanduser(), "a study's folder"))
+        self.design = self.folder.design()
+        check_request(self.design, baseline, metric)
         self.metric = metric
         self._baseline = baseline
 
     @property
     def path(self) -> Path:
         """The study's folder."""
-        return self._folder.path
+        return self.folder.path
 
     @property
     def baseline(self) -> str:
@@ -65,7 +63,7 @@ class Study:
     @cached_property
     def results(self) -> list[ArmResult]:
         """The arms that have a finished run."""
-        return read_results(self.design, self._folder)
+        return read_results(self.design, self.folder)
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -92,7 +90,7 @@ class Study:
         """One of the runs."""
         for one in self.design.arms:
             if one.name == arm:
-                return Run(self._folder.run(one, seed).path)
+                return Run(self.folder.run(one, seed).path)
         names = ", ".join(one.name for one in self.design.arms)
         raise ArgumentError("no such arm", expected=f"one of {names}", got=repr(arm))
 
@@ -111,7 +109,7 @@ class Study:
             "metric": self.metric,
             "headline": headline(self.comparisons),
             "arms": self.table(),
-            "verdicts": [verdict(one, SIZE) for one in self.comparisons],
+            "verdicts": [verdict(one) for one in self.comparisons],
         }
         write_json(self.path / "results.json", said)
         return write_page(self, self.path / "study.html")
@@ -195,7 +193,7 @@ def design_of(
     return Design(base, tuple(made), tuple(numbers))
 
 
-def demand_known(design: Design, baseline: str | None, metric: str, jobs: int = 1) -> None:
+def check_request(design: Design, baseline: str | None, metric: str, jobs: int = 1) -> None:
     """Raise an ArgumentError if there is no such arm or metric, or no such number of jobs."""
     checks.count("jobs", jobs, most=MOST_JOBS)
     if metric not in METRICS:
@@ -218,7 +216,7 @@ def carry_out(
     """Train what is missing, and write what came of it."""
     from cnnatomy.train.reporter import together
 
-    demand_known(design, baseline, metric, jobs)
+    check_request(design, baseline, metric, jobs)
     with folder.held():
         folder.write_design(design)
         failed = run_missing(design, folder, jobs=jobs, told=told, reporter=together(callbacks))

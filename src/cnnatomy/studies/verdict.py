@@ -8,6 +8,8 @@ from cnnatomy.files.text import counted
 from cnnatomy.studies.paired import Interval, pictures_needed, seeds_needed
 from cnnatomy.studies.results import Comparison
 
+SIZE = 0.01
+"""The difference of which it is said what would show it: a percentage point."""
 CONFIDENCE = "95% intervals; p corrected for the number of arms (Holm)"
 
 
@@ -42,7 +44,7 @@ def chance(p: float | None) -> str:
     return "-" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def verdict(one: Comparison, size: float) -> str:
+def verdict(one: Comparison, size: float = SIZE) -> str:
     """What may be said of one arm beside the baseline, in a sentence or two.
 
     Args:

@@ -28,19 +28,19 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 import cnnatomy
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError, CheckpointError
+from cnnatomy.files.locking import alone
 from cnnatomy.files.toml import read_toml, to_toml
 from cnnatomy.models import adopt, build, consented, find
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.models.named import OBJECT
 from cnnatomy.train.evaluation import Answers
 from cnnatomy.train.facts import MODEL, damage_in, demand, demand_alike
-from cnnatomy.train.files import read_tensors, remove_unfinished, write_json, write_tensors, write_whole
+from cnnatomy.train.files import read_tensors, write_json, write_tensors, write_whole
 from cnnatomy.train.reporter import Epoch
 from cnnatomy.train.settings import Settings
 
@@ -79,18 +79,8 @@ class RunFolder:
         Raises:
             CheckpointError: another process trains in it.
         """
-        lock = FileLock(self.path / _LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            what = f"another process is training in {self.path}"
-            raise CheckpointError(what, hint="waiting for it, or another folder") from None
-        remove_unfinished(self.path)
-        try:
+        with alone(self.path / _LOCK, f"training in {self.path}"):
             yield
-        finally:
-            (self.path / _LOCK).unlink(missing_ok=True)
-            lock.release()
 
     def write_checkpoint(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Write all that resuming needs anew."""
