@@ -25,7 +25,7 @@ from cnnatomy.errors import ArgumentError, CheckpointError
 from cnnatomy.files.locking import alone
 from cnnatomy.files.toml import read_toml, to_toml
 from cnnatomy.studies.arms import Arm, demand_distinct, from_tables, to_tables
-from cnnatomy.train.files import write_whole
+from cnnatomy.train.files import remove_unfinished, write_whole
 from cnnatomy.train.run import RunFolder
 from cnnatomy.train.settings import Settings
 
@@ -151,6 +151,7 @@ class StudyFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with alone(self.path / ".lock", f"training for {self.path}"):
+            remove_unfinished(self.path)
             yield
 
 

@@ -40,7 +40,7 @@ from cnnatomy.models.classifier import Classifier
 from cnnatomy.models.named import OBJECT
 from cnnatomy.train.evaluation import Answers
 from cnnatomy.train.facts import MODEL, damage_in, demand, demand_alike
-from cnnatomy.train.files import read_tensors, write_json, write_tensors, write_whole
+from cnnatomy.train.files import read_tensors, remove_unfinished, write_json, write_tensors, write_whole
 from cnnatomy.train.reporter import Epoch
 from cnnatomy.train.settings import Settings
 
@@ -80,6 +80,7 @@ class RunFolder:
             CheckpointError: another process trains in it.
         """
         with alone(self.path / _LOCK, f"training in {self.path}"):
+            remove_unfinished(self.path)
             yield
 
     def write_checkpoint(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
