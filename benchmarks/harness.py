@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnnatomy.backends.cpu.pages import prefer_large
+from cnnatomy.backends.cpu.runtime.huge_pages import prefer_large
 
 ROUNDS, LEAST_ROUNDS = 31, 5
 GROUND = 1 << 29

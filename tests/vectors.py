@@ -10,24 +10,28 @@ import pytest
 import torch
 
 from cnnatomy.backends import fast
-from cnnatomy.backends.cpu import bands, build, framing, launch, placing, plan
+from cnnatomy.backends.cpu.moving import pad, unpool
+from cnnatomy.backends.cpu.pooling import launch, plan_backward, plan_forward, window
+from cnnatomy.backends.cpu.pooling.window import Key, Plan, Spec
+from cnnatomy.backends.cpu.resampling import launch as resampling
+from cnnatomy.backends.cpu.runtime import jit, sizes
 
 LENGTHS = (16, 32, 64)
 """How many bytes the vectors of processors hold."""
 
-DTYPES = [dtype for dtype in launch.DTYPES if fast(torch.empty(0, dtype=dtype))]
+DTYPES = [dtype for dtype in sizes.DTYPES if fast(torch.empty(0, dtype=dtype))]
 """What kernels read: float16 only where the processor converts it."""
 
-_OWN = build.vector_bytes()
+_OWN = jit.vector_bytes()
 
 
 @contextmanager
 def vectors_of(length: int) -> Iterator[None]:
     """As on a processor whose vectors hold so many bytes; where this one's hold less, LLVM splits them."""
-    looks_up = build.looks_up
+    looks_up = jit.looks_up
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "vector_bytes", lambda: length)
-        patch.setattr(build, "looks_up", lambda: length <= _OWN and looks_up())
+        patch.setattr(jit, "vector_bytes", lambda: length)
+        patch.setattr(jit, "looks_up", lambda: length <= _OWN and looks_up())
         forget()
         try:
             yield
@@ -37,21 +41,21 @@ def vectors_of(length: int) -> Iterator[None]:
 
 def forget() -> None:
     """Empty what remembers plans and kernels; machine code, which is found by its text, stays."""
-    for module in (bands, framing, launch, placing, plan):
+    for module in (resampling, pad, launch, unpool, window, plan_forward, plan_backward):
         for held in vars(module).values():
             if hasattr(held, "cache_clear"):
                 held.cache_clear()
 
 
-def paths(make: Callable[[plan.Key], plan.Plan], key: plan.Key) -> list[str]:
+def paths(make: Callable[[Key], Plan], key: Key) -> list[str]:
     """Which path is taken with vectors of each of the LENGTHS; nothing is compiled."""
     found = []
     for length in LENGTHS:
         with vectors_of(length), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(plan, "_kernel", _no_kernel)
+            patch.setattr(window, "_kernel", _no_kernel)
             found.append(make(key).path)
     return found
 
 
-def _no_kernel(spec: plan.Spec, pointers: int) -> Any:
+def _no_kernel(spec: Spec, pointers: int) -> Any:
     return None

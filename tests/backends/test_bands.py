@@ -14,8 +14,9 @@ from torch import Tensor
 from vectors import DTYPES, LENGTHS, vectors_of
 
 import cnnatomy as ca
-from cnnatomy.backends.cpu import bands as kernels
-from cnnatomy.backends.cpu import launch, pages, phases
+from cnnatomy.backends.cpu.resampling import launch as kernels
+from cnnatomy.backends.cpu.resampling import phases
+from cnnatomy.backends.cpu.runtime import huge_pages, scratch
 from cnnatomy.geometry.bands import Bands
 from cnnatomy.geometry.resampling import Resampling
 
@@ -107,13 +108,13 @@ def test_outputs_in_phases(axes: tuple[Bands, Bands], dtype: torch.dtype, large:
 def test_vectors_of_any_length(length: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     x, fenced = random((2, 3, 9, 37), dtype), list[Tensor]()
 
-    class Fenced(launch._Scratch):
+    class Fenced(scratch._Scratch):
         def of(self, size: int) -> int:
             """Scratch memory, and some behind it that must stay as it is."""
             fenced.append(torch.full((size + FENCE,), 85, dtype=torch.uint8))
             return fenced[-1].data_ptr()
 
-    monkeypatch.setattr(launch, "_scratch", Fenced())
+    monkeypatch.setattr(scratch, "_scratch", Fenced())
     with vectors_of(length):
         for out in ((13, 50), (18, 74), (7, 5)):  # any columns, columns in phases, fewer than a vector
             axes = [Resampling("cubic").bands(size, n) for size, n in zip((9, 37), out, strict=True)]
@@ -174,21 +175,21 @@ def test_large_results_ask_for_large_pages(monkeypatch: pytest.MonkeyPatch) -> N
         asked.append((first, size))
         return 0
 
-    monkeypatch.setattr(pages, "_advise", advise)
+    monkeypatch.setattr(huge_pages, "_advise", advise)
     monkeypatch.setattr(mmap, "MADV_HUGEPAGE", 14, raising=False)  # not every system has it
-    monkeypatch.setattr(pages, "_met", {})
-    small, large = torch.empty(1000), torch.empty(pages.LARGE // 4 + 5)
-    pages.prefer_large(small)
+    monkeypatch.setattr(huge_pages, "_met", {})
+    small, large = torch.empty(1000), torch.empty(huge_pages.LARGE // 4 + 5)
+    huge_pages.prefer_large(small)
     assert not asked
-    pages.prefer_large(large)
+    huge_pages.prefer_large(large)
     ((first, size),) = asked
     assert first % mmap.PAGESIZE == 0
     assert large.data_ptr() <= first < first + size <= large.data_ptr() + large.nbytes
-    pages.prefer_large(large)
+    huge_pages.prefer_large(large)
     assert len(asked) == 1  # the C library keeps blocks of this size
     ca.pool(torch.zeros(2, 64, 112, 112), ca.Sliding(3, 1, 1), "mean")
     assert len(asked) == 2
-    fresh = torch.empty(pages.MAPPED // 4)
+    fresh = torch.empty(huge_pages.MAPPED // 4)
     for count in (3, 4):
-        pages.prefer_large(fresh)
+        huge_pages.prefer_large(fresh)
         assert len(asked) == count

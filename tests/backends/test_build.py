@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from cnnatomy.backends.cpu import build
+from cnnatomy.backends.cpu.runtime import jit
 
 _POOL = """
 import torch, cnnatomy
-from cnnatomy.backends.cpu import build
+from cnnatomy.backends.cpu.runtime import jit
 for kernel in (2, 3):
     y = cnnatomy.pool(torch.arange(36.0).view(1, 1, 6, 6), cnnatomy.Sliding(kernel), "max")
     assert y[0, 0, -1, -1] == 35
-print(len(build.compiled))
+print(len(jit.compiled))
 """
 
 
@@ -59,8 +59,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         compiled.append(text)
         return f"{text} {len(compiled)}".encode()
 
-    monkeypatch.setattr(build, "machine_code", machine_code)
-    monkeypatch.setattr(build, "_warned", [])
+    monkeypatch.setattr(jit, "machine_code", machine_code)
+    monkeypatch.setattr(jit, "_warned", [])
     monkeypatch.setenv("CNNATOMY_CACHE", str(tmp_path / "of" / "mine"))
     return tmp_path / "of" / "mine" / "kernels"
 
@@ -75,7 +75,7 @@ def any_umask() -> Iterator[None]:
 
 @pytest.mark.usefixtures("any_umask")
 def test_folders_and_files_of_the_cache_are_the_users_alone(cache: Path) -> None:
-    build.cached("a")
+    jit.cached("a")
     (kept,) = cache.iterdir()
     assert kept.stat().st_mode & 0o777 == 0o600
     for folder in (cache, cache.parent, cache.parent.parent):
@@ -83,12 +83,12 @@ def test_folders_and_files_of_the_cache_are_the_users_alone(cache: Path) -> None
 
 
 def test_a_kernel_under_the_name_of_another_is_not_run(cache: Path) -> None:
-    build.cached("a")
+    jit.cached("a")
     (first,) = cache.iterdir()
-    build.cached("b")
+    jit.cached("b")
     (second,) = set(cache.iterdir()) - {first}
     os.replace(first, second)
-    assert build.cached("b") == b"b 3"
+    assert jit.cached("b") == b"b 3"
 
 
 def pipe(path: Path) -> None:
@@ -116,14 +116,14 @@ def test_a_file_that_others_can_have_written_is_not_run_and_that_is_said(cache: 
     if what == "of another owner" and os.geteuid():
         pytest.skip("only an administrator can give files away")
     change, said = SUSPECT[what]
-    assert build.cached("a") == b"a 1"
-    assert build.cached("a") == b"a 1"
+    assert jit.cached("a") == b"a 1"
+    assert jit.cached("a") == b"a 1"
     (kept,) = cache.iterdir()
     change(kept)
     with pytest.warns(RuntimeWarning, match=f"not trusted .*({said})"):
-        assert build.cached("a") == b"a 2"
+        assert jit.cached("a") == b"a 2"
     if what != "a folder":
-        assert build.cached("a") == b"a 2", "it was written anew, and is trusted"
+        assert jit.cached("a") == b"a 2", "it was written anew, and is trusted"
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="owners of files")
@@ -132,24 +132,24 @@ def test_a_file_that_others_can_have_written_is_not_run_and_that_is_said(cache: 
 def test_a_folder_that_others_can_write_is_not_used_and_that_is_said(
     cache: Path, place: str, mode: int
 ) -> None:
-    build.cached("a")
+    jit.cached("a")
     open_to_all = cache if place == "kernels" else cache.parent.parent
     open_to_all.chmod(mode)
     if (place, mode) == ("above", 0o1777):  # as /tmp: only their owners can move what is in it
-        assert build.cached("a") == b"a 1"
+        assert jit.cached("a") == b"a 1"
         return
     with pytest.warns(RuntimeWarning, match=f"cannot be kept .others may write to {open_to_all}; chmod go-w"):
-        assert build.cached("a") == b"a 2"
-    assert build.cached("b") == b"b 3"
+        assert jit.cached("a") == b"a 2"
+    assert jit.cached("b") == b"b 3"
     assert len(list(cache.iterdir())) == 1, "nothing was written"
 
 
 def test_an_administrators_cache_is_read(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not hasattr(os, "geteuid") or os.geteuid():
         pytest.skip("only an administrator can give files away")
-    build.cached("a")
+    jit.cached("a")
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    assert build.cached("a") == b"a 1"
+    assert jit.cached("a") == b"a 1"
 
 
 def test_links_lead_to_where_they_are_looked_at(cache: Path, tmp_path: Path) -> None:
@@ -159,11 +159,11 @@ def test_links_lead_to_where_they_are_looked_at(cache: Path, tmp_path: Path) -> 
     (tmp_path / "open" / "place").mkdir()
     cache.symlink_to(tmp_path / "open" / "place")
     with pytest.warns(RuntimeWarning, match="others may write to .*open;"):
-        build.cached("a")
+        jit.cached("a")
 
 
 def test_threads_that_compile_at_once_keep_whole_files(cache: Path) -> None:
-    threads = [threading.Thread(target=build.cached, args=("a",)) for _ in range(8)]
+    threads = [threading.Thread(target=jit.cached, args=("a",)) for _ in range(8)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for thread in threads:
@@ -171,4 +171,4 @@ def test_threads_that_compile_at_once_keep_whole_files(cache: Path) -> None:
         for thread in threads:
             thread.join()
     assert len(list(cache.iterdir())) == 1
-    assert build.cached("a").startswith(b"a ")
+    assert jit.cached("a").startswith(b"a ")

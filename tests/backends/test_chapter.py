@@ -16,7 +16,7 @@ from support import close, inputs_for, last, random
 
 import cnnatomy
 from cnnatomy.backends import reference
-from cnnatomy.backends.cpu import launch
+from cnnatomy.backends.cpu.pooling import launch
 from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Adaptive, Region, Sliding, Whole
 

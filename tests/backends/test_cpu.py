@@ -17,8 +17,18 @@ from vectors import DTYPES, LENGTHS, forget, paths, vectors_of
 import cnnatomy
 from cnnatomy import backends
 from cnnatomy.backends import reference
-from cnnatomy.backends.cpu import backward, launch, plan, whole
-from cnnatomy.backends.cpu.plan import Key, backward_plan, forward_plan
+from cnnatomy.backends.cpu.pooling import (
+    gather_backward,
+    global_backward,
+    launch,
+    plan_backward,
+    plan_forward,
+    window,
+)
+from cnnatomy.backends.cpu.pooling.plan_backward import backward_plan
+from cnnatomy.backends.cpu.pooling.plan_forward import forward_plan
+from cnnatomy.backends.cpu.pooling.window import Key
+from cnnatomy.backends.cpu.runtime import scratch, sizes
 from cnnatomy.backends.layout import is_last
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import KMax, Mean, Reducer, reducer
@@ -34,7 +44,7 @@ one_of_each = pytest.mark.parametrize(
 SUM = Mean(divisor=1.0)
 
 
-class _Poisoned(launch._Scratch):
+class _Poisoned(scratch._Scratch):
     def of(self, size: int) -> int:
         """Scratch memory full of NaN."""
         address = super().of(size)
@@ -53,7 +63,7 @@ def _poison() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "empty", poisoned)
-        patch.setattr(launch, "_scratch", _Poisoned())
+        patch.setattr(scratch, "_scratch", _Poisoned())
         yield
 
 
@@ -300,7 +310,7 @@ def test_winners_gather_where_that_is_less_than_a_step_an_output(
 @pytest.fixture
 def gathering(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Gather in every window that can."""
-    monkeypatch.setattr(plan, "_scatters", lambda key, layout, blocks, inner: blocks is None)
+    monkeypatch.setattr(plan_backward, "_scatters", lambda key, layout, blocks, inner: blocks is None)
     forget()
     yield
     forget()
@@ -309,7 +319,7 @@ def gathering(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def scattering(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Scatter in every window that can."""
-    monkeypatch.setattr(plan, "_scatters", lambda key, layout, blocks, inner: True)
+    monkeypatch.setattr(plan_backward, "_scatters", lambda key, layout, blocks, inner: True)
     forget()
     yield
     forget()
@@ -330,10 +340,10 @@ def test_the_columns_at_the_ends_of_rows_go_in_vectors_too(region: Sliding) -> N
         axis = region.axes((size,))[0]
         if axis.outputs < 1 or axis.window is None:
             continue
-        widths, window = plan.vector_widths("float32"), plan._strided(axis, 1, ())
-        assert window is not None
+        widths, across = sizes.vector_widths("float32"), window.strided(axis, 1, ())
+        assert across is not None
         pad = axis.window.padding[0]
-        edges.add(backward.Blocks.of(window, pad, size, axis.outputs, widths).edge)
+        edges.add(gather_backward.Blocks.of(across, pad, size, axis.outputs, widths).edge)
         for name in ("max", "l2"):
             check([random((2, 3, size), seed=size)], region, reducer(name))
     assert any(edges)
@@ -370,7 +380,7 @@ def test_rows_whose_windows_share_no_cell_scatter_in_pairs(height: int, region: 
     x = random((2, 3, height, 33))
     key = Key(region, reducer("max"), "float32", (height, 33), 1, "uint8", True)
     assert backward_plan(key).path == "scatter"
-    assert plan._apart(region.axes((height, 33))[0]) == apart
+    assert plan_backward._apart(region.axes((height, 33))[0]) == apart
     check([x], region, reducer("max"))
 
 
@@ -397,8 +407,8 @@ def test_rows_whose_windows_share_no_cell_scatter_in_pairs(height: int, region: 
     ids=str,
 )
 def test_planes_cut_evenly_need_no_table_of_rows(size: tuple[int, ...], region: Region, stride: int) -> None:
-    depth, height, _ = plan._three(region.axes(size))
-    assert plan._even(depth, height) == stride
+    depth, height, _ = window.three(region.axes(size))
+    assert plan_forward._even(depth, height) == stride
     for name in ("max", "mean", "l2"):
         x = random((2, 5, *size))
         check([x], region, reducer(name))
@@ -437,7 +447,7 @@ def test_a_row_does_not_depend_on_those_that_its_thread_makes(
     ],
 )
 def test_windows_of_one_size_divide_by_what_is_known(what: Reducer, region: Region, alike: float) -> None:
-    assert plan._Layout(Key(region, what, "float32", (13, 37), 1, "uint8", True)).alike == alike
+    assert window.Layout(Key(region, what, "float32", (13, 37), 1, "uint8", True)).alike == alike
     check([random((2, 3, 13, 37))], region, what)
     check([last(random((2, 9, 13, 37)))], region, what)
 
@@ -486,7 +496,7 @@ def test_one_window_with_as_many_taps_as_cells_need_not_read_them_all(n: int, re
 )
 @pytest.mark.usefixtures("gathering")
 def test_cells_of_wide_maps_look_for_the_outputs_that_chose_them(region: Sliding, dtype: torch.dtype) -> None:
-    key = Key(region, reducer("max"), launch.DTYPES[dtype], (7, 203), 1, "uint8", True)
+    key = Key(region, reducer("max"), sizes.DTYPES[dtype], (7, 203), 1, "uint8", True)
     assert backward_plan(key).path == "strided"
     check([random((2, 3, 7, 203), dtype, ties=True)], region, reducer("max"))
 
@@ -573,7 +583,7 @@ def test_the_output_of_a_whole_map_tells_every_cell(
 
 
 def test_as_many_numbers_are_kept_as_the_output_of_a_whole_map_tells() -> None:
-    counts = [whole.WholeMap(what, "float32", "uint8", True, (8, 4, 1)).told for what in PAIRS]
+    counts = [global_backward.WholeMap(what, "float32", "uint8", True, (8, 4, 1)).told for what in PAIRS]
     assert counts == [2, 3, 3, 2, 2, 3, 3]
 
 
@@ -587,7 +597,7 @@ def test_as_many_numbers_are_kept_as_the_output_of_a_whole_map_tells() -> None:
 )
 def test_vectors_of_any_length(dtype: torch.dtype, length: int, widest: int) -> None:
     with vectors_of(length):
-        assert plan.vector_widths(launch.DTYPES[dtype])[0] == widest
+        assert sizes.vector_widths(sizes.DTYPES[dtype])[0] == widest
         for what in (reducer("logsumexp"), reducer("max")):
             for x in (random((2, 2, 6, 75), dtype), last(random((2, 21, 6, 11), dtype))):
                 check([x], Sliding(2), what)

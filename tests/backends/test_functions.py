@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from vectors import vectors_of
 
-from cnnatomy.backends.cpu import build
-from cnnatomy.backends.cpu.emit import Emitter
-from cnnatomy.backends.cpu.lanes import Lanes
+from cnnatomy.backends.cpu.codegen.emitter import Emitter
+from cnnatomy.backends.cpu.codegen.vectors import Lanes
+from cnnatomy.backends.cpu.runtime import jit
 
 Array = NDArray[Any]
 FORMATS = {"float32": np.float32, "float64": np.float64}
-WIDTHS = (build.vector_bytes() // 4, 1)  # whole vectors, and what is left over one by one
+WIDTHS = (jit.vector_bytes() // 4, 1)  # whole vectors, and what is left over one by one
 every_format = pytest.mark.parametrize("dtype", list(FORMATS))
 
 
@@ -56,8 +56,8 @@ def text(dtype: str, name: str, widths: tuple[int, ...] = WIDTHS) -> str:
 
 
 @lru_cache
-def kernel(dtype: str, name: str) -> build.Kernel:
-    return build.kernel("kernel", text(dtype, name), 2)
+def kernel(dtype: str, name: str) -> jit.Kernel:
+    return jit.kernel("kernel", text(dtype, name), 2)
 
 
 @pytest.fixture(params=[32, 64], ids=["table", "no table"])
@@ -66,7 +66,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[None]:
     kernel.cache_clear()
     with vectors_of(request.param):
         for name in ("decay", "over itself"):
-            assert ("permps" in text("float32", name)) == build.looks_up()
+            assert ("permps" in text("float32", name)) == jit.looks_up()
             assert "permps" not in text("float64", name)
         yield
     kernel.cache_clear()
@@ -120,12 +120,12 @@ def test_decay_to_two_units(dtype: str) -> None:
     assert np.all((y[[2, 4]] >= 0) & (y[[2, 4]] < 2 * np.finfo(dtype).tiny))
 
 
-@pytest.mark.skipif(build.vector_bytes() < 32, reason="this processor cannot choose among eight numbers")
+@pytest.mark.skipif(jit.vector_bytes() < 32, reason="this processor cannot choose among eight numbers")
 def test_entries_of_a_table_in_vectors_of_any_width() -> None:
     x, found = numbers("float32", -80, 0), []
     with vectors_of(32):
         for width in (8, 2, 4, 16, 24, 40):
-            code = build.kernel("kernel", text("float32", "decay", (width, 1)), 2)
+            code = jit.kernel("kernel", text("float32", "decay", (width, 1)), 2)
             found.append(np.full_like(x, 7))
             code.run(0, x.ctypes.data, found[-1].ctypes.data, 0, x.size)
     for y in found[1:]:

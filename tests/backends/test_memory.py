@@ -13,7 +13,8 @@ SCRIPT = """
 import ctypes, itertools, math, mmap, sys
 import numpy as np, torch
 from cnnatomy import Adaptive, Sliding, Whole
-from cnnatomy.backends.cpu import launch
+from cnnatomy.backends.cpu.pooling import launch
+from cnnatomy.backends.cpu.runtime import scratch, sizes
 from cnnatomy.reducers import REGISTRY, reducer
 
 libc, page, held = ctypes.CDLL(None, use_errno=True), mmap.PAGESIZE, []
@@ -39,10 +40,10 @@ def empty(call, dtype):
     return fenced(call.shape, dtype, lanes, at_end)
 launch.empty = empty
 
-class Fenced(launch._Scratch):
+class Fenced(scratch._Scratch):
     def of(self, size):
         return fenced((size,), torch.uint8, 1, at_end).data_ptr()
-launch._scratch = Fenced()
+scratch._scratch = Fenced()
 
 def filled(shape, dtype, lanes):
     tensor = fenced(shape, dtype, lanes, at_end)
@@ -51,7 +52,7 @@ def filled(shape, dtype, lanes):
 regions = [Sliding(2), Sliding(3, 2, 1), Sliding(3, 1, 1), Sliding(2, 3, 0, 1, True), Sliding(3, 3),
            Sliding(3, 2, 1, 2), Sliding(2, 2, 3), Sliding(2, padding=((2, 2), (0, 0))), Adaptive(3), Whole()]
 everything = len(sys.argv) > 2
-dtypes = list(launch.DTYPES) if everything else [torch.float32]
+dtypes = list(sizes.DTYPES) if everything else [torch.float32]
 widths = (5, 8, 16, 17, 33, 64) if everything else (5, 16, 33)
 seed = torch.tensor(7)
 for i, name in enumerate(sorted(REGISTRY)):

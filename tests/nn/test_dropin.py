@@ -14,7 +14,7 @@ from support import TOLERANCE, last, random
 from torch import Tensor
 
 import cnnatomy.nn as nn
-from cnnatomy.backends.cpu import launch
+from cnnatomy.backends.cpu.pooling import launch
 
 LEGAL: list[tuple[str, dict[str, Any]]] = [
     ("MaxPool", {"kernel_size": 2}),

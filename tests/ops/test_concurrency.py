@@ -61,10 +61,10 @@ def test_plain_fork_after_use_in_the_parent() -> None:
 def test_second_process_compiles_nothing(tmp_path: Path) -> None:
     script = """
         import torch, cnnatomy
-        from cnnatomy.backends.cpu import build
+        from cnnatomy.backends.cpu.runtime import jit
         x = torch.randn(1, 2, 8, 8, requires_grad=True)
         cnnatomy.pool(x, cnnatomy.Sliding(2)).sum().backward()
-        print(len(build.compiled))
+        print(len(jit.compiled))
     """
     assert [run_apart(script, CNNATOMY_CACHE=str(tmp_path)) for _ in range(2)] == ["2", "0"]
     for stored in tmp_path.rglob("*.o"):  # a damaged file is compiled anew, not run
@@ -75,7 +75,7 @@ def test_second_process_compiles_nothing(tmp_path: Path) -> None:
 def test_interrupted_threads_are_outlasted() -> None:
     script = """
         import signal, time, torch, cnnatomy
-        from cnnatomy.backends.cpu import threads
+        from cnnatomy.backends.cpu.runtime import threads
         threads._openmp = lambda: None  # the pool of Python threads
         torch.set_num_threads(2)
         x = torch.randn(32, 64, 112, 112)

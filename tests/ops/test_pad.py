@@ -16,7 +16,7 @@ from support import close, last, random
 from torch import Tensor
 from torch.nn import functional as F
 
-from cnnatomy.backends.cpu import framing
+from cnnatomy.backends.cpu.moving import pad as kernels
 from cnnatomy.errors import ArgumentError
 from cnnatomy.ops import border, padding
 from cnnatomy.ops.filler import per_vector
@@ -248,27 +248,27 @@ def test_one_kernel_writes_every_border(
     monkeypatch: pytest.MonkeyPatch, mode: str, dtype: torch.dtype, large: bool
 ) -> None:
     found: list[Tensor | None] = []
-    kernel = framing.spread
+    kernel = kernels.spread
 
     def spread(*args: Any) -> Tensor | None:
         found.append(kernel(*args))
         return found[-1]
 
-    monkeypatch.setattr(framing, "spread", spread)
+    monkeypatch.setattr(kernels, "spread", spread)
     monkeypatch.setattr(padding, "LARGE", 0)
     if large:  # as if results were: past the caches where rows are aligned
-        monkeypatch.setattr(framing, "STREAM", 0)
-        framing._plan.cache_clear()
+        monkeypatch.setattr(kernels, "STREAM", 0)
+        kernels._plan.cache_clear()
     x = random((2, 32, 11, 17), dtype)  # a cell is whole vectors of any length and dtype, channels last
     widths = ((0, 0), (0, 0), (2, 3), (1, 4))
     for seen in (x, last(x), x[..., 2:], x.transpose(2, 3), x[:, :, None, 3]):
         y = pad(seen, widths, mode)
         with monkeypatch.context() as slow:
-            slow.setattr(framing, "spread", lambda *_: None)
+            slow.setattr(kernels, "spread", lambda *_: None)
             assert torch.equal(border.spread(seen, mode, widths), y)
         assert y is found[-1]
         assert y.stride() == torch.empty_like(y, memory_format=torch.preserve_format).stride()
-    framing._plan.cache_clear()
+    kernels._plan.cache_clear()
 
 
 def test_gradients_of_large_results_are_those_of_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,8 +314,8 @@ def test_values_beyond_the_dtype_are_refused(monkeypatch: pytest.MonkeyPatch, la
 
 
 def test_long_axes_make_no_long_tables() -> None:
-    framing.spread(torch.zeros(1, 200_000), "edge", ((0, 0), (1, 1)))
+    kernels.spread(torch.zeros(1, 200_000), "edge", ((0, 0), (1, 1)))
     shape, stride = (2, 200_000), (200_000, 1)
-    plan = framing._plan(shape, stride, 4, "edge", ((0, 0), (2, 1)), 0)
+    plan = kernels._plan(shape, stride, 4, "edge", ((0, 0), (2, 1)), 0)
     assert plan is not None
     assert sum(table.nbytes for table in plan.kept) < 100

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from cnnatomy.backends import reference
-from cnnatomy.backends.cpu import build, launch
+from cnnatomy.backends.cpu.pooling import launch
+from cnnatomy.backends.cpu.runtime import jit
 from cnnatomy.backends.layout import empty, is_last, saved_dtypes
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import Reducer
@@ -24,7 +25,7 @@ Saved = tuple[Tensor, ...]
 def fast(x: Tensor) -> bool:
     """True if the CPU kernels can read x."""
     kind = x.dtype
-    swift = kind in FLOATING and (kind is not torch.float16 or build.converts_half())
+    swift = kind in FLOATING and (kind is not torch.float16 or jit.converts_half())
     return swift and x.is_cpu and x.layout is torch.strided
 
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from cnnatomy.backends import fast
-from cnnatomy.backends.cpu import bands as kernels
-from cnnatomy.backends.cpu import pictures
+from cnnatomy.backends.cpu.resampling import launch as kernels
 from cnnatomy.backends.layout import is_last, memory_format
+from cnnatomy.geometry import pillow
 from cnnatomy.geometry.bands import Bands
 
 
@@ -27,7 +27,7 @@ def plain(x: Tensor, bands: tuple[Bands, ...]) -> Tensor:
     picture = x.dtype is torch.uint8
     y = x if picks(bands) else x.to(torch.promote_types(x.dtype, torch.float64 if picture else torch.float32))
     for axis in _order(x, bands):
-        y = _along(y, pictures.rounded(bands[axis]) if picture else bands[axis], axis + 2)
+        y = _along(y, pillow.rounded(bands[axis]) if picture else bands[axis], axis + 2)
         if picture:
             y = (y + 0.5).floor().clamp(0, 255)
     out = torch.empty_like(y, dtype=x.dtype, memory_format=memory_format(len(bands), is_last(x)))
@@ -42,7 +42,7 @@ def picks(bands: tuple[Bands, ...]) -> bool:
 def _order(x: Tensor, bands: tuple[Bands, ...]) -> list[int]:
     """Axes that shrink before those that grow; of pictures as Pillow takes them."""
     if x.dtype is torch.uint8:
-        return pictures.order(bands)
+        return pillow.order(bands)
     return sorted(range(len(bands)), key=lambda axis: bands[axis].outputs / max(bands[axis].size, 1))
 
 

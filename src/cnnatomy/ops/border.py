@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
-from cnnatomy.backends.cpu import framing
-from cnnatomy.backends.cpu.pages import LARGE
+from cnnatomy.backends.cpu.moving import pad as kernels
+from cnnatomy.backends.cpu.runtime.huge_pages import LARGE
 from cnnatomy.backends.layout import is_last, memory_format
 from cnnatomy.geometry.borders import Pair, Run, settled
 from cnnatomy.geometry.borders import runs as border_runs
@@ -44,7 +44,7 @@ def sides(shape: torch.Size, mode: str, widths: tuple[Pair, ...]) -> tuple[Side,
 
 def spread(x: Tensor, mode: str, widths: tuple[Pair, ...], value: float = 0.0) -> Tensor:
     """x with its borders."""
-    found = framing.spread(x, mode, widths, value) if plain(x) else None
+    found = kernels.spread(x, mode, widths, value) if plain(x) else None
     if found is not None:
         return found
     if mode == "constant":
@@ -103,7 +103,7 @@ def fold(grad: Tensor, where: Sequence[Side]) -> Tensor:
 def _copied(x: Tensor) -> Tensor:
     """A copy of a part of a larger tensor."""
     swift = plain(x) and x.nbytes >= LARGE and (x.stride(-1) == 1 or is_last(x))
-    found = framing.spread(x, "edge", ((0, 0),) * x.dim()) if swift else None
+    found = kernels.spread(x, "edge", ((0, 0),) * x.dim()) if swift else None
     return x.clone() if found is None else found
 
 

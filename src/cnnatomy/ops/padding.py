@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cnnatomy.backends import FLOATING, INTEGERS
-from cnnatomy.backends.cpu.pages import LARGE
+from cnnatomy.backends.cpu.runtime.huge_pages import LARGE
 from cnnatomy.backends.layout import is_last, memory_format
 from cnnatomy.backends.memory import demand
 from cnnatomy.checks import index

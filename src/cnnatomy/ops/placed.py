@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from cnnatomy.backends.cpu import placing
+from cnnatomy.backends.cpu.moving import unpool as kernels
 from cnnatomy.backends.layout import is_last, memory_format
 from cnnatomy.backends.memory import demand
 from cnnatomy.errors import ArgumentError
@@ -74,7 +74,7 @@ class _Maps:
         demand(y, shape, dtype)
         return torch.empty(shape, dtype=dtype, device=y.device, memory_format=form)
 
-    def sizes(self, y: Tensor, cells: int) -> placing.Sizes:
+    def sizes(self, y: Tensor, cells: int) -> kernels.Sizes:
         """What kernels are told."""
         shape = y.shape
         outputs, lanes = math.prod(shape[-self.rank :]), shape[1] if self.last else 1
@@ -100,7 +100,7 @@ class Placed(Function):
         if plain(grad) and not torch.is_grad_enabled():
             y = maps.empty(indices, size, grad.dtype)
             sizes = maps.sizes(indices, math.prod(grad.shape[-maps.rank :]))
-            placing.take(y, maps.dense(indices), maps.dense(grad), wins, sizes)
+            kernels.take(y, maps.dense(indices), maps.dense(grad), wins, sizes)
             return y, None, None, None
         flat, where = maps.flat(grad), maps.flat(indices)
         kept = where >= 0 if wins is None else maps.flat(wins)
@@ -114,7 +114,7 @@ def _put(y: Tensor, indices: Tensor, size: tuple[int, ...], ranked: bool) -> tup
     values, where = maps.dense(y), maps.dense(indices)
     x = maps.empty(y, size, y.dtype)
     wins = torch.empty_like(where, dtype=torch.bool) if ranked else None
-    if not placing.put(values, where, x, wins, maps.sizes(y, cells)):
+    if not kernels.put(values, where, x, wins, maps.sizes(y, cells)):
         _check(where, cells)
     return x, wins
 

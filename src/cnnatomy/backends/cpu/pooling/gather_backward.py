@@ -18,9 +18,9 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.forward import Strided
-from cnnatomy.backends.cpu.lanes import I64, Lanes, traced, vector
-from cnnatomy.backends.cpu.pairs import Pairs, Row
+from cnnatomy.backends.cpu.codegen.vectors import I64, Lanes, traced, vector
+from cnnatomy.backends.cpu.pooling.backward_common import Pairs, Row
+from cnnatomy.backends.cpu.pooling.window import Strided
 from cnnatomy.reducers.contract import Lane, Reducer, State
 
 SLOTS = (

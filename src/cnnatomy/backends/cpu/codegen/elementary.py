@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnatomy.backends.cpu import build
+from cnnatomy.backends.cpu.runtime import jit
 from cnnatomy.reducers.contract import BEYOND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cnnatomy.backends.cpu.lanes import Lanes
+    from cnnatomy.backends.cpu.codegen.vectors import Lanes
 
 
 def exponential(v: Lanes) -> tuple[Lanes, Lanes]:
@@ -84,7 +84,7 @@ def _grown(scale: Lanes, rest: Lanes, terms: Sequence[float]) -> Lanes:
 
 def _steps(bits: int) -> int:
     """How many powers of two, from one whole power up to the next, a table has."""
-    return 8 if bits == 32 and build.looks_up() else 1
+    return 8 if bits == 32 and jit.looks_up() else 1
 
 
 def _stepped(v: Lanes) -> tuple[Lanes, Lanes]:

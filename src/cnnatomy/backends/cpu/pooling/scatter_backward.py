@@ -14,8 +14,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.emit import Emitter
-from cnnatomy.backends.cpu.lanes import I32, I64
+from cnnatomy.backends.cpu.codegen.emitter import Emitter
+from cnnatomy.backends.cpu.codegen.vectors import I32, I64
 
 SLOTS = (
     *("depth", "height", "width", "out_depth", "out_height", "out_width", "offset", "apart"),

@@ -12,9 +12,9 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.lanes import I32, I64, Lanes, traced
-from cnnatomy.backends.cpu.lines import SLOTS, Lines, added
-from cnnatomy.backends.cpu.phases import Phases
+from cnnatomy.backends.cpu.codegen.vectors import I32, I64, Lanes, traced
+from cnnatomy.backends.cpu.resampling.common import SLOTS, Lines, added
+from cnnatomy.backends.cpu.resampling.phases import Phases
 
 
 @dataclass(frozen=True)

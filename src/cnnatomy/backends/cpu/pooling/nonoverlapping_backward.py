@@ -11,7 +11,7 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from cnnatomy.backends.cpu.pairs import Pairs, Row
+from cnnatomy.backends.cpu.pooling.backward_common import Pairs, Row
 from cnnatomy.reducers.contract import Lane, Reducer, State
 
 SLOTS = (

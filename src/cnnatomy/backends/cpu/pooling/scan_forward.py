@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.forward import Strided
-from cnnatomy.backends.cpu.lanes import I32, Lanes, Truth, splat, traced, vector
-from cnnatomy.backends.cpu.rows import Rows
+from cnnatomy.backends.cpu.codegen.vectors import I32, Lanes, Truth, splat, traced, vector
+from cnnatomy.backends.cpu.pooling.forward_common import Rows
+from cnnatomy.backends.cpu.pooling.window import Strided
 from cnnatomy.reducers.contract import Field, Lane, Scan, State, Step, Tap
 from cnnatomy.reducers.noise import BITS, uniform
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.lanes import I32, Lanes, traced, vector
-from cnnatomy.backends.cpu.lines import Lines, added
+from cnnatomy.backends.cpu.codegen.vectors import I32, Lanes, traced, vector
+from cnnatomy.backends.cpu.resampling.common import Lines, added
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.lanes import I64, element, traced
-from cnnatomy.backends.cpu.pairs import Pairs, Row
+from cnnatomy.backends.cpu.codegen.vectors import I64, element, traced
+from cnnatomy.backends.cpu.pooling.backward_common import Pairs, Row
 from cnnatomy.reducers.contract import Reducer
 
 SLOTS = ("lanes", "rows", "cells", "d_divisor", "h_divisor", "w_divisor")

@@ -17,12 +17,12 @@ import torch
 from llvmlite import ir
 from torch import Tensor
 
-from cnnatomy.backends.cpu import build, threads
-from cnnatomy.backends.cpu.emit import Emitter
-from cnnatomy.backends.cpu.lanes import I32, splat, vector
-from cnnatomy.backends.cpu.launch import GRAIN, scratch
-from cnnatomy.backends.cpu.pages import prefer_large
-from cnnatomy.backends.cpu.plan import aligned, vector_widths
+from cnnatomy.backends.cpu.codegen.emitter import Emitter
+from cnnatomy.backends.cpu.codegen.vectors import I32, splat, vector
+from cnnatomy.backends.cpu.runtime import jit, threads
+from cnnatomy.backends.cpu.runtime.huge_pages import prefer_large
+from cnnatomy.backends.cpu.runtime.scratch import scratch
+from cnnatomy.backends.cpu.runtime.sizes import GRAIN, aligned, vector_widths
 
 I8 = ir.IntType(8)
 SLOTS = ("outputs", "cells", "lanes")
@@ -163,8 +163,8 @@ class _Writer:
 
 
 @lru_cache(maxsize=64)
-def _kernel(spec: Placing) -> build.Kernel:
-    return build.kernel("kernel", spec.emit("kernel"), 6)
+def _kernel(spec: Placing) -> jit.Kernel:
+    return jit.kernel("kernel", spec.emit("kernel"), 6)
 
 
 @lru_cache(maxsize=512)

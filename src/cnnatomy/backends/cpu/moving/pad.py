@@ -19,11 +19,11 @@ import torch
 from llvmlite import ir
 from torch import Tensor
 
-from cnnatomy.backends.cpu import build, threads
-from cnnatomy.backends.cpu.emit import Emitter
-from cnnatomy.backends.cpu.lanes import I32, I64
-from cnnatomy.backends.cpu.launch import GRAIN
-from cnnatomy.backends.cpu.pages import STREAM, prefer_large
+from cnnatomy.backends.cpu.codegen.emitter import Emitter
+from cnnatomy.backends.cpu.codegen.vectors import I32, I64
+from cnnatomy.backends.cpu.runtime import jit, threads
+from cnnatomy.backends.cpu.runtime.huge_pages import STREAM, prefer_large
+from cnnatomy.backends.cpu.runtime.sizes import GRAIN
 from cnnatomy.backends.layout import is_last, memory_format
 from cnnatomy.geometry.borders import Pair, source
 
@@ -69,7 +69,7 @@ class _Writer:
         self.spec, self.kind = spec, ir.IntType(8 * spec.size)
         self.e = Emitter(name, ("x", "y", "scratch"), _DTYPES[spec.size])
         self.sizes = {slot: self.e.size(i) for i, slot in enumerate(SLOTS)}
-        whole = build.vector_bytes() // spec.size
+        whole = jit.vector_bytes() // spec.size
         self.widths = (*(whole >> i for i in range(3) if (whole >> i) * spec.size >= 16), 1)
 
     def write(self) -> str:
@@ -151,15 +151,15 @@ class _Writer:
 
 
 @lru_cache(maxsize=32)
-def _kernel(spec: Framing) -> build.Kernel:
-    return build.kernel("kernel", spec.emit("kernel"), 3)
+def _kernel(spec: Framing) -> jit.Kernel:
+    return jit.kernel("kernel", spec.emit("kernel"), 3)
 
 
 @dataclass(frozen=True)
 class _Plan:
     """A kernel with its sizes."""
 
-    kernel: build.Kernel
+    kernel: jit.Kernel
     units: int
     team: int
     """The most threads that are worth their start."""
@@ -231,7 +231,7 @@ def _plan(
     units = math.prod(shape[:begin]) * rows if kept["out"] else 0
     team = min(max(1, units * kept["out"] // GRAIN), max(units, 1))
     cell = lanes if before or after else kept["out"]  # what all places in a row are multiples of
-    stream = units * kept["out"] * size >= STREAM and not cell * size % build.vector_bytes()
+    stream = units * kept["out"] * size >= STREAM and not cell * size % jit.vector_bytes()
     kernel = _kernel(Framing(size, mode == "constant", lanes > 1, stream))
     return _Plan(kernel, units, team, np.array([kept[slot] for slot in SLOTS], dtype=np.int64), tables)
 

@@ -16,9 +16,10 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.doubt import Doubt
-from cnnatomy.backends.cpu.lanes import I64, traced
-from cnnatomy.backends.cpu.rows import Rows
+from cnnatomy.backends.cpu.codegen.fast_path import Doubt
+from cnnatomy.backends.cpu.codegen.vectors import I64, traced
+from cnnatomy.backends.cpu.pooling.forward_common import Rows
+from cnnatomy.backends.cpu.pooling.window import Strided
 from cnnatomy.reducers.contract import Fold, Lane, State
 
 Blocks = tuple[int, ...]
@@ -39,16 +40,6 @@ _LISTED = 9
 
 _READ_AHEAD, _WRITE_AHEAD = 4096, 512
 """How many bytes ahead memory is asked for: a processor's own guesses end with a page."""
-
-
-@dataclass(frozen=True)
-class Strided:
-    """A regular window along the columns, known when the kernel is written."""
-
-    kernel: int
-    stride: int
-    dilation: int
-    fused: bool  # the window is the stride and nothing is padded: no column is read twice
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.emit import Emitter
-from cnnatomy.backends.cpu.lanes import I32, I64, traced, vector
+from cnnatomy.backends.cpu.codegen.emitter import Emitter
+from cnnatomy.backends.cpu.codegen.vectors import I32, I64, traced, vector
 from cnnatomy.reducers.contract import Mask
 
 

@@ -12,16 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnatomy.backends.cpu import build, phases, pictures, threads
-from cnnatomy.backends.cpu.banded import Banded
-from cnnatomy.backends.cpu.launch import DTYPES as FLOATING
-from cnnatomy.backends.cpu.launch import GRAIN, MANY, scratch
-from cnnatomy.backends.cpu.lines import SLOTS, UNROLLED
-from cnnatomy.backends.cpu.pages import STREAM, prefer_large
-from cnnatomy.backends.cpu.phases import Phases
-from cnnatomy.backends.cpu.plan import aligned, vector_widths
-from cnnatomy.backends.cpu.polyphase import Polyphase
+from cnnatomy.backends.cpu.resampling import phases
+from cnnatomy.backends.cpu.resampling.common import SLOTS, UNROLLED
+from cnnatomy.backends.cpu.resampling.general import Banded
+from cnnatomy.backends.cpu.resampling.phases import Phases
+from cnnatomy.backends.cpu.resampling.polyphase import Polyphase
+from cnnatomy.backends.cpu.runtime import jit, threads
+from cnnatomy.backends.cpu.runtime.huge_pages import STREAM, prefer_large
+from cnnatomy.backends.cpu.runtime.scratch import scratch
+from cnnatomy.backends.cpu.runtime.sizes import DTYPES as FLOATING
+from cnnatomy.backends.cpu.runtime.sizes import GRAIN, MANY, aligned, vector_widths
 from cnnatomy.backends.layout import empty, is_last
+from cnnatomy.geometry import pillow
 from cnnatomy.geometry.bands import Bands
 
 DTYPES = FLOATING | {torch.uint8: "uint8"}
@@ -48,7 +50,7 @@ class _Same:
 class _Plan:
     """A kernel with its sizes."""
 
-    kernel: build.Kernel
+    kernel: jit.Kernel
     shape: tuple[int, ...]
     """What it writes: (planes, height, width, lanes), or the tensor's own if it is the last."""
     units: int
@@ -126,7 +128,7 @@ def _order(maps: Sequence[Bands | None], bands: Sequence[Bands], dtype: str) -> 
     """First axis and number of axes of every pass: two at once, and depth first where it shrinks."""
     rank = len(maps)
     if dtype == "uint8":
-        return [(axis, 1) for axis in pictures.order(bands) if maps[axis]]
+        return [(axis, 1) for axis in pillow.order(bands) if maps[axis]]
     passes = []
     if any(maps[-2:]):
         passes.append((max(rank - 2, 0), min(rank, 2)))
@@ -148,7 +150,7 @@ def _plan(
     """How to map (planes, height, width, lanes) down its columns, along its rows, or both."""
     real = np.float64 if dtype in ("float64", "uint8") else np.float32
     if dtype == "uint8":
-        down, along = (one and pictures.rounded(one) for one in (down, along))
+        down, along = (one and pillow.rounded(one) for one in (down, along))
     out = (down.outputs if down else height, along.outputs if along else width)
     sizes = {"lanes": lanes, "width": width, "out_width": out[1], "height": height, "out_height": out[0]}
     sizes |= {"rows": planes * out[0]}
@@ -242,8 +244,8 @@ class _Layout:
 
 
 @lru_cache(maxsize=256)
-def _kernel(spec: Banded | Polyphase) -> build.Kernel:
-    return build.kernel("kernel", spec.emit("kernel"), 3)
+def _kernel(spec: Banded | Polyphase) -> jit.Kernel:
+    return jit.kernel("kernel", spec.emit("kernel"), 3)
 
 
 def _whole(bands: Bands | None, width: int, taps: int) -> list[int]:

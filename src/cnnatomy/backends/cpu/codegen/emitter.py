@@ -8,7 +8,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.lanes import I32, I64, PTR, Lanes, Truth, declared, splat, traced, vector
+from cnnatomy.backends.cpu.codegen.vectors import I32, I64, PTR, Lanes, Truth, declared, splat, traced, vector
 from cnnatomy.reducers.contract import Lane
 
 BYTE = ir.IntType(8)

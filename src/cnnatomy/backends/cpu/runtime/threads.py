@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from cnnatomy.backends.cpu.build import Kernel
+from cnnatomy.backends.cpu.runtime.jit import Kernel
 
 
 def share(kernel: Kernel, pointers: Sequence[int], scratch: int, units: int, team: int) -> None:

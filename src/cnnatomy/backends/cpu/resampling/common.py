@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.emit import Emitter
-from cnnatomy.backends.cpu.lanes import Lanes, traced, vector
+from cnnatomy.backends.cpu.codegen.emitter import Emitter
+from cnnatomy.backends.cpu.codegen.vectors import Lanes, traced, vector
 
 SLOTS = (
     *("lanes", "width", "out_width", "height", "out_height", "rows", "row", "side"),

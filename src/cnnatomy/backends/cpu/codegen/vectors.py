@@ -9,7 +9,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu import functions
+from cnnatomy.backends.cpu.codegen import elementary
 from cnnatomy.reducers.contract import Lane, Mask
 
 I64 = ir.IntType(64)
@@ -292,31 +292,31 @@ class Lanes:
 
     def exponential(self) -> tuple[Lanes, Lanes]:
         """(m, k) with e^v = m 2^k."""
-        return functions.exponential(self)
+        return elementary.exponential(self)
 
     def split(self) -> tuple[Lanes, Lanes]:
         """(m, k) with v = m 2^k."""
-        return functions.split(self)
+        return elementary.split(self)
 
     def exp(self) -> Lanes:
         """e^v"""
-        return functions.exp(self)
+        return elementary.exp(self)
 
     def decay(self) -> Lanes:
         """e^v for v <= 88"""
-        return functions.decay(self)
+        return elementary.decay(self)
 
     def log(self) -> Lanes:
         """ln v"""
-        return functions.log(self)
+        return elementary.log(self)
 
     def over(self, power: Lane, factor: Lane) -> Lanes:
         """factor e^v / 2^power"""
-        return functions.over(self, *(Lanes(self.builder, traced(one)) for one in (power, factor)))
+        return elementary.over(self, *(Lanes(self.builder, traced(one)) for one in (power, factor)))
 
     def scale(self, power: Lane) -> Lanes:
         """v 2^power"""
-        return self * functions.power_of_two(Lanes(self.builder, traced(power)))
+        return self * elementary.power_of_two(Lanes(self.builder, traced(power)))
 
 
 def traced(operand: Lane | Mask) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.doubt import Doubt
-from cnnatomy.backends.cpu.emit import Emitter
-from cnnatomy.backends.cpu.lanes import Lanes, traced, vector
+from cnnatomy.backends.cpu.codegen.emitter import Emitter
+from cnnatomy.backends.cpu.codegen.fast_path import Doubt
+from cnnatomy.backends.cpu.codegen.vectors import Lanes, traced, vector
 from cnnatomy.reducers.contract import Lane, Output, Reducer, State
 
 _ABREAST = {"sum": 4, "winner": 4, "pairs": 2}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,28 +11,22 @@ import torch
 from torch import Tensor
 
 from cnnatomy.backends import layout
-from cnnatomy.backends.cpu import threads
-from cnnatomy.backends.cpu.pages import LARGE, prefer_large
-from cnnatomy.backends.cpu.plan import Key, Plan, backward_plan, forward_plan, whole_map
+from cnnatomy.backends.cpu.pooling.plan_backward import backward_plan
+from cnnatomy.backends.cpu.pooling.plan_forward import forward_plan
+from cnnatomy.backends.cpu.pooling.window import Key, Plan, whole_map
+from cnnatomy.backends.cpu.runtime import threads
+from cnnatomy.backends.cpu.runtime.huge_pages import LARGE, prefer_large
+from cnnatomy.backends.cpu.runtime.scratch import scratch
+from cnnatomy.backends.cpu.runtime.sizes import DTYPES, GRAIN, MANY
 from cnnatomy.backends.layout import is_last, memory_format, saved_dtypes, tap_dtype
 from cnnatomy.backends.memory import demand
 from cnnatomy.reducers.contract import Reducer
 from cnnatomy.regions import Region
 
-DTYPES = {
-    torch.float32: "float32",
-    torch.float64: "float64",
-    torch.float16: "float16",
-    torch.bfloat16: "bfloat16",
-}
 _CPU = torch.device("cpu")
+_MODEL = torch.empty(0)
 _SWIFT = (torch.float32, torch.float64)
 _TAPS = {torch.uint8: "uint8", torch.int32: "int32"}
-MANY = 8
-"""Channels that fill a vector well enough: one of 32 bytes, and half of one of 64."""
-GRAIN = 32_768
-"""Elements that are worth a thread."""
-
 Saved = tuple[Tensor, ...]
 
 
@@ -59,7 +52,7 @@ def _forward_call(
 ) -> _Call | None:
     """The call; None if torch does better: over whole maps in the dtypes that it reduces by vectors."""
     where, what, size = Region.parse(region), Reducer.parse(reducer), tuple(shape[2:])
-    demand(_scratch.tensor, (*shape[:2], *where.output_size(size)), dtype)
+    demand(_MODEL, (*shape[:2], *where.output_size(size)), dtype)
     saved = saved_dtypes(where, what, len(size), dtype) if track else ()
     alone = shape[0] * shape[1] < 2  # torch shares one sum among threads, whose number it then depends on
     if dtype in _SWIFT and not saved and not alone and what.whole_map and whole_map(where.axes(size)):
@@ -142,28 +135,6 @@ def backward(
     fresh = [empty(call, kind) for kind in call.results]
     _run(call, (grad, *inputs, *saved) if y is None else (grad, *inputs, y, *saved), fresh)
     return tuple(fresh)
-
-
-class _Scratch(threading.local):
-    """Memory that kernels work in, kept from call to call."""
-
-    size, tensor = 0, torch.empty(0)
-    address = 0
-
-    def of(self, size: int) -> int:
-        """The address of at least so many bytes."""
-        if size > self.size:
-            self.tensor = torch.empty(size, dtype=torch.uint8, device=_CPU)
-            self.size, self.address = size, self.tensor.data_ptr()
-        return self.address
-
-
-_scratch = _Scratch()
-
-
-def scratch(size: int) -> int:
-    """The address of at least so many bytes to work in."""
-    return _scratch.of(size) if size else 0
 
 
 def _run(call: _Call, given: Sequence[Tensor], fresh: list[Tensor], seed: Tensor | None = None) -> None:

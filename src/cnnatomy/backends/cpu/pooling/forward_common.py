@@ -13,8 +13,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.emit import Emitter
-from cnnatomy.backends.cpu.lanes import Lanes, traced, vector
+from cnnatomy.backends.cpu.codegen.emitter import Emitter
+from cnnatomy.backends.cpu.codegen.vectors import Lanes, traced, vector
 from cnnatomy.reducers.contract import NO_TAP, Field, Lane, Reducer, State
 
 SLOTS = (

@@ -1,0 +1,1 @@
+"""Kernels that move values without arithmetic: padding and unpooling."""

@@ -1,0 +1,1 @@
+"""Kernels of poolings, forward and backward, and the plans that choose among them."""

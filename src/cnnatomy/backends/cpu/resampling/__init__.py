@@ -1,0 +1,1 @@
+"""Kernels of separable linear maps, such as resizing."""
