@@ -416,3 +416,24 @@ def test_our_pooling_back_is_counted_for_every_gradient_it_gives(
     grid = [bins(7, 2), bins(7, 3)]
     pairs = spread(windows if isinstance(region, cnnatomy.Sliding) else grid)
     assert found == [2 * 3 * pairs * 2 * (1 + beside)]
+
+
+@pytest.mark.parametrize(("points", "flops"), [(2, 2 * 5 * 7 * 7 * 4 * 4 * 2), (0, None), (-1, None)])
+def test_points_between_cells_are_counted_where_their_number_is_given(points: int, flops: int | None) -> None:
+    """torchvision's mean of points in boxes: each point lies between four cells, a product and a sum each."""
+    if not hasattr(torch.ops.torchvision, "roi_align"):
+        arguments = (
+            "float spatial_scale, int pooled_height, int pooled_width, int sampling_ratio, bool aligned"
+        )
+        library: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+        library.define(f"roi_align(Tensor input, Tensor rois, {arguments}) -> Tensor")
+        library.impl(
+            "roi_align", lambda x, rois, s, h, w, *_: x.new_empty(len(rois), x.shape[1], h, w), "Meta"
+        )
+
+    class Aligned(nn.Module):
+        def forward(self, x: Tensor, boxes: Tensor) -> Tensor:
+            return torch.ops.torchvision.roi_align(x, boxes, 1.0, 7, 7, points, False)  # type: ignore[no-any-return]
+
+    found = cnnatomy.anatomy(Aligned(), [torch.empty(1, 5, 9, 9), torch.empty(2, 5)])
+    assert (found.macs, found.flops) == (0, flops)

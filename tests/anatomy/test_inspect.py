@@ -270,7 +270,9 @@ def test_a_pass_that_stops_says_in_plain_words_where_in_the_model_and_what_it_co
     )
     assert found.reason.startswith(start)
     line = inspect.getsourcelines(Selecting.forward)[1] + 2
-    assert found.reason.endswith(f" (test_inspect.py:{line}: kept = (y > 0).nonzero())")
+    assert found.reason.endswith(
+        f" (test_inspect.py:{line}: kept = (y > 0).nonzero()); assume nonzero=all, or a count, to go on"
+    )
     assert found.macs is None
     (foot,) = (row for row in found.to_markdown().splitlines() if "so far" in row)
     assert "**3.888 k**" in foot

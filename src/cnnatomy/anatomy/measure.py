@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
+from cnnatomy.anatomy.assumed import Assumptions
 from cnnatomy.anatomy.costs import connected, cost
 from cnnatomy.anatomy.given import given
 from cnnatomy.anatomy.graph import Call, Graph
@@ -28,6 +30,7 @@ def anatomy(
     *,
     dtype: torch.dtype | None = None,
     training: bool = False,
+    assume: Assumptions | str | None = None,
 ) -> Anatomy:
     """Everything about a network on one input size, before it runs: nothing is computed, no weight is read.
 
@@ -39,6 +42,10 @@ def anatomy(
         dtype: of the inputs; the model's own if left out.
         training: record a training pass as well, which takes a few times as long: what is kept for backward
             by every layer, the peak memory, the MACs there and back.
+        assume: what to take for numbers that depend on the picture, such as `{"nonzero": "all", "nms": 100}`:
+            how many cells of a mask are true (`nonzero`), boxes are kept (`nms`), values differ (`unique`),
+            `"all"` or at most so many; and the number that a tensor holds (`item`). The notes say what was
+            assumed. Numbers that follow from sizes and constants are computed.
 
     Returns:
         The anatomy. If the forward pass needs the values of a tensor, all that was measured up to there,
@@ -46,7 +53,7 @@ def anatomy(
 
     Raises:
         ArgumentError: there is no such model, the input size is not one, a layer cannot take what it is
-            given, or the model has lazy layers that have not seen an input.
+            given, the model has lazy layers that have not seen an input, or what is assumed is no answer.
 
     Example:
         >>> from torch import nn
@@ -59,17 +66,16 @@ def anatomy(
     """
     module = load(model)
     with uncollected():
-        return _measured(model, module, *given(module, input_size, dtype), training)
+        args, kwargs = given(module, input_size, dtype)
+        return _measured(model, module, partial(trace, module, args, kwargs, assume=assume), training)
 
 
-def _measured(
-    model: Source, module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], training: bool
-) -> Anatomy:
-    graph = trace(module, args, kwargs)
+def _measured(model: Source, module: nn.Module, record: Callable[..., Graph], training: bool) -> Anatomy:
+    graph = record()
     connections = connected(graph)
     costs = [cost(call, connections) for call in graph.calls]
     notes = [*graph.notes, *_notes(graph.calls, costs)]
-    taught = trace(module, args, kwargs, training=True) if training and graph.reason is None else None
+    taught = record(training=True) if training and graph.reason is None else None
     if taught is not None:
         notes += taught.notes
         if taught.reason is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import is_dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,15 +15,18 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from cnnatomy.anatomy.assumed import Answers, Assumptions, assumptions
+from cnnatomy.anatomy.constants import Constants
 from cnnatomy.anatomy.graph import Call, Graph, Value, Visit, Weight, signature
+from cnnatomy.anatomy.nested import mapped, places
 from cnnatomy.anatomy.quick import answer
 from cnnatomy.anatomy.reason import reason_of
 from cnnatomy.anatomy.shell import Unrunnable, class_name, listen, set_mode, shell_of, unwrapped
 from cnnatomy.anatomy.uncollected import uncollected
 from cnnatomy.errors import ArgumentError
 
-_META = torch.device("meta")
-_PLAIN = frozenset((int, float, bool, type(None)))
+_META, _CPU = torch.device("meta"), torch.device("cpu")
+_TO_COPY = torch.ops.aten._to_copy.default
 _wrapped: Callable[[Tensor], bool] = torch._C._functorch.is_functorch_wrapped_tensor
 
 
@@ -33,6 +36,7 @@ def trace(
     kwargs: Mapping[str, Any] | None = None,
     *,
     training: bool = False,
+    assume: Assumptions | str | None = None,
 ) -> Graph:
     """Run the model's shell on meta tensors and write down what it did.
 
@@ -44,41 +48,49 @@ def trace(
             tells what is kept between the two and what the backward pass runs. Where the model cannot train
             on that input (batch norm of a single value, no targets), modules stay in evaluation mode, and a
             note says so. Without it, modules are in evaluation mode, where pictures of a batch do not mix.
+        assume: answers to what the model asks of values, see `assumed.assumptions`. What depends on sizes and
+            constants alone, such as a mask of the padding, is computed.
 
     Returns:
         The graph, up to where the pass stopped if it needed the values of a tensor: `reason` says where.
 
     Raises:
-        ArgumentError: a layer cannot take what it is given, or a lazy layer has not seen an input.
+        ArgumentError: a layer cannot take what it is given, a lazy layer has not seen an input, or what is
+            assumed is no answer.
 
     Example:
         >>> graph = trace(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), [torch.empty(1, 3, 9, 9)])
         >>> [(call.name, graph.visits[call.visit].path, call.outputs[0].shape) for call in graph.calls]
         [('aten.convolution', '0', (1, 8, 7, 7)), ('aten.relu', '1', (1, 8, 7, 7))]
     """
-    model, kwargs = unwrapped(model), dict(kwargs or {})
+    record = partial(_record, unwrapped(model), tuple(args), dict(kwargs or {}), assumptions(assume))
     with uncollected():
-        return _traced(model, tuple(args), kwargs, training)
+        return _taught(record) if training else record(backward=False, train=False)
 
 
-def _traced(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool) -> Graph:
-    if not training:
-        return _record(model, args, kwargs, backward=False, train=False)
+def _taught(record: Callable[..., Graph]) -> Graph:
+    """A training pass; in evaluation mode where the model cannot train on that input."""
     try:
-        graph = _record(model, args, kwargs, backward=True, train=True)
+        graph = record(backward=True, train=True)
         why = graph.reason
     except ArgumentError as error:
         why = str(error)
     if why is not None:
-        graph = _record(model, args, kwargs, backward=True, train=False)
+        graph = record(backward=True, train=False)
         graph.notes += (f"the training pass ran in evaluation mode: {why}",)
     return graph
 
 
 def _record(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], *, backward: bool, train: bool
+    model: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    assumed: Mapping[str, Any],
+    *,
+    backward: bool,
+    train: bool,
 ) -> Graph:
-    recorder = Recorder(class_name(model), backward)
+    recorder = Recorder(class_name(model), backward, assumed)
     graph = recorder.graph
     shell: nn.Module | None = None
     try:
@@ -98,18 +110,21 @@ def _record(
         if shell is None:
             raise
         graph.stopped = recorder.stopped(error)
-        graph.reason = reason_of(error, graph, shell)
+        graph.reason = reason_of(error, graph, shell, bool(recorder.assumed))
     finally:
         recorder.close()
+    graph.notes += recorder.assumed
     return graph
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Listens to every operator and every module of one pass."""
 
-    def __init__(self, model: str, training: bool) -> None:
+    def __init__(self, model: str, training: bool, assumed: Mapping[str, Any]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.graph = Graph(model, {}, {}, [], [], [], {}, {}, {}, training)
+        self._constants = Constants(self.graph.sizes)
+        self._answers = Answers(self._constants, assumed)
         self.stack: list[int] = []
         self._into = self.graph.calls
         self._times: dict[str, int] = {}
@@ -150,11 +165,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             graph.outputs = self.named(out)
             if graph.training:
                 self._into = graph.backward
-                ends = [tensor for _, tensor in _places(out) if tensor.requires_grad]
+                ends = [tensor for _, tensor in places(out) if tensor.requires_grad]
                 torch.autograd.backward(ends, [torch.ones_like(end) for end in ends])
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        fetched = func is _TO_COPY and kwargs.get("device") == _CPU
         if (kwargs.get("device") or _META) != _META:
             kwargs = {**kwargs, "device": _META, **({"pin_memory": None} if "pin_memory" in kwargs else {})}
         self._met_data = False
@@ -169,17 +185,28 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             outputs.append(self.value(tensor))
             return outputs[-1]
 
-        given = _map(args, taken), _map(kwargs, taken) if kwargs else {}
+        given = mapped(args, taken), mapped(kwargs, taken) if kwargs else {}
         if self._met_data:
-            args, kwargs = _map(args, self.bare), _map(kwargs, self.bare)
-        result = answer(func, args, kwargs)
-        if result is None:
-            result = _map(func(*args, **kwargs), self.bare)
-        made = _map(result, returned)
-        self._into.append(
-            Call(func, *given, made, tuple(inputs), tuple(outputs), self._visit(), signature(func))
-        )
-        return result
+            args, kwargs = mapped(args, self.bare), mapped(kwargs, self.bare)
+        result = self._run(func, args, kwargs, given, inputs)
+        made = mapped(result, returned)
+        call = Call(func, *given, made, tuple(inputs), tuple(outputs), self._visit(), signature(func))
+        self._into.append(call)
+        self._constants.follow(call)
+        known = self._constants.value(outputs[0]) if fetched else None
+        return result if known is None else known.clone()
+
+    def _run(self, func: Any, args: Any, kwargs: Any, given: tuple[Any, Any], inputs: list[Value]) -> Any:
+        """What an operator returns, in weightless tensors."""
+        try:
+            result = answer(func, args, kwargs)
+            return mapped(func(*args, **kwargs), self.bare) if result is None else result
+        except RuntimeError:  # it may have asked for values
+            asked = Call(func, *given, None, tuple(inputs), (), 0, signature(func))
+            result = self._answers.answer(asked, args, kwargs)
+            if result is None:
+                raise
+            return result
 
     def _visit(self) -> int:
         if self._into is self.graph.backward:
@@ -208,22 +235,27 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def value(self, tensor: Tensor) -> Value:
         """What is remembered of a tensor."""
+        made = None
         if not tensor.is_meta:
             self._met_data = True
+            made = tensor if tensor.untyped_storage()._cdata not in self._twins else None
             tensor = self.bare(tensor)
         storage = tensor.untyped_storage()
         number = self._numbers.get(storage._cdata)
         if number is None:
             number = self._watch(storage)
+        if made is not None:  # of numbers, in the pass: weights and inputs have their twins before it
+            self._constants.meet(number, made)
         offset: Any = tensor.storage_offset()
         return Value(number, tuple(tensor.shape), tensor.stride(), offset, tensor.dtype)
 
     def _watch(self, storage: torch.UntypedStorage) -> int:
         number, address = len(self.graph.sizes), storage._cdata
-        graph, numbers, watches = self.graph, self._numbers, self._watches
+        graph, numbers, watches, constants = self.graph, self._numbers, self._watches, self._constants
 
         def gone(_: Any) -> None:
             del numbers[address], watches[number]
+            constants.forget(number)
             graph.freed[number] = len(graph.calls) + len(graph.backward) - 1
 
         numbers[address] = number
@@ -235,17 +267,22 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Of every tensor of nested lists, tuples, dicts and the like."""
         if len(parts) == 1 and type(parts[0]) is Tensor and not _wrapped(parts[0]):  # as most often
             return [self.value(parts[0])]
-        return [self.value(tensor) for _, tensor in _places(parts)]
+        return [self.value(tensor) for _, tensor in places(parts)]
 
     def named(self, tree: Any) -> dict[str, Value]:
         """Every tensor of nested lists, tuples, dicts and the like, by its place there."""
-        return {place: self.value(tensor) for place, tensor in _places(tree)}
+        return {place: self.value(tensor) for place, tensor in places(tree)}
 
     def save(self, tensor: Tensor) -> Tensor:
         """Note that autograd keeps a tensor, and for which call: arguments before it, results after it."""
         coming = 0, len(self.graph.calls)
         self.graph.saved.setdefault(self.value(tensor).storage, self._nodes.get(_newest_node(), coming)[1])
         return tensor
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """What was assumed of values, for the reader."""
+        return self._answers.notes()
 
     def stopped(self, error: BaseException) -> int | None:
         """The innermost visit that an error came out of."""
@@ -299,40 +336,6 @@ def _uncompiled() -> Any:
 
 def _newest_node() -> int:
     return torch.autograd._get_sequence_nr() - 1  # type: ignore[attr-defined]
-
-
-def _map(value: Any, leaf: Callable[[Tensor], Any]) -> Any:
-    """An operator's argument or result with its tensors replaced: they lie in lists and tuples, if at all."""
-    if isinstance(value, Tensor):
-        return leaf(value)
-    kind = type(value)
-    if kind is list:
-        return [part if type(part) in _PLAIN else _map(part, leaf) for part in value]
-    if kind is dict:
-        return {name: _map(part, leaf) for name, part in value.items()}
-    if isinstance(value, tuple) and kind is not torch.Size:
-        return tuple([part if type(part) in _PLAIN else _map(part, leaf) for part in value])
-    return value
-
-
-def _places(tree: Any, at: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of nested lists, tuples, dicts and records, by its place: `0`, `out`, `0.features`."""
-    if isinstance(tree, Tensor):
-        while _wrapped(tree):
-            tree = torch._C._functorch.get_unwrapped(tree)
-        yield at, tree
-        return
-    parts: Iterable[tuple[Any, Any]] = ()
-    if isinstance(tree, Mapping):
-        parts = tree.items()
-    elif isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        parts = zip(tree._fields, tree, strict=True)
-    elif isinstance(tree, list | tuple):
-        parts = enumerate(tree)
-    elif is_dataclass(tree):
-        parts = vars(tree).items()
-    for name, part in parts:
-        yield from _places(part, f"{at}.{name}" if at else str(name))
 
 
 def _kind(tensor: Tensor) -> str:

@@ -53,7 +53,8 @@ def main(words: Sequence[str]) -> None:
     if len(shapes) != 1:
         what = "--input is missing" if not shapes else "--input has several shapes"
         raise ArgumentError(what, expected="the shape of the one input, such as 3x224x224")
-    found = fit(model, shapes[0], sizes, dtype=getattr(torch, told.dtype) if told.dtype else None)
+    dtype = getattr(torch, told.dtype) if told.dtype else None
+    found = fit(model, shapes[0], sizes, dtype=dtype, assume=told.assume)
     if told.format == "table":
         from cnnatomy.cli.console import output
 

@@ -53,6 +53,10 @@ class Network(Common):
     output: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
     """The output layer of a model of the catalog. Left out: the one that suits the classes."""
 
+    assume: Annotated[str | None, tyro.conf.arg(metavar="NAME=COUNT", help_behavior_hint="")] = None
+    """What to take for numbers that depend on the picture, joined by commas: nonzero=all, nms=100, unique=10,
+    item=1. Left out: the network is measured up to there."""
+
     def shapes(self) -> list[tuple[int, ...]] | None:
         """The shapes of the inputs; None where none are given.
 
@@ -65,9 +69,13 @@ class Network(Common):
         """Find fault before anything is loaded.
 
         Raises:
-            ArgumentError: the input's shapes or numbers cannot be read.
+            ArgumentError: the input's shapes or numbers, or what is assumed, cannot be read.
         """
         self.shapes()
+        if self.assume is not None:
+            from cnnatomy.anatomy.assumed import assumptions
+
+            assumptions(self.assume)
         if self.dtype is not None and self.dtype not in DTYPES:
             raise ArgumentError("--dtype", expected=f"one of {', '.join(DTYPES)}", got=self.dtype)
 
@@ -129,7 +137,8 @@ class Network(Common):
         from cnnatomy.anatomy import anatomy
 
         dtype = getattr(torch, self.dtype) if self.dtype else None
-        known = anatomy(model, self.given(model), dtype=dtype, training=training)
+        given = self.given(model)
+        known = anatomy(model, given, dtype=dtype, training=training, assume=self.assume)
         return replace(known, model=self.model) if known.model == "Network" else known
 
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import cnnatomy.anatomy.costs.windows  # noqa: F401 (its rules are entered when it is loaded)
+import cnnatomy.anatomy.costs.detection
+import cnnatomy.anatomy.costs.windows  # noqa: F401 (rules are entered when these are loaded)
 from cnnatomy.anatomy.costs.pointwise import one
 from cnnatomy.anatomy.costs.products import BACKWARD, CONVOLUTIONS, convolution, convolution_backward, inside
 from cnnatomy.anatomy.costs.traffic import CREATES, MOVES, is_view, moved

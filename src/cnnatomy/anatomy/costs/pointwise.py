@@ -58,6 +58,7 @@ INPUTS = {
     "sum": "s + x",
     "mean": "s + x",
     "prod": "s * x",
+    "bincount": "s + x",
     "cumsum": "s + x",
     "cumprod": "s * x",
     **dict.fromkeys(("max", "min", "amax", "amin", "aminmax", "argmax", "argmin", "any", "all"), "max(m, x)"),

@@ -37,6 +37,7 @@ MOVES = LOOKUPS | _aten(
     " _upsample_nearest_exact2d _upsample_nearest_exact3d max_unpool2d max_unpool3d dropout set resize"
     " view_as_complex view_as_real complex _conj resolve_conj resolve_neg one_hot bucketize searchsorted"
     " nonzero item _local_scalar_dense unsafe_split unsafe_chunk as_strided detach alias"
+    " _unique2 unique_dim unique_consecutive"
 )
 MOVES.add("cnnatomy.pool_indices")
 """They put elements elsewhere or compare them, and compute nothing."""

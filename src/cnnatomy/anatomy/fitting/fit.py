@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from cnnatomy.anatomy.assumed import Assumptions, assumptions
 from cnnatomy.anatomy.field import Fields
 from cnnatomy.anatomy.fitting.fits import Fit, Fits, Loss
 from cnnatomy.anatomy.graph import Graph
@@ -28,6 +29,7 @@ def fit(
     sizes: Iterable[int] | None = None,
     *,
     dtype: torch.dtype | None = None,
+    assume: Assumptions | str | None = None,
 ) -> Fits:
     """Find the input sizes that a network divides cleanly: no window loses a cell, and every cell is used.
 
@@ -41,9 +43,11 @@ def fit(
         input_size: (C, *spatial) of one input; where the network only runs on some sizes, one of them.
         sizes: what to try; left out, 32 below to 32 above the given one.
         dtype: of the input; left out, that of the model's parameters.
+        assume: what to take for numbers that depend on the picture, as in `anatomy`.
 
     Raises:
-        ArgumentError: the input has no spatial axis, a size is not an int >= 1, or there are too many.
+        ArgumentError: the input has no spatial axis, a size is not an int >= 1, there are too many, or what
+            is assumed is no answer.
 
     Source:
         Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, relationship 6.
@@ -64,14 +68,21 @@ def fit(
         raise ArgumentError("too many sizes", expected=f"at most {MOST}", got=str(len(wanted)))
     shell, _ = shell_of(model)
     kind = dtype or next((p.dtype for p in model.parameters() if p.dtype.is_floating_point), None)
-    tried = tuple(_tried(shell, input_size, size, kind) for size in wanted)
+    assumed = assumptions(assume)
+    tried = tuple(_tried(shell, input_size, size, kind, assumed) for size in wanted)
     return Fits(type(model).__name__, tried)
 
 
-def _tried(shell: nn.Module, input_size: tuple[int, ...], size: int, dtype: torch.dtype | None) -> Fit:
+def _tried(
+    shell: nn.Module,
+    input_size: tuple[int, ...],
+    size: int,
+    dtype: torch.dtype | None,
+    assumed: Assumptions,
+) -> Fit:
     shape = (1, input_size[0], *(size for _ in input_size[1:]))
     try:
-        graph = trace(shell, (torch.empty(shape, dtype=dtype, device="meta"),))
+        graph = trace(shell, (torch.empty(shape, dtype=dtype, device="meta"),), assume=assumed)
     except ArgumentError as error:
         return Fit(size, reason=str(error).partition(", from a model input")[0])
     if graph.reason is not None:
