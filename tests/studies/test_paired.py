@@ -21,7 +21,7 @@ MIXTURES: list[tuple[int, int, Effects]] = [
     (5, 400, (0.02, 0.05, 0.3)),
     (3, 100, (0.02, 0.2, 0.4)),
     (10, 1000, (0.01, 0.2, 0.3)),
-    (3, 2000, (0.03, 0.1, 0.3)),
+    (5, 10_000, (0.003, 0.1, 0.3)),
 ]
 """Seeds, pictures, and the standard deviations of the seed's, the picture's and the remaining effect."""
 
@@ -60,10 +60,27 @@ def test_the_two_way_interval_holds_the_truth(mixture: tuple[int, int, Effects],
 @pytest.mark.slow
 @pytest.mark.parametrize("mean", [0.0, 0.02])
 @pytest.mark.parametrize("mixture", MIXTURES, ids=str)
+@pytest.mark.parametrize("hits", [False, True], ids=["losses", "hits"])
 def test_the_two_way_interval_holds_the_truth_in_95_of_100(
-    mixture: tuple[int, int, Effects], mean: float
+    mixture: tuple[int, int, Effects], mean: float, hits: bool
 ) -> None:
-    assert coverage(2000, mixture, False, mean)[1] == pytest.approx(0.95, abs=0.015)
+    """A little more often in the smallest studies, where three seeds tell their own chance badly."""
+    assert 0.935 <= coverage(2000, mixture, hits, mean)[1] <= 0.985
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mixture", MIXTURES[:5], ids=str)
+def test_of_six_equal_arms_one_in_twenty_studies_shows_a_difference(
+    mixture: tuple[int, int, Effects],
+) -> None:
+    """The arms share what they are compared with, as in a study; 6% allows for 2,000 studies' own chance."""
+    rng = np.random.default_rng(9)
+    seeds, pictures, effects = mixture
+    wrong = 0
+    for _ in range(2000):
+        arms = [study(rng, seeds, pictures, effects, 0.0, False) / math.sqrt(2) for _ in range(6)]
+        wrong += min(holm([difference(arm - arms[0]).alike.p for arm in arms[1:]])) < 0.05
+    assert wrong / 2000 <= 0.06
 
 
 def test_an_interval_over_seeds_alone_says_nothing_of_other_pictures() -> None:
@@ -98,7 +115,7 @@ def test_mean_squares_are_those_of_a_table_of_two_factors(seeds: int, pictures: 
     assert found.spread is not None
     told = (max(0.0, ms - mr) / pictures, max(0.0, mi - mr) / seeds, mr)
     assert tuple(found.spread) == pytest.approx(told)
-    v = max(0.0, ms + mi - mr)
+    v = max(ms, mi, ms + mi - mr)
     below = ms**2 / (seeds - 1) + mi**2 / (pictures - 1) + mr**2 / ((seeds - 1) * (pictures - 1))
     half = stats.t.ppf(0.975, max(1.0, v * v / below)) * math.sqrt(v / (seeds * pictures))
     assert found.alike.high - found.mean == pytest.approx(half)

@@ -49,8 +49,8 @@ def test_every_run_is_one_that_train_makes(study: Study, tmp_path: Path) -> None
     answers = outcome.evaluation.answers
     assert answers is not None
     record = next(r for r in study.results[1].records if r.seed == 1)
-    assert record.predicted.tolist() == answers.predicted.tolist()
-    assert record.labels.tolist() == answers.labels.tolist()
+    assert record.given.predicted.tolist() == answers.predicted.tolist()
+    assert record.given.labels.tolist() == answers.labels.tolist()
     weights = "last.safetensors"
     assert (found.path / weights).read_bytes() == (tmp_path / "run" / weights).read_bytes()
 
@@ -60,10 +60,10 @@ def test_arms_are_paired_by_seed_and_picture(study: Study) -> None:
     d = differences(other, one)
     for row, (mine, theirs) in enumerate(zip(other.records, one.records, strict=True)):
         assert mine.seed == theirs.seed
-        right = (mine.predicted == mine.labels).astype(int) - (theirs.predicted == theirs.labels)
-        assert d[row].tolist() == right.tolist()
+        hits = [(one.given.predicted == one.given.labels).astype(int) for one in (mine, theirs)]
+        assert d[row].tolist() == (hits[0] - hits[1]).tolist()
     found = study.difference("mean", "max")
-    assert found.mean == pytest.approx(other.mean - one.mean)
+    assert found.mean == pytest.approx(other.mean("accuracy") - one.mean("accuracy"))
     assert compared(study.results, "max")[0].found == found
 
 
@@ -122,7 +122,7 @@ def test_processes_change_no_result(study: Study, tmp_path: Path) -> None:
     for mine, theirs in zip(other.results, study.results, strict=False):
         for one, two in zip(mine.records, theirs.records, strict=False):
             assert (one.seed, one.accuracy, one.loss) == (two.seed, two.accuracy, two.loss)
-            assert np.array_equal(one.predicted, two.predicted)
+            assert np.array_equal(one.given.predicted, two.given.predicted)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -86,9 +86,8 @@ def killed(name: str, place: Path, run: str, after: float) -> bool:
 
 def figures(run: RunFolder) -> dict[str, Any]:
     """All of metrics.json but the times."""
-    return {
-        n: v for n, v in run.read_json("metrics.json").items() if n not in ("seconds", "images_per_second")
-    }
+    times = {"seconds", "images_per_second", "seconds_per_picture"}
+    return {name: value for name, value in run.read_json("metrics.json").items() if name not in times}
 
 
 def assert_same(one: RunFolder, other: RunFolder) -> None:

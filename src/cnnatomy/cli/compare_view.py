@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 REFRESH = 1.0
 """Seconds between two looks at the runs' folders."""
 
-_FOUND = {"arm": "arm", "seeds": "seeds", "accuracy": "accuracy", "deviation": "±"}
+_FOUND = {"arm": "arm", "seeds": "seeds", "mean": "", "deviation": "±"}
 _FOUND |= {"difference": "difference", "here": "these pictures", "p": "p"}
 _FOUND |= {"alike": "pictures like these", "p ": "p"}
-_COSTS = {name: name for name in ("arm", "parameters", "MACs", "memory", "training")}
+_COSTS = {name: name for name in ("arm", "parameters", "MACs", "memory", "training", "a picture")}
 """What the two tables show, and under which names."""
 
 
@@ -154,17 +154,20 @@ def _accuracy(folder: StudyFolder, trial: Trial) -> str:
 
 def show(study: Study, console: Console) -> None:
     """Print the table and what it means."""
+    from cnnatomy.studies.metrics import METRICS
     from cnnatomy.studies.page import rows
 
     told = rows(study)
     for columns in (_FOUND, _COSTS):
         table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
         for key, name in columns.items():
-            table.add_column(name, justify="left" if key == "arm" else "right", overflow="fold")
+            table.add_column(
+                name or study.metric, justify="left" if key == "arm" else "right", overflow="fold"
+            )
         for row in told:
             table.add_row(*(Text(literal(row[key])) for key in columns))
         console.print(table)
-    note = f"differences in points from {study.baseline}; {CONFIDENCE}"
+    note = f"differences in {METRICS[study.metric].unit} from {study.baseline}; {CONFIDENCE}"
     console.print(Text(literal(note), "dim"), soft_wrap=True)
     console.print()
     console.print(Text(literal(headline(study.comparisons)), "bold"), soft_wrap=True)

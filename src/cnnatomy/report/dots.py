@@ -59,8 +59,11 @@ def intervals(title: str, axis: str, rows: Sequence[Row], *, zero: bool = False)
     )
 
 
-def plane(title: str, across: str, up: str, points: Sequence[Point]) -> Markup:
-    """Points by two measures, the one across on a logarithmic axis; those that no other beats are joined."""
+def plane(title: str, across: str, up: str, points: Sequence[Point], *, less: bool = False) -> Markup:
+    """Points by two measures, the one across on a logarithmic axis; those that no other beats are joined.
+
+    `less`: less of the measure upwards is better.
+    """
     told = [point for point in points if point.x > 0]
     if not told:
         return Markup("")
@@ -81,7 +84,7 @@ def plane(title: str, across: str, up: str, points: Sequence[Point]) -> Markup:
         Markup(text).format(x(at), height - BOTTOM + 14, "middle", short(10**at))
         for at in (low + (high - low) * share for share in (0.1, 0.5, 0.9))
     ]
-    best = sorted(_front(told), key=lambda p: p.x)
+    best = sorted(_front(told, less), key=lambda p: p.x)
     path = "L".join(f"{x(math.log10(p.x))} {y(p.y)}" for p in best)
     parts.append(Markup('<g class="c0"><path d="M{}"/></g>').format(path))
     for point, place in zip(told, places, strict=True):
@@ -109,13 +112,14 @@ def short(number: float) -> str:
     return f"{number:.3g}"
 
 
-def _front(points: Sequence[Point]) -> list[Point]:
-    """Those beside which no other is higher at the same cost or less."""
-    return [p for p in points if not any(_beats(q, p) for q in points)]
+def _front(points: Sequence[Point], less: bool) -> list[Point]:
+    """Those beside which no other is better at the same cost or less."""
+    return [p for p in points if not any(_beats(q, p, less) for q in points)]
 
 
-def _beats(one: Point, other: Point) -> bool:
-    return one.x <= other.x and one.y >= other.y and (one.x, one.y) != (other.x, other.y)
+def _beats(one: Point, other: Point, less: bool) -> bool:
+    better = one.y <= other.y if less else one.y >= other.y
+    return one.x <= other.x and better and (one.x, one.y) != (other.x, other.y)
 
 
 def _numbers(row: Row) -> list[float]:

@@ -16,12 +16,14 @@ from cnnatomy.report.dots import Point, Row, intervals, plane, short
 from cnnatomy.report.gather import png
 from cnnatomy.report.page import Curve
 from cnnatomy.report.render import template
-from cnnatomy.studies.verdict import CONFIDENCE, chance, headline, points, span, verdict
+from cnnatomy.studies.metrics import METRICS
+from cnnatomy.studies.verdict import CONFIDENCE, chance, headline, span, verdict
 from cnnatomy.train.files import write_whole
 from cnnatomy.train.material import load_data
 from cnnatomy.train.reporter import Silent
 
 if TYPE_CHECKING:
+    from cnnatomy.studies.paired import Interval
     from cnnatomy.studies.results import ArmResult, Comparison
     from cnnatomy.studies.study import Study
 
@@ -54,7 +56,8 @@ def write_page(study: Study, path: Path) -> Path:
         curves=learning_curves(study),
         disputed=disputed(study),
         percent=percent,
-        points=points,
+        metric=METRICS[study.metric],
+        points=METRICS["accuracy"].change,
         chart=chart,
     )
     write_whole(path, page.encode("utf-8"))
@@ -71,19 +74,20 @@ def card(study: Study) -> str:
 def rows(study: Study) -> list[dict[str, str]]:
     """The table, a row an arm, as text."""
     beside = {one.arm: one for one in study.comparisons}
-    return [_row(result, beside.get(result.arm.name)) for result in study.results]
+    return [_row(result, beside.get(result.arm.name), study.metric) for result in study.results]
 
 
-def _row(result: ArmResult, one: Comparison | None) -> dict[str, str]:
+def _row(result: ArmResult, one: Comparison | None, by: str) -> dict[str, str]:
+    metric, deviation = METRICS[by], result.deviation(by)
     told = {
         "arm": result.arm.name,
         "seeds": str(len(result.records)),
-        "accuracy": percent(result.mean, 2),
-        "deviation": "-" if result.deviation is None else f"{100 * result.deviation:.2f}",
-        "difference": points(one.found.mean) if one else "",
-        "here": span(one.found.here) if one else "",
+        "mean": metric.value(result.mean(by)),
+        "deviation": "-" if deviation is None else f"{metric.factor * deviation:.{metric.digits}f}",
+        "difference": metric.change(one.found.mean) if one else "",
+        "here": span(one.found.here, metric) if one else "",
         "p": chance(one.p_here) if one else "",
-        "alike": span(one.found.alike) if one else "",
+        "alike": span(one.found.alike, metric) if one else "",
         "p ": chance(one.p_alike) if one else "",
     }
     costs = {
@@ -91,34 +95,48 @@ def _row(result: ArmResult, one: Comparison | None) -> dict[str, str]:
         "MACs": "-" if result.macs is None else short(result.macs),
         "memory": "-" if result.memory is None else f"{short(result.memory)}B",
         "training": duration(result.seconds),
+        "a picture": f"{1000 * result.picture_seconds:.3g} ms",
     }
     return told | costs
 
 
 def figures(study: Study) -> list[tuple[str, Markup]]:
     """The drawings, each with what to read from it."""
-    base = study.baseline
+    base, by = study.baseline, study.metric
+    scale, unit = METRICS[by].factor, METRICS[by].unit
+
+    def span(found: Interval | None) -> tuple[float, float] | None:
+        return (scale * found.low, scale * found.high) if found else None
+
     apart = [
-        Row(one.arm, 100 * one.found.mean, _span(one.found.here), _span(one.found.alike))
+        Row(one.arm, scale * one.found.mean, span(one.found.here), span(one.found.alike))
         for one in study.comparisons
     ]
     each = [
-        Row(r.arm.name, 100 * r.mean, values=[100 * one.accuracy for one in r.records]) for r in study.results
+        Row(r.arm.name, scale * r.mean(by), values=[scale * value for value in r.values(by)])
+        for r in study.results
     ]
-    costs = [Point(r.arm.name, float(r.macs), 100 * r.mean) for r in study.results if r.macs]
+    costs = [Point(r.arm.name, float(r.macs), scale * r.mean(by)) for r in study.results if r.macs]
+    axis, name = f"{by}, {'%' if unit == 'points' else unit}", by.capitalize()
     return [
         (
-            f"Difference from {base} in points, with other seeds. Thick: on these test pictures. "
+            f"Difference from {base} in {unit}, with other seeds. Thick: on these test pictures. "
             "Thin: on pictures like these.",
-            intervals(f"Difference from {base}", f"points of {study.metric} beside {base}", apart, zero=True),
+            intervals(f"Difference from {base}", f"{unit} of {by} beside {base}", apart, zero=True),
         ),
         (
-            "Accuracy of every run, and their means.",
-            intervals("Accuracy", "test accuracy, %", each),
+            f"{name} of every run, and their means.",
+            intervals(name, f"test {axis}", each),
         ),
         (
-            "Accuracy and cost; the line joins the arms that none beats at the same cost or less.",
-            plane("Accuracy and cost", "multiply-accumulates of a picture", "accuracy, %", costs),
+            f"{name} and cost; the line joins the arms that none beats at the same cost or less.",
+            plane(
+                f"{name} and cost",
+                "multiply-accumulates of a picture",
+                axis,
+                costs,
+                less=by == "loss",
+            ),
         ),
     ]
 
@@ -143,8 +161,8 @@ def by_class(study: Study) -> dict[str, list[tuple[str, float]]]:
 
 def _recalls(result: ArmResult, classes: int) -> Any:
     """The mean recall of each class over the seeds; not a number where no test picture has it."""
-    labels = result.records[0].labels
-    hits = np.mean([record.hits for record in result.records], axis=0)
+    labels = result.records[0].given.labels
+    hits = np.mean([record.given.hits for record in result.records], axis=0)
     counts = np.bincount(labels, minlength=classes)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.bincount(labels, weights=hits, minlength=classes) / counts
@@ -167,7 +185,7 @@ def learning_curves(study: Study) -> list[Curve]:
 def disputed(study: Study) -> list[Disputed]:
     """The test pictures on which the share of right seeds differs most between arms, if they can be read."""
     results = study.results
-    shares = np.stack([np.mean([r.hits for r in result.records], axis=0) for result in results])
+    shares = np.stack([np.mean([r.given.hits for r in result.records], axis=0) for result in results])
     gap = shares.max(0) - shares.min(0)
     order = [int(i) for i in np.argsort(-gap, kind="stable")[:DISPUTED] if gap[i] > 0]
     run = study.folder.run(results[0].arm, results[0].records[0].seed)
@@ -191,7 +209,3 @@ def disputed(study: Study) -> list[Disputed]:
         )
         for i in order
     ]
-
-
-def _span(interval: Any) -> tuple[float, float] | None:
-    return (100 * interval.low, 100 * interval.high) if interval else None

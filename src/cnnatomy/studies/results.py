@@ -13,15 +13,10 @@ from numpy.typing import NDArray
 from cnnatomy.errors import ArgumentError, CheckpointError
 from cnnatomy.studies.arms import Arm
 from cnnatomy.studies.folder import Design, StudyFolder
+from cnnatomy.studies.metrics import METRICS, Given
 from cnnatomy.studies.paired import Difference, difference, holm
 from cnnatomy.studies.running import ended
 from cnnatomy.train.run import RunFolder
-
-METRICS = {
-    "accuracy": "the share of test pictures that got their label",
-    "balanced": "the same, every class counted alike",
-}
-"""By what arms may be compared; each is a mean over the test pictures, so that pictures can be paired."""
 
 
 @dataclass(frozen=True)
@@ -37,24 +32,16 @@ class Record:
     epochs: int
     seconds: float
     """Of training."""
-    labels: NDArray[np.int64]
-    predicted: NDArray[np.int64]
+    picture_seconds: float
+    """Of answering a test picture, in the batches that evaluation takes."""
+    given: Given
     data: str
     """The fingerprint of the pictures."""
     classes: tuple[str, ...] = ()
 
-    @property
-    def hits(self) -> NDArray[np.float64]:
-        """1 for every test picture that got its label, 0 for the others."""
-        return np.equal(self.labels, self.predicted).astype(np.float64)
-
     def scores(self, metric: str) -> NDArray[np.float64]:
         """What every test picture adds to a metric, whose mean it is."""
-        if metric == "accuracy":
-            return self.hits
-        counts = np.bincount(self.labels)
-        weights = len(self.labels) / np.count_nonzero(counts) / counts[self.labels]
-        return np.asarray(self.hits * weights, np.float64)
+        return METRICS[metric].scores(self.given)
 
 
 @dataclass(frozen=True)
@@ -68,20 +55,27 @@ class ArmResult:
     memory: int | None = None
     """Bytes that a forward and a backward pass of one picture hold at once, beside the weights."""
 
-    @property
-    def mean(self) -> float:
-        """The mean accuracy over the seeds."""
-        return statistics.fmean(record.accuracy for record in self.records)
+    def values(self, metric: str) -> list[float]:
+        """A metric of every run."""
+        return [float(record.scores(metric).mean()) for record in self.records]
 
-    @property
-    def deviation(self) -> float | None:
-        """The standard deviation of the accuracy over the seeds; None with one."""
-        return statistics.stdev(r.accuracy for r in self.records) if len(self.records) > 1 else None
+    def mean(self, metric: str) -> float:
+        """The mean of a metric over the seeds."""
+        return statistics.fmean(self.values(metric))
+
+    def deviation(self, metric: str) -> float | None:
+        """The standard deviation of a metric over the seeds; None with one."""
+        return statistics.stdev(self.values(metric)) if len(self.records) > 1 else None
 
     @property
     def seconds(self) -> float:
         """The median time of training."""
         return statistics.median(record.seconds for record in self.records)
+
+    @property
+    def picture_seconds(self) -> float:
+        """The median time of answering a test picture."""
+        return statistics.median(record.picture_seconds for record in self.records)
 
     @property
     def parameters(self) -> int:
@@ -95,6 +89,7 @@ class Comparison:
 
     arm: str
     baseline: str
+    metric: str
     found: Difference
     p_here: float | None
     """Corrected for the number of arms; None with one seed."""
@@ -130,8 +125,12 @@ def read_record(run: RunFolder, seed: int) -> Record:
             sum(metrics["parameters"].values()),
             int(metrics["epochs"]),
             float(metrics["seconds"]),
-            tensors["labels"].numpy().astype(np.int64),
-            tensors["predicted"].numpy().astype(np.int64),
+            float(metrics["seconds_per_picture"]),
+            Given(
+                tensors["labels"].numpy().astype(np.int64),
+                tensors["predicted"].numpy().astype(np.int64),
+                tensors["of_label"].numpy().astype(np.float64),
+            ),
             data,
             tuple(row["name"] for row in metrics["classes"]),
         )
@@ -178,7 +177,7 @@ def compared(results: Sequence[ArmResult], baseline: str, metric: str = "accurac
     some = [one.here.p for _, one in found if one.here is not None]
     here = iter(holm(some))
     return [
-        Comparison(name, baseline, one, next(here) if one.here is not None else None, p)
+        Comparison(name, baseline, metric, one, next(here) if one.here is not None else None, p)
         for (name, one), p in zip(found, alike, strict=True)
     ]
 

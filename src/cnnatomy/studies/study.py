@@ -14,8 +14,9 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.runs.run import Run
 from cnnatomy.studies.arms import Arm, arms_of, demand_consent
 from cnnatomy.studies.folder import Design, StudyFolder, next_study
+from cnnatomy.studies.metrics import METRICS
 from cnnatomy.studies.paired import Difference, difference
-from cnnatomy.studies.results import METRICS, ArmResult, Comparison, compared, differences, read_results
+from cnnatomy.studies.results import ArmResult, Comparison, compared, differences, read_results
 from cnnatomy.studies.running import Told, run_missing
 from cnnatomy.studies.verdict import headline, verdict
 from cnnatomy.train.files import write_json, write_whole
@@ -31,7 +32,7 @@ class Study:
     Args:
         path: the study's folder.
         baseline: the arm that the others are compared with; left out, the first.
-        metric: accuracy, or balanced for one that counts every class alike.
+        metric: by what, one of `cnnatomy.studies.metrics.METRICS`.
 
     Raises:
         CheckpointError: this is no study's folder, or one of its runs is damaged.
@@ -97,7 +98,7 @@ class Study:
     def table(self) -> list[dict[str, Any]]:
         """A row an arm: its figures, and how it compares with the baseline."""
         beside = {one.arm: one for one in self.comparisons}
-        return [_row(result, beside.get(result.arm.name)) for result in self.results]
+        return [_row(result, beside.get(result.arm.name), self.metric) for result in self.results]
 
     def write(self) -> Path:
         """Write results.csv, results.json and study.html, and say where the page is."""
@@ -148,7 +149,7 @@ def compare(
         seeds: how many, from 0 on, or which.
         study: the study's folder; left out, the next free studies/DATA-NUMBER.
         baseline: the arm that the others are compared with; left out, the first.
-        metric: accuracy, or balanced.
+        metric: accuracy, balanced, macro-f1 or loss.
         jobs: runs at once, each in a process of its own; it changes no result.
         callbacks: whom to tell of the steps, where there is one process.
         told: who hears of every run that has ended: (arm, seed), and why it failed if it did.
@@ -228,13 +229,13 @@ def carry_out(
     return study
 
 
-def _row(result: ArmResult, beside: Comparison | None) -> dict[str, Any]:
+def _row(result: ArmResult, beside: Comparison | None, metric: str) -> dict[str, Any]:
     found = beside.found if beside else None
     return {
         "arm": result.arm.name,
         "seeds": len(result.records),
-        "accuracy": result.mean,
-        "deviation": result.deviation,
+        metric: result.mean(metric),
+        "deviation": result.deviation(metric),
         "difference": found.mean if found else None,
         "here": list(found.here[:2]) if found and found.here else None,
         "alike": list(found.alike[:2]) if found else None,
@@ -244,12 +245,14 @@ def _row(result: ArmResult, beside: Comparison | None) -> dict[str, Any]:
         "macs": result.macs,
         "memory": result.memory,
         "seconds": result.seconds,
+        "seconds_per_picture": result.picture_seconds,
     }
 
 
 def _csv(results: Sequence[ArmResult]) -> str:
     """A row a run."""
-    columns = ("accuracy", "balanced_accuracy", "macro_f1", "loss", "parameters", "epochs", "seconds")
+    quality = ("accuracy", "balanced_accuracy", "macro_f1", "loss")
+    columns = (*quality, "parameters", "epochs", "seconds", "picture_seconds")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["arm", "seed", *columns])

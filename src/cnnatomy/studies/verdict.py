@@ -5,33 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnnatomy.files.text import counted
+from cnnatomy.studies.metrics import METRICS, Metric
 from cnnatomy.studies.paired import Interval, pictures_needed, seeds_needed
 from cnnatomy.studies.results import Comparison
 
 SIZE = 0.01
-"""The difference of which it is said what would show it: a percentage point."""
+"""The difference of which it is said what would show it: a percentage point, or 0.01 of a loss."""
 CONFIDENCE = "95% intervals; p corrected for the number of arms (Holm)"
 
 
-def points(value: float) -> str:
-    """A difference of shares in percentage points, with its sign.
+def span(interval: Interval | None, metric: Metric) -> str:
+    """An interval of a metric's differences.
 
     Example:
-        >>> points(0.0123), points(-0.004), points(-1e-9)
-        ('+1.23', '-0.40', '0.00')
-    """
-    told = f"{100 * value:+.2f}"
-    return "0.00" if float(told) == 0 else told
-
-
-def span(interval: Interval | None) -> str:
-    """An interval in percentage points.
-
-    Example:
-        >>> span(Interval(-0.01, 0.025, 0.4)), span(None)
+        >>> span(Interval(-0.01, 0.025, 0.4), METRICS["accuracy"]), span(None, METRICS["accuracy"])
         ('-1.00 to +2.50', '-')
     """
-    return f"{points(interval.low)} to {points(interval.high)}" if interval else "-"
+    return f"{metric.change(interval.low)} to {metric.change(interval.high)}" if interval else "-"
 
 
 def chance(p: float | None) -> str:
@@ -68,7 +58,8 @@ def _would(one: Comparison, size: float) -> str:
     spread, seeds, pictures = one.found.spread, one.found.seeds, one.found.pictures
     assert spread is not None
     more_seeds, more_pictures = seeds_needed(spread, size, pictures), pictures_needed(spread, size, seeds)
-    told = f"a difference of {100 * size:g} {'point' if size == 0.01 else 'points'}"
+    metric = METRICS[one.metric]
+    told = f"a difference of {metric.factor * size:g} {metric.unit}".replace(" 1 points", " 1 point")
     if more_seeds is not None and more_seeds <= seeds:
         return f"{told} would have been shown four times in five"
     ways = []
@@ -93,4 +84,7 @@ def headline(results: Sequence[Comparison]) -> str:
         return "one arm: nothing to compare"
     if not shown:
         return f"no arm differs from {results[0].baseline} as far as these runs show"
-    return "; ".join(f"{one.arm} {points(one.found.mean)} points beside {one.baseline}" for one in shown)
+    metric = METRICS[results[0].metric]
+    return "; ".join(
+        f"{one.arm} {metric.change(one.found.mean)} {metric.unit} beside {one.baseline}" for one in shown
+    )

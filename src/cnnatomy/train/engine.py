@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
@@ -199,13 +200,15 @@ def _result(trainer: Trainer, material: Material, folder: RunFolder, told: Repor
     load_exactly(trainer.model, read_tensors(path)[0], path)
     data, tta = material.data, material.settings.recipe.tta
     known = {"training_commonest": material.commonest, "progress": told.reading}
+    began = time.perf_counter()
     evaluation = judged(trainer.model.eval(), data.test, data.name, **known)  # type: ignore[arg-type]
+    answering = {"seconds_per_picture": (time.perf_counter() - began) / len(data.test)}
     if tta is not None and trainer.model.goal == "classify":
         evaluation = replace(evaluation, averaged=averaged_accuracy(trainer.model, data.test, tta))
     if trainer.world.first:
         if evaluation.answers is not None:
             folder.write_answers(evaluation.answers, data.fingerprint)
-        folder.write_json("metrics.json", evaluation.to_json() | _circumstances(trainer))
+        folder.write_json("metrics.json", evaluation.to_json() | _circumstances(trainer) | answering)
     told.finish(evaluation)
     return evaluation
 

@@ -42,12 +42,15 @@ class Mistake:
 
 
 class Answers(NamedTuple):
-    """Picture by picture: its name, what it is, what it was called, and how sure the model was of that."""
+    """Picture by picture: its name, what it is, what it was called, and the probabilities of both."""
 
     names: Sequence[str]
     labels: Tensor
     predicted: Tensor
     probability: Tensor
+    """That the model gave the class it predicted."""
+    of_label: Tensor
+    """That the model gave the label."""
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,8 @@ def judge(
         got = repr(training_commonest)
         raise ArgumentError("training_commonest", expected="a class of the model", got=got)
     count = len(model.classes)
-    loss, among, predicted, probability = _columns(model, pictures, progress)
-    answers = Answers(pictures.names, pictures.labels, predicted, probability)
+    loss, among, predicted, probability, of_label = _columns(model, pictures, progress)
+    answers = Answers(pictures.names, pictures.labels, predicted, probability, of_label)
     cells = torch.bincount(pictures.labels * count + predicted, minlength=count * count)
     return Evaluation(
         data,
@@ -105,21 +105,27 @@ def _scored(
         progress(EVALUATING, done, len(pictures), "pictures")
 
 
-def _columns(model: Classifier, pictures: Pictures, progress: Progress) -> tuple[float, int, Tensor, Tensor]:
-    """The loss, how many labels are among the likeliest, each prediction, and its probability.
+def _columns(
+    model: Classifier, pictures: Pictures, progress: Progress
+) -> tuple[float, int, Tensor, Tensor, Tensor]:
+    """The loss, how many labels are among the likeliest, each prediction, its probability, and the label's.
 
     All stays on the model's device until the last batch is done, so that it never waits.
     """
-    losses, among, predicted, probability = [], [], [], []
+    losses, among = [], []
+    predicted, probability, of_label = [], [], []
     with evaluating(model) as device:
         for scores, labels in _scored(model, pictures, device, progress):
             best = scores.argmax(1)
             losses.append(model.loss(scores, labels))
             among.append((_rank(scores, labels) < TOP).sum())
             predicted.append(best)
-            probability.append(model.probabilities(scores).gather(1, best[:, None]).squeeze(1))
+            shares = model.probabilities(scores)
+            probability.append(shares.gather(1, best[:, None]).squeeze(1))
+            of_label.append(shares.gather(1, labels[:, None]).squeeze(1))
         likely = int(torch.stack(among).sum())
-        return _mean(losses, pictures), likely, torch.cat(predicted).cpu(), torch.cat(probability).cpu()
+        said, sure, right = (torch.cat(column).cpu() for column in (predicted, probability, of_label))
+        return _mean(losses, pictures), likely, said, sure, right
 
 
 def _rank(scores: Tensor, labels: Tensor) -> Tensor:
@@ -137,7 +143,7 @@ def _mean(losses: list[Tensor], pictures: Pictures) -> float:
 
 def _mistakes(answers: Answers, classes: tuple[str, ...]) -> tuple[Mistake, ...]:
     """The wrong answers, the surest first."""
-    names, labels, predicted, sure = answers
+    names, labels, predicted, sure, _ = answers
     wrong = (predicted != labels).nonzero().squeeze(1)
     wrong = wrong[sure[wrong].argsort(descending=True, stable=True)]
     rows = zip(

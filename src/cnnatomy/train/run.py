@@ -45,6 +45,8 @@ from cnnatomy.train.reporter import Epoch
 from cnnatomy.train.settings import Settings
 
 _LOCK = ".lock"
+ANSWERS = ("labels", "predicted", "probability", "of_label")
+"""What is kept of every test picture."""
 RUNS = Path("runs")
 LONGEST_REASON = 400
 LONGEST_NAME = 40
@@ -150,19 +152,19 @@ class RunFolder:
 
     def write_answers(self, answers: Answers, data: str) -> None:
         """Write what each test picture is and was taken for, with the fingerprint of the data."""
-        columns = {name: getattr(answers, name) for name in ("labels", "predicted", "probability")}
+        columns = {name: getattr(answers, name) for name in ANSWERS}
         write_tensors(self.path / "answers.safetensors", columns, {"data": data})
 
     def answers(self) -> tuple[dict[str, Tensor], str]:
-        """What each test picture is and was taken for: labels, predicted, probability; and the fingerprint.
+        """What each test picture is and was taken for, column by column (`ANSWERS`), and the fingerprint.
 
         Raises:
             CheckpointError: it was not written, or is damaged.
         """
         path = self.path / "answers.safetensors"
         tensors, facts = read_tensors(path)
-        if set(tensors) != {"labels", "predicted", "probability"} or not isinstance(facts.get("data"), str):
-            raise CheckpointError(f"{path} is damaged", expected="labels, predicted and probability")
+        if set(tensors) != set(ANSWERS) or not isinstance(facts.get("data"), str):
+            raise CheckpointError(f"{path} is damaged", expected=", ".join(ANSWERS))
         return tensors, facts["data"]
 
     def weights(self, which: str) -> Path:
