@@ -12,6 +12,7 @@ import torch
 from cnnatomy.backends import fast
 from cnnatomy.backends.cpu.moving import pad, unpool
 from cnnatomy.backends.cpu.pooling import launch, plan_backward, plan_forward, window
+from cnnatomy.backends.cpu.pooling.ways import Way
 from cnnatomy.backends.cpu.pooling.window import Key, Plan, Spec
 from cnnatomy.backends.cpu.resampling import launch as resampling
 from cnnatomy.backends.cpu.runtime import jit, sizes
@@ -47,13 +48,13 @@ def forget() -> None:
                 held.cache_clear()
 
 
-def paths(make: Callable[[Key], Plan], key: Key) -> list[str]:
-    """Which path is taken with vectors of each of the LENGTHS; nothing is compiled."""
+def ways(make: Callable[[Key], Plan], key: Key) -> list[Way]:
+    """Which way is taken with vectors of each of the LENGTHS; nothing is compiled."""
     found = []
     for length in LENGTHS:
         with vectors_of(length), pytest.MonkeyPatch.context() as patch:
             patch.setattr(window, "_kernel", _no_kernel)
-            found.append(make(key).path)
+            found.append(make(key).way)
     return found
 
 

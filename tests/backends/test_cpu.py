@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import LAST, ORDINARY, SEED, close, inputs_for, kernels, label, last, random
 from torch import Tensor
-from vectors import DTYPES, LENGTHS, forget, paths, vectors_of
+from vectors import DTYPES, LENGTHS, forget, vectors_of, ways
 
 import cnnatomy
 from cnnatomy import backends
@@ -250,23 +250,23 @@ def test_a_wrong_kernel_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("region", "lanes", "chosen"),
     [
-        (Sliding(2), 1, "fused strided columns scatter"),  # a column is left
-        (Sliding(3, 2, 1), 1, "strided strided columns scatter"),
-        (Sliding(2, 2, 0, 1, True), 1, "strided strided columns scatter"),
-        (Sliding(17, 1), 1, "tabled segments looped scatter"),
-        (Sliding(7, 1), 1, "strided strided looped scatter"),
-        (Sliding((1, 17), 1), 1, "tabled segments lanes scatter"),
-        (Sliding(2, padding=((2, 0), (0, 0))), 1, "strided strided columns scatter"),
-        (Sliding(2, 1), 1, "strided strided columns strided"),
-        (Sliding(2), 8, "direct tiles lanes tiles"),
-        (Sliding(3, 2, 1), 8, "direct tabled lanes tabled"),
-        (Sliding(4, 2, 1), 8, "tabled tabled lanes tabled"),
-        (Adaptive(11), 1, "fused strided columns scatter"),
-        (Adaptive(5), 1, "tabled segments looped scatter"),
-        (Whole(), 1, "tabled whole looped whole"),
-        (Whole(), 8, "tabled whole looped whole"),
-        (Sliding(33), 1, "tabled whole looped whole"),
-        (Sliding(35, padding=1), 1, "tabled segments looped scatter"),
+        (Sliding(2), 1, "fused blocks columns scatter"),  # a column is left
+        (Sliding(3, 2, 1), 1, "strided blocks columns scatter"),
+        (Sliding(2, 2, 0, 1, True), 1, "strided blocks columns scatter"),
+        (Sliding(17, 1), 1, "table segments loop scatter"),
+        (Sliding(7, 1), 1, "strided blocks loop scatter"),
+        (Sliding((1, 17), 1), 1, "table segments channels scatter"),
+        (Sliding(2, padding=((2, 0), (0, 0))), 1, "strided blocks columns scatter"),
+        (Sliding(2, 1), 1, "strided blocks columns blocks"),
+        (Sliding(2), 8, "direct nonoverlapping channels nonoverlapping"),
+        (Sliding(3, 2, 1), 8, "direct readers channels readers"),
+        (Sliding(4, 2, 1), 8, "table readers channels readers"),
+        (Adaptive(11), 1, "fused blocks columns scatter"),
+        (Adaptive(5), 1, "table segments loop scatter"),
+        (Whole(), 1, "table global loop global"),
+        (Whole(), 8, "table global loop global"),
+        (Sliding(33), 1, "table global loop global"),
+        (Sliding(35, padding=1), 1, "table segments loop scatter"),
     ],
     ids=str,
 )
@@ -275,26 +275,26 @@ def test_the_path_is_the_fastest_that_fits(region: Region, lanes: int, chosen: s
     found = []
     for name in ("mean", "median"):
         key = Key(region, reducer(name), "float32", (33, 33), lanes, "uint8", True)
-        found += [paths(forward_plan, key), paths(backward_plan, key)]
+        found += [ways(forward_plan, key), ways(backward_plan, key)]
     assert [" ".join(each) for each in zip(*found, strict=True)] == [chosen] * len(LENGTHS)
 
 
 @pytest.mark.parametrize(
     ("region", "size", "chosen"),
     [
-        (Sliding(3, 1, 1), (8, 20), "scatter strided strided"),
-        (Sliding(2), (8, 56), "strided strided strided"),
+        (Sliding(3, 1, 1), (8, 20), "scatter blocks blocks"),
+        (Sliding(2), (8, 56), "blocks blocks blocks"),
         (Sliding(2), (8, 16), "scatter scatter scatter"),  # short rows
-        (Sliding(5, 1, 2), (8, 56), "scatter scatter strided"),  # many taps
+        (Sliding(5, 1, 2), (8, 56), "scatter scatter blocks"),  # many taps
         (Sliding(7, 1, 3), (8, 56), "scatter scatter scatter"),
         (Sliding(3), (8, 56), "scatter scatter scatter"),  # columns that are left
-        (Sliding(3), (72, 72), "scatter strided strided"),
+        (Sliding(3), (72, 72), "scatter blocks blocks"),
         (Sliding(8), (112, 112), "scatter scatter scatter"),  # few outputs
         (Sliding(7, 1, 3), (8,), "scatter scatter scatter"),
-        (Sliding(7, 1, 3), (56,), "scatter strided strided"),
-        (Sliding(3, 2, 1), (7, 203), "scatter strided strided"),
-        (Sliding(3, 1, 2, 2), (7, 203), "scatter strided strided"),
-        (Sliding(2, 3, 1), (7, 203), "strided strided strided"),
+        (Sliding(7, 1, 3), (56,), "scatter blocks blocks"),
+        (Sliding(3, 2, 1), (7, 203), "scatter blocks blocks"),
+        (Sliding(3, 1, 2, 2), (7, 203), "scatter blocks blocks"),
+        (Sliding(2, 3, 1), (7, 203), "blocks blocks blocks"),
         (Sliding(2, 1), (8, 8, 20), "scatter scatter scatter"),
     ],
     ids=str,
@@ -304,13 +304,13 @@ def test_winners_gather_where_that_is_less_than_a_step_an_output(
 ) -> None:
     """With vectors of 16, 32 and 64 bytes: the more a step gathers, the more often."""
     key = Key(region, reducer("max"), "float32", size, 1, "uint8", True)
-    assert " ".join(paths(backward_plan, key)) == chosen
+    assert " ".join(ways(backward_plan, key)) == chosen
 
 
 @pytest.fixture
 def gathering(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Gather in every window that can."""
-    monkeypatch.setattr(plan_backward, "_scatters", lambda key, layout, blocks, inner: blocks is None)
+    monkeypatch.setattr(plan_backward, "scatter_is_cheaper", lambda layout: layout.across is None)
     forget()
     yield
     forget()
@@ -319,7 +319,7 @@ def gathering(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def scattering(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Scatter in every window that can."""
-    monkeypatch.setattr(plan_backward, "_scatters", lambda key, layout, blocks, inner: True)
+    monkeypatch.setattr(plan_backward, "scatter_is_cheaper", lambda layout: True)
     forget()
     yield
     forget()
@@ -379,7 +379,7 @@ def test_the_ends_of_rows_in_maps() -> None:
 def test_rows_whose_windows_share_no_cell_scatter_in_pairs(height: int, region: Region, apart: int) -> None:
     x = random((2, 3, height, 33))
     key = Key(region, reducer("max"), "float32", (height, 33), 1, "uint8", True)
-    assert backward_plan(key).path == "scatter"
+    assert backward_plan(key).way == "scatter"
     assert plan_backward._apart(region.axes((height, 33))[0]) == apart
     check([x], region, reducer("max"))
 
@@ -497,7 +497,7 @@ def test_one_window_with_as_many_taps_as_cells_need_not_read_them_all(n: int, re
 @pytest.mark.usefixtures("gathering")
 def test_cells_of_wide_maps_look_for_the_outputs_that_chose_them(region: Sliding, dtype: torch.dtype) -> None:
     key = Key(region, reducer("max"), sizes.DTYPES[dtype], (7, 203), 1, "uint8", True)
-    assert backward_plan(key).path == "strided"
+    assert backward_plan(key).way == "blocks"
     check([random((2, 3, 7, 203), dtype, ties=True)], region, reducer("max"))
 
 
@@ -515,7 +515,7 @@ def test_windows_side_by_side_tell_their_own_cells(region: Region, size: tuple[i
     for name in ("max", "l2", "importance"):
         what = reducer(name)
         key = Key(region, what, "float32", size, 37, "uint8", True)
-        assert set(paths(backward_plan, key)) == {"tiles"}
+        assert set(ways(backward_plan, key)) == {"nonoverlapping"}
         tensors = [last(random((2, 37, *size))) for _ in range(1 + len(what.companions))]
         check([tensor.abs() for tensor in tensors] if what.positive else tensors, region, what)
 
@@ -527,7 +527,7 @@ def test_windows_side_by_side_take_exponents_beyond_the_format(name: str) -> Non
     x[0, 5, :2, :2] = torch.tensor([[1e30, 1e29], [1e30, 1e30]])  # of which the shorter way makes nonsense
     x[1, 6, 4:6] = -1e30
     key = Key(Sliding(2), what, "float32", (8, 6), 19, "uint8", True)
-    assert set(paths(backward_plan, key)) == {"tiles"}
+    assert set(ways(backward_plan, key)) == {"nonoverlapping"}
     check([x], Sliding(2), what)
 
 
@@ -566,8 +566,8 @@ def test_outputs_tell_the_runs_that_they_alone_read(
 ) -> None:
     """Where a run fills a vector: with vectors of at most so many bytes."""
     what = PAIRS[one]
-    found = paths(backward_plan, Key(region, what, "float32", size, 1, "uint8", True))
-    assert [path == "alone" for path in found] == [length <= longest for length in LENGTHS]
+    found = ways(backward_plan, Key(region, what, "float32", size, 1, "uint8", True))
+    assert [path == "runs" for path in found] == [length <= longest for length in LENGTHS]
     with vectors_of(longest):
         check(extreme([random((2, 3, *size)) for _ in range(1 + len(what.companions))], what), region, what)
 
@@ -577,7 +577,7 @@ def test_outputs_tell_the_runs_that_they_alone_read(
 def test_the_output_of_a_whole_map_tells_every_cell(
     what: Reducer, size: tuple[int, ...], lanes: bool
 ) -> None:
-    assert set(paths(backward_plan, Key(Whole(), what, "float32", size, 19, "uint8", True))) == {"whole"}
+    assert set(ways(backward_plan, Key(Whole(), what, "float32", size, 19, "uint8", True))) == {"global"}
     tensors = extreme([random((2, 19, *size)) for _ in range(1 + len(what.companions))], what)
     check([last(tensor) for tensor in tensors] if lanes else tensors, Whole(), what)
 
@@ -640,7 +640,7 @@ def test_a_gradient_that_is_not_finite_meets_every_weight(name: str, value: floa
 def test_windows_almost_side_by_side_walk_the_table(region: Region, size: tuple[int, ...]) -> None:
     for what in (reducer("max"), reducer("l2")):
         key = Key(region, what, "float32", size, 37, "uint8", True)
-        assert set(paths(backward_plan, key)) == {"tabled"}
+        assert set(ways(backward_plan, key)) == {"readers"}
         check([last(random((2, 37, *size)))], region, what)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from cnnatomy.backends import layout
 from cnnatomy.backends.cpu.pooling.plan_backward import backward_plan
 from cnnatomy.backends.cpu.pooling.plan_forward import forward_plan
+from cnnatomy.backends.cpu.pooling.ways import Way
 from cnnatomy.backends.cpu.pooling.window import Key, Plan, whole_map
 from cnnatomy.backends.cpu.runtime import threads
 from cnnatomy.backends.cpu.runtime.huge_pages import LARGE, prefer_large
@@ -82,7 +83,7 @@ def _call(
     units = plan.units * planes
     team = min(max(1, plan.elements * planes // GRAIN), units)
     form = memory_format(len(shape) - 2, last)
-    turns = plan.path == "looped" and not last and len(shape) > 3 and shape[1] >= MANY
+    turns = plan.way is Way.LOOP and not last and len(shape) > 3 and shape[1] >= MANY
     large = max(kind.itemsize for kind in results) * shape[0] * shape[1] * math.prod(out) >= LARGE
     model = torch.empty((*shape[:2], *out), device="meta", memory_format=form)
     sizes, stride = tuple(model.shape), model.stride()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 from cnnatomy.backends.cpu.pooling import fold_forward, scan_forward
 from cnnatomy.backends.cpu.pooling.forward_common import SLOTS
-from cnnatomy.backends.cpu.pooling.window import LONGEST, UNUSED, Key, Layout, Plan, Strided
+from cnnatomy.backends.cpu.pooling.ways import Choice, Way, choose
+from cnnatomy.backends.cpu.pooling.window import LONGEST, UNUSED, Key, Layout, Plan
 from cnnatomy.backends.cpu.runtime.sizes import aligned
 from cnnatomy.reducers.contract import Fold, Scan
 from cnnatomy.regions import Axis
@@ -19,28 +19,93 @@ _FEW = 9
 @lru_cache(maxsize=512)
 def forward_plan(key: Key) -> Plan:
     """How to run the forward pass."""
-    layout, reducer = Layout(key), key.reducer
-    kept = len(reducer.saves) if key.track else 0
-    pointers = 2 + len(reducer.companions) + kept + reducer.draws
-    assert isinstance(reducer, Fold | Scan), f"{reducer} has no kernel"
-    if isinstance(reducer, Scan):
-        return _scan_plan(key, layout, reducer, pointers)
-    width, across = layout.w, layout.across
-    direct = _direct(layout, reducer)
-    row = _forward_tables(layout, across)
+    assert isinstance(key.reducer, Fold | Scan), f"{key.reducer} has no kernel"
+    return choose(FORWARD, Layout(key))
+
+
+# when each way is taken
+
+
+def _by_columns(layout: Layout) -> bool:
+    """a scan of up to 32 taps in a regular window, channels first"""
+    return _in_registers(layout) and layout.across is not None
+
+
+def _in_registers(layout: Layout) -> bool:
+    """any other scan of up to 32 taps"""
+    taps = layout.d.taps * layout.h.taps * layout.w.taps
+    return _scans(layout) and taps <= scan_forward.FEW
+
+
+def _scans(layout: Layout) -> bool:
+    """any other scan"""
+    return isinstance(layout.key.reducer, Scan)
+
+
+def _fused(layout: Layout) -> bool:
+    """a fold over windows as long as their stride, without padding across, channels first"""
+    return layout.across is not None and layout.across.fused
+
+
+def _strided(layout: Layout) -> bool:
+    """a fold over any other regular window of up to 8 columns and stride up to 8, channels first"""
+    return layout.across is not None
+
+
+def _direct(layout: Layout) -> bool:
+    """a fold over regular windows that share no columns, or of up to 9 taps without exponentials"""
+    window, reducer = layout.w.window, layout.key.reducer
+    if window is None or not isinstance(reducer, Fold):
+        return False
+    few = layout.d.taps * layout.h.taps * layout.w.taps <= _FEW and reducer.quick is None
+    return few or window.extent <= min(window.stride, LONGEST)
+
+
+def _any(layout: Layout) -> bool:
+    """any other fold"""
+    return isinstance(layout.key.reducer, Fold)
+
+
+# plans
+
+
+def _scan(layout: Layout, way: Way) -> Plan:
+    """The plan of a scan."""
+    key, reducer = layout.key, layout.key.reducer
+    assert isinstance(reducer, Scan)
+    kernel = (1, 1, 1) if way is Way.LOOP else (layout.d.taps, layout.h.taps, layout.w.taps)
+    across = layout.across if way is Way.COLUMNS else None
+    _tables(layout, way)
+    spec = scan_forward.Scanned(
+        *(reducer, key.dtype, key.taps, key.track, way, across),
+        *(kernel, layout.sizes["pad"], layout.widths),
+    )
+    return layout.plan(spec, SLOTS, way, layout.d.outputs * layout.h.outputs, 0, _tensors(key))
+
+
+def _fold(layout: Layout, way: Way) -> Plan:
+    """The plan of a fold."""
+    key, reducer, width = layout.key, layout.key.reducer, layout.w
+    assert isinstance(reducer, Fold)
+    row = _tables(layout, way)
     run = key.lanes == 1 and width.step == 1 and width.taps >= layout.widths[0]
     columns = width.taps if width.taps <= LONGEST else 0
     spec = fold_forward.Forward(
-        *(reducer, key.dtype, key.taps, key.track, across, len(layout.axes)),
-        *(layout.h.taps, columns, layout.widths, run, direct),
-        layout.alike if across or direct else 0.0,
-        _even(layout.d, layout.h) if direct or (across and across.fused) else 0,
+        *(reducer, key.dtype, key.taps, key.track, layout.across, len(layout.axes)),
+        *(layout.h.taps, columns, layout.widths, run, way is Way.DIRECT),
+        0.0 if way is Way.TABLE else layout.alike,
+        _even(layout.d, layout.h) if way in (Way.DIRECT, Way.FUSED) else 0,
     )
-    path = "fused" if across and across.fused else "strided" if across else "direct" if direct else "tabled"
-    kept_rows = {"strided": fold_forward.BLOCK, "tabled": 1}.get(path, 0)  # rows of states
+    kept_rows = {Way.STRIDED: fold_forward.BLOCK, Way.TABLE: 1}.get(way, 0)  # rows of states
     most = max(len(fold.fields(key.track)) for fold in (reducer, reducer.quick or reducer))
-    scratch = row * most * kept_rows
-    return layout.plan(spec, SLOTS, path, layout.d.outputs * layout.h.outputs, scratch, pointers)
+    units, scratch = layout.d.outputs * layout.h.outputs, row * most * kept_rows
+    return layout.plan(spec, SLOTS, way, units, scratch, _tensors(key))
+
+
+def _tensors(key: Key) -> int:
+    """How many tensors a kernel is given."""
+    saved = len(key.reducer.saves) if key.track else 0
+    return 2 + len(key.reducer.companions) + saved + key.reducer.draws
 
 
 def _even(depth: Axis, height: Axis) -> int:
@@ -52,43 +117,39 @@ def _even(depth: Axis, height: Axis) -> int:
     return stride if cut and whole and flat else 0
 
 
-def _direct(layout: Layout, reducer: Fold) -> bool:
-    """True if an output's columns are better folded where they are merged than shared between outputs.
-
-    That is so where no column is read twice, and where reading it again is cheaper than keeping its state.
-    """
-    window = layout.w.window
-    if layout.across or window is None:
-        return False
-    few = layout.d.taps * layout.h.taps * layout.w.taps <= _FEW and reducer.quick is None
-    return few or window.extent <= min(window.stride, LONGEST)
-
-
-def _scan_plan(key: Key, layout: Layout, reducer: Scan, pointers: int) -> Plan:
-    kernel = (layout.d.taps, layout.h.taps, layout.w.taps)
-    few = math.prod(kernel) <= scan_forward.FEW
-    across = layout.across if few else None
-    _forward_tables(layout, across)
-    way: scan_forward.Way = "columns" if across else "lanes" if few else "looped"
-    spec = scan_forward.Scanned(
-        *(reducer, key.dtype, key.taps, key.track, way, across),
-        *(kernel if few else (1, 1, 1), layout.sizes["pad"], layout.widths),
-    )
-    return layout.plan(spec, SLOTS, way, layout.d.outputs * layout.h.outputs, 0, pointers)
-
-
-def _forward_tables(layout: Layout, across: Strided | None) -> int:
+def _tables(layout: Layout, way: Way) -> int:
     """Lay out the tables of a forward kernel; the bytes of one scratch row."""
-    width, sizes, lanes = layout.w, layout.sizes, layout.key.lanes
+    width, sizes = layout.w, layout.sizes
+    across = layout.across if way in (Way.COLUMNS, Way.FUSED, Way.STRIDED) else None
     for letter, axis in (("d", layout.d), ("h", layout.h), ("w", None if across else width)):
         table = axis.table if axis else UNUSED  # vectors over columns need no table
         columns = {"start": table.start, "count": table.count, "skip": table.skip}
         sizes |= {f"{letter}_{what}": layout.array(numbers) for what, numbers in columns.items()}
         sizes[f"{letter}_step"] = table.step
-    row, pad = width.size * lanes, 0
+    row, pad = width.size * layout.key.lanes, 0
     if across and width.window:
         pad = width.window.padding[0]
         last = (width.outputs - 1) * across.stride + width.window.extent
         row = max(pad + row, last) + across.stride * layout.widths[0]  # vectors read a little further
     sizes |= {"pad": pad, "scratch_row": aligned(row * layout.item)}
     return sizes["scratch_row"]
+
+
+FORWARD = (
+    Choice(Way.COLUMNS, _by_columns, "holds all taps in registers; vectors run over output columns", _scan),
+    Choice(Way.CHANNELS, _in_registers, "holds all taps in registers; vectors run over channels", _scan),
+    Choice(Way.LOOP, _scans, "reads the taps again and again in loops; vectors run over channels", _scan),
+    Choice(Way.FUSED, _fused, "folds each column where it is merged; vectors run over output columns", _fold),
+    Choice(
+        *(Way.STRIDED, _strided),
+        "folds the window's rows into a row of states, then merges states at the stride, 8 rows at a time",
+        _fold,
+    ),
+    Choice(Way.DIRECT, _direct, "folds each column where it is merged; vectors run over channels", _fold),
+    Choice(
+        *(Way.TABLE, _any),
+        "folds the window's rows into a row of states, then merges the columns that a table names",
+        _fold,
+    ),
+)
+"""The ways of the forward pass, in the order in which they are tried."""

@@ -3,8 +3,8 @@
 Three ways to reach the taps of a window:
 
 - `columns` (one lane, a small regular window): vectors run over output columns, all taps in registers;
-- `lanes` (a small window): vectors run over lanes, all taps in registers;
-- `looped` (any window): vectors run over lanes, taps are visited in loops.
+- `channels` (a small window): vectors run over lanes, all taps in registers;
+- `loop` (any window): vectors run over lanes, taps are visited in loops.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from llvmlite import ir
 
 from cnnatomy.backends.cpu.codegen.vectors import I32, Lanes, Truth, splat, traced, vector
 from cnnatomy.backends.cpu.pooling.forward_common import Rows
+from cnnatomy.backends.cpu.pooling.ways import Way
 from cnnatomy.backends.cpu.pooling.window import Strided
 from cnnatomy.reducers.contract import Field, Lane, Scan, State, Step, Tap
 from cnnatomy.reducers.noise import BITS, uniform
 
-Way = Literal["columns", "lanes", "looped"]
 FEW = 32
 """Windows of at most so many taps are held in registers."""
 
@@ -214,7 +214,7 @@ class _Writer(Rows):
             def body(lane: Any, width: int) -> None:
                 at = e.add(e.mul(o, s["lanes"]), lane)
                 inside = e.spread(e.builder.sitofp(count, e.compute), width)
-                if self.spec.way == "looped":
+                if self.spec.way is Way.LOOP:
                     self.lane = lane
                     self.finish(None, o, at, width, inside, lane)
                     return

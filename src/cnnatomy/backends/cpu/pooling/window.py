@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cnnatomy.backends.cpu.pooling.ways import Way
 from cnnatomy.backends.cpu.runtime import jit
 from cnnatomy.backends.cpu.runtime.sizes import vector_widths
 from cnnatomy.geometry import AxisTable
@@ -54,7 +55,7 @@ class Plan:
     """A kernel with its sizes for one key."""
 
     kernel: jit.Kernel
-    path: str
+    way: Way
     out: tuple[int, ...]
     units: int
     scratch: int
@@ -137,7 +138,7 @@ class Layout:
         self,
         spec: Spec,
         slots: Sequence[str],
-        path: str,
+        way: Way,
         units: int,
         scratch: int,
         pointers: int,
@@ -146,4 +147,4 @@ class Layout:
         sizes = np.array([self.sizes[slot] for slot in slots], dtype=np.int64)
         out = tuple(axis.outputs for axis in self.axes)
         elements = math.prod(self.key.size) * self.key.lanes
-        return Plan(_kernel(spec, pointers + 1), path, out, units, scratch, elements, sizes, self.kept)
+        return Plan(_kernel(spec, pointers + 1), way, out, units, scratch, elements, sizes, self.kept)
