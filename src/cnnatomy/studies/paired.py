@@ -15,7 +15,7 @@ Two questions have two answers. *On these test pictures*: what would other seeds
 S paired means. *On pictures like these*: what would other seeds on other pictures give? The variance of the
 mean is then (MS_seed + MS_picture - MS_rest) / (S N), with Satterthwaite's degrees of freedom; where a source
 of chance comes out below zero it counts as none, which leaves MS_seed / (S N) or MS_picture / (S N) at least.
-(Without that bound six arms erred in 6.8% of simulated studies where 5% are allowed; with it in 4.8% at most.)
+(Without it six equal arms differed in 6.8% of simulated studies, with it in 4.8% at most; 5% are allowed.)
 An interval over seeds alone, which is what most tables print, says nothing of other pictures.
 
 Sources: F. E. Satterthwaite, An approximate distribution of estimates of variance components, 1946;
