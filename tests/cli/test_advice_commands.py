@@ -41,7 +41,7 @@ TAUGHT = [
     ("16x5x5", "--kernel 5 --maps 120", "120×1×1", 48_120),
     ("3x224x224", "--kernel 3 --padding 1 --maps 64", "64×224×224", 1_792),
     ("64x224x224", "--kernel 3 --padding 1 --maps 64", "64×224×224", 36_928),
-    ("25088x1", "--kernel 1 --maps 4096", "4096×1", 102_764_544),
+    ("25088x1 --axes 1", "--kernel 1 --maps 4096", "4096×1", 102_764_544),
     ("64x224x224", "--kernel 2 --stride 2", "64×112×112", 0),
     ("1x7x7", "--kernel 3", "1×5×5", 0),
     ("1x7x7", "--kernel 3 --stride 2", "1×3×3", 0),
@@ -50,12 +50,12 @@ TAUGHT = [
     ("1x6x6", "--kernel 2 --stride 2", "1×3×3", 0),
     ("1x5x5", "--kernel 3 --stride 2", "1×2×2", 0),
     ("1x5x5", "--kernel 2 --stride 2", "1×2×2", 0),
-    ("1x12", "--kernel 4 --stride 2", "1×5", 0),
-    ("1x12", "--kernel 4 --stride 2 --padding 1", "1×6", 0),
-    ("1x10", "--kernel 3 --stride 2 --padding 1", "1×5", 0),
-    ("1x10", "--kernel 3 --stride 2 --padding 1 --dilation 2", "1×4", 0),
-    ("1x32", "--kernel 5 --stride 2 --repeat 3", "1×1", 0),
-    ("1x7", "--kernel 3 --stride 2 --padding keep", "1×7", 0),
+    ("12", "--kernel 4 --stride 2", "1×5", 0),
+    ("12", "--kernel 4 --stride 2 --padding 1", "1×6", 0),
+    ("10", "--kernel 3 --stride 2 --padding 1", "1×5", 0),
+    ("10", "--kernel 3 --stride 2 --padding 1 --dilation 2", "1×4", 0),
+    ("32", "--kernel 5 --stride 2 --repeat 3", "1×1", 0),
+    ("7", "--kernel 3 --stride 2 --padding keep", "1×7", 0),
     ("64x56x56", "--kernel 1 --maps 256", "256×56×56", 256 * 65),
     ("32x8x8", "--kernel 3 --padding same --maps 32 --groups 32 --no-bias", "32×8×8", 288),
 ]
@@ -71,7 +71,7 @@ def test_taught_numbers(
 
 
 def test_taught_shrinking_by_fives(capsys: pytest.CaptureFixture[str]) -> None:
-    said = printed(capsys, "window 1x32 --kernel 5 --stride 2 --repeat 3")
+    said = printed(capsys, "window 32 --kernel 5 --stride 2 --repeat 3")
     assert re.findall(r"^output +1×(\d+)$", said, re.M) == ["14", "5", "1"]
 
 
@@ -81,8 +81,28 @@ def test_taught_three_layers_of_three(capsys: pytest.CaptureFixture[str]) -> Non
     assert "27 C² weights; one of kernel 7 sees as many cells with 49 C²" in said
 
 
+@pytest.mark.parametrize(
+    ("shape", "read", "made"),
+    [
+        ("7", "a signal of 7 cells with 1 channel", "1×5"),
+        ("7x7", "a picture of 7×7 cells with 1 channel", "1×5×5"),
+        ("3x7x9", "a picture of 7×9 cells with 3 channels", "3×5×7"),
+        ("2x7x8x9", "a volume of 7×8×9 cells with 2 channels", "2×5×6×7"),
+        ("3x7 --axes 1", "a signal of 7 cells with 3 channels", "3×5"),
+        ("7x7x3 --axes 2", "a picture of 7×3 cells with 7 channels", "7×5×1"),
+        ("7x8x9 --axes 3", "a volume of 7×8×9 cells with 1 channel", "1×5×6×7"),
+    ],
+)
+def test_an_input_is_read_in_words(
+    shape: str, read: str, made: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = printed(capsys, f"window {shape} --kernel 3")
+    assert read in said
+    assert f"output       {made}\n" in said
+
+
 def test_taught_window_that_does_not_tile(capsys: pytest.CaptureFixture[str]) -> None:
-    said = printed(capsys, "window 1x7x7 --kernel 3 --stride 3")
+    said = printed(capsys, "window 7x7 --kernel 3 --stride 3")
     assert "cell 6 is never read" in said
     assert [line.strip() for line in said.splitlines() if "try" in line] == [
         "try stride 2, 3 outputs",
@@ -172,8 +192,13 @@ def test_the_page_on_advice_shows_what_is_printed(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("window", "CxHxW is missing"),
-        ("window 3", "channels and one to three axes"),
+        ("window", "SHAPE is missing"),
+        ("window 2x2x2x2x2", "the input: expected one to three axes"),
+        ("window 7x7x1", "channels come first: expected 1x7x7"),
+        ("window 224x224x3", "expected 3x224x224 for a picture with 3 channels, got 224x224x3; try --axes 2"),
+        ("window 1x7", "can be read in two ways: expected 7 for a signal"),
+        ("window 7x7 --axes 3", "the input: expected one to three axes"),
+        ("window seven", "the input: expected sizes"),
         ("window 3x32x32 --kernel 40", "no window of extent 40 fits"),
         ("window 3x32x32 --kernel 0", "--kernel: expected a whole number"),
         ("window 3x32x32 --kernel 3x3x3", "--kernel"),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 REFRESH = 1.0
 """Seconds between two looks at the runs' folders."""
 
-_FOUND = {"arm": "arm", "seeds": "seeds", "mean": "", "deviation": "±"}
+_FOUND = {"arm": "arm", "seeds": "seeds", "value": "", "deviation": "±"}
 _FOUND |= {"difference": "difference", "here": "these pictures", "p": "p"}
 _FOUND |= {"alike": "pictures like these", "p ": "p"}
 _COSTS = {name: name for name in ("arm", "parameters", "MACs", "memory", "training", "a picture")}

@@ -142,13 +142,13 @@ class Network(Common):
         return replace(known, model=self.model) if known.model == "Network" else known
 
 
-def read_shape(text: str) -> tuple[int, ...]:
-    """A shape as people write it.
+def read_shape(text: str, what: str = "--input") -> tuple[int, ...]:
+    """A shape as people write it; `what` it is of.
 
     Example:
         >>> read_shape("1x32x32")
         (1, 32, 32)
     """
     if not re.fullmatch(_SIZES, text):
-        raise ArgumentError("--input", expected="sizes such as 1x32x32", got=repr(text))
+        raise ArgumentError(what, expected="sizes such as 1x32x32", got=repr(text))
     return tuple(int(size) for size in re.split("[x×,]", text))

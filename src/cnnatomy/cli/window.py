@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from cnnatomy.cli.networks import read_shape
+from cnnatomy.cli.maps import Map, read_map
 from cnnatomy.cli.parsing import Command, Common, Switch
 from cnnatomy.cli.solve import read_padding
 from cnnatomy.errors import ArgumentError
@@ -23,7 +23,7 @@ COMMAND = Command(
             "cnnatomy window 3x32x32 --kernel 5 --padding 2 --maps 10": "a convolution",
             "cnnatomy window 64x32x32 --kernel 3 --padding 1 --maps 64 --repeat 3": "three of them",
             "cnnatomy window 64x224x224 --kernel 2 --stride 2": "a pooling",
-            "cnnatomy window 1x7x7 --kernel 3 --stride 3": "one that does not fit",
+            "cnnatomy window 7x7 --kernel 3 --stride 3": "one that does not fit",
         },
     },
 )
@@ -33,8 +33,8 @@ COMMAND = Command(
 class Arguments(Common):
     """What `window` is told."""
 
-    input: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CxHxW")] = tyro.MISSING
-    """Shape of the input: channels, then one to three axes."""
+    input: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SHAPE")] = tyro.MISSING
+    """Shape of the input: 7 is a signal, 7x7 a picture, 3x7x7 a picture with 3 channels, 1x7x7x7 a volume."""
     kernel: Annotated[str, tyro.conf.arg(metavar="SIZE")] = "3"
     """Taps of the window, on all axes or joined by x."""
     stride: Annotated[str, tyro.conf.arg(metavar="SIZE")] = "1"
@@ -51,6 +51,8 @@ class Arguments(Common):
     """The convolution has no bias."""
     repeat: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
     """How many such layers follow each other."""
+    axes: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    """Spatial axes of the input, where it is to be read otherwise: 1 reads 3x7 as 7 cells with 3 channels."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,8 @@ def chain(told: Arguments) -> Iterator[Layer]:
     Raises:
         ArgumentError: a number is out of range, or no window fits.
     """
-    given = read_shape(told.input)
+    given = read_map(told.input, told.axes).shape
     rank = len(given) - 1
-    if rank not in (1, 2, 3):
-        raise ArgumentError(
-            "the input", expected="channels and one to three axes, such as 3x32x32", got=repr(told.input)
-        )
     for name in ("maps", "groups", "repeat"):
         value = getattr(told, name)
         if value is not None and value < 1:
@@ -148,7 +146,7 @@ def chain(told: Arguments) -> Iterator[Layer]:
 
 
 def _facts(layer: Layer) -> Iterator[tuple[str, str]]:
-    yield "input", _sizes(layer.given)
+    yield "input", f"{_sizes(layer.given)}, {Map(layer.given).words}"
     yield "output", _sizes(layer.made)
     pairs = list(zip(layer.windows, layer.given[1:], strict=True))
     for number, (window, n) in enumerate(dict.fromkeys(pairs)):

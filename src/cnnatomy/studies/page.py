@@ -82,7 +82,7 @@ def _row(result: ArmResult, one: Comparison | None, by: str) -> dict[str, str]:
     told = {
         "arm": result.arm.name,
         "seeds": str(len(result.records)),
-        "mean": metric.value(result.mean(by)),
+        "value": metric.value(result.mean(by)),
         "deviation": "-" if deviation is None else f"{metric.factor * deviation:.{metric.digits}f}",
         "difference": metric.change(one.found.mean) if one else "",
         "here": span(one.found.here, metric) if one else "",
