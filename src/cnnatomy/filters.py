@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from torch.overrides import handle_torch_function, has_torch_function
 
 from cnnatomy.checks import whole_number
-from cnnatomy.errors import ArgumentError
+from cnnatomy.errors import ArgumentError, TensorError
 from cnnatomy.geometry import Rule, Window, paddings, per_axis, resolve
 
 MOST = 4096
@@ -235,7 +235,7 @@ def apply(
     if not isinstance(x, Tensor) or x.dim() not in (rank + 1, rank + 2) or not _real(x):
         got = f"{x.layout} of {x.dtype}, {x.dim()} axes" if isinstance(x, Tensor) else type(x).__name__
         expected = f"(N, C, *spatial) or (C, *spatial) of floats, with {rank} spatial axes"
-        raise ArgumentError("the filter does not fit", expected=expected, got=got)
+        raise TensorError("the filter does not fit", expected=expected, got=got)
     steps, spread = per_axis(stride, rank, "stride"), per_axis(dilation, rank, "dilation")
     axes = tuple(zip(x.shape[-rank:], kernel.shape, steps, spread, strict=True))
     widths = [resolve(rule, *axis) for rule, axis in zip(paddings(padding, rank), axes, strict=True)]

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cnnatomy.backends import FLOATING
 from cnnatomy.nn.pooling import Pool2d, Sizes
+from cnnatomy.ops.routing import dense
 
 
 class SoftGate(nn.Module):
@@ -26,7 +28,7 @@ class SoftGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape -> the same."""
-        return self.most * torch.sigmoid(x)
+        return self.most * torch.sigmoid(dense("a gate of logits", x, FLOATING))
 
     def extra_repr(self) -> str:
         """Name the argument that printing the module shows."""
@@ -71,7 +73,7 @@ class LIPool2d(Pool2d):
 
     def forward(self, x: Tensor) -> Any:  # type: ignore[override]
         """(N, C, H, W) -> (N, C, H', W')."""
-        return super().forward(x, logits=self.logits(x))
+        return super().forward(x, logits=self.logits(dense("pooling", x, FLOATING)))
 
 
 def _simplest(channels: int) -> nn.Sequential:

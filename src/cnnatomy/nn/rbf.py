@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cnnatomy.backends import FLOATING
 from cnnatomy.errors import ArgumentError, TensorError
+from cnnatomy.ops.routing import demand_dense, overridable
 
 
 class RBF(nn.Module):
@@ -38,15 +40,19 @@ class RBF(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Measure (N, D) against every code."""
-        if isinstance(x, Tensor) and (x.is_nested or x.layout is not torch.strided or x.dim() != 2):
-            raise TensorError(
-                "an RBF measures vectors", expected="a dense (N, D)", got=f"{x.layout} of {x.dim()} axes"
-            )
-        return (x[:, None, :] - self.codes).square().sum(-1)
+        return _distances(x, self.codes)
 
     def extra_repr(self) -> str:
         """Name the arguments that printing the module shows."""
         return f"{self.codes.shape[1]} features, {self.codes.shape[0]} codes"
+
+
+@overridable
+def _distances(x: Tensor, codes: Tensor) -> Tensor:
+    demand_dense("RBF", x, FLOATING)
+    if x.dim() != 2:
+        raise TensorError("an RBF measures vectors", expected="(N, D)", got=f"{x.dim()} axes")
+    return (x[:, None, :] - codes).square().sum(-1)
 
 
 def map_loss(scores: Tensor, labels: Tensor, j: float) -> Tensor:

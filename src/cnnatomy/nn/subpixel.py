@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from cnnatomy.backends import FLOATING
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import per_axis
 from cnnatomy.ops.resampling import resample
-from cnnatomy.ops.routing import demand_dense, overridable
+from cnnatomy.ops.routing import demand_dense, dense, overridable
 
 CONVOLUTIONS: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 """The convolution of one, two and three dimensions that these modules hold."""
@@ -174,6 +175,7 @@ class SubpixelConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, *spatial) or (C, *spatial) -> the convolution's sizes times the scale."""
+        x = dense("sub-pixel convolution", x, FLOATING)
         return depth_to_space(self.conv(x), self.scale, rank=self.rank)
 
     def extra_repr(self) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cnnatomy.backends import FLOATING
 from cnnatomy.errors import ArgumentError
 from cnnatomy.nn.dropin import AvgPool2d
-from cnnatomy.ops.routing import overridable
+from cnnatomy.ops.routing import dense, overridable
 
 
 class Subsample2d(AvgPool2d):
@@ -60,7 +61,8 @@ class Subsample2d(AvgPool2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Subsample (N, C, H, W) or (C, H, W)."""
-        return _scaled(super().forward(x), self.weight, self.bias)
+        sums = super().forward(dense("subsampling", x, FLOATING))
+        return _scaled(sums, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """Name the arguments that printing the module shows."""

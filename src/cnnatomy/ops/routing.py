@@ -69,7 +69,7 @@ def demand_dense(what: str, x: object, kinds: Collection[torch.dtype] = ()) -> N
 
     Raises:
         ArgumentError: it is something else.
-        TensorError: it is sparse, nested, or of another dtype.
+        TensorError: it is sparse, nested, quantized, or of another dtype.
 
     Example:
         >>> demand_dense("pooling", torch.eye(2, dtype=torch.bool), (torch.float32,))
@@ -85,9 +85,21 @@ def demand_dense(what: str, x: object, kinds: Collection[torch.dtype] = ()) -> N
             else (str(x.layout), "x.to_dense()")
         )
         raise TensorError(f"{what} wants a dense tensor", expected="torch.strided", got=got, hint=hint)
+    if x.is_quantized:
+        hint = "x.dequantize(), or torch.nn's layer of that name, which torch.ao.quantization replaces"
+        raise TensorError(
+            f"no {what} of quantized numbers", expected="plain ones", got=str(x.dtype), hint=hint
+        )
     if kinds and x.dtype not in kinds:
         known = ", ".join(str(dtype).removeprefix("torch.") for dtype in kinds)
         raise TensorError(f"no {what} of this dtype", expected=known, got=str(x.dtype))
+
+
+@overridable
+def dense(what: str, x: Tensor, kinds: Collection[torch.dtype] = ()) -> Tensor:
+    """The tensor itself, once `demand_dense` has looked at it: for modules made of torch's own operators."""
+    demand_dense(what, x, kinds)
+    return x
 
 
 def remembered(function: Any, *arguments: Any) -> Any:
