@@ -1,10 +1,15 @@
-"""Which of a test's combinations the quick suite runs: a seeded quarter, in which every value still occurs.
+"""Which of a test's combinations the quick suite runs: a seeded tenth, in which every value still occurs.
 
 Most faults need one value or two to show (D. R. Kuhn, D. R. Wallace and A. M. Gallo, Software fault
 interactions and implications for software testing, 2004). So of a test with several parameters those
 combinations are kept that hold every value of each, and then those that add most pairs of values, up to a
-quarter of them all. Of a test with one long list of values a seeded quarter is kept.
-`pytest --all-combinations` runs everything.
+tenth of them all. Of a test with one long list of values a seeded tenth is kept. Four combinations, if there
+are as many, are always kept.
+
+A test that compiles or starts processes is marked with `@pytest.mark.costly(n)`: n of its combinations are
+kept, those that hold most values between them. Hypothesis draws a third of the examples.
+
+The seed is the test's name with `--combinations-seed`. `pytest --all-combinations` runs everything.
 """
 
 from __future__ import annotations
@@ -17,25 +22,28 @@ Row = tuple[int, ...]
 Trait = tuple[int, ...]
 """A value with its column, or two of them."""
 
-FEW = 6
+FEW = 4
 """So many combinations of a test, or fewer, are all kept; so many at least are kept of more."""
-SHARE = 0.25
+SHARE = 0.1
 
 
-def kept(rows: Sequence[Row], seed: str) -> set[int]:
+def kept(rows: Sequence[Row], seed: str, costly: int | None = None) -> set[int]:
     """The numbers of the rows that are kept.
 
     Args:
         rows: for each combination the numbers of its values, a column a parameter.
         seed: decides between rows that add as much.
+        costly: how many at most, where each of them takes long.
 
     Example:
-        >>> rows = [(a, b, c) for a in range(3) for b in range(3) for c in range(4)]
+        >>> rows = [(a, b) for a in range(3) for b in range(5)]
         >>> chosen = [rows[number] for number in kept(rows, "a test")]
-        >>> len(chosen), sorted({c for a, b, c in chosen}), len({(a, b) for a, b, c in chosen})
-        (9, [0, 1, 2, 3], 9)
+        >>> len(chosen), sorted({a for a, b in chosen}), sorted({b for a, b in chosen})
+        (5, [0, 1, 2], [0, 1, 2, 3, 4])
+        >>> len(kept(rows, "a test that compiles", costly=2))
+        2
     """
-    most = max(FEW, round(SHARE * len(rows)))
+    most = costly or max(FEW, round(SHARE * len(rows)))
     if len(rows) <= most:
         return set(range(len(rows)))
     order = random.Random(seed).sample(range(len(rows)), len(rows))
@@ -43,7 +51,7 @@ def kept(rows: Sequence[Row], seed: str) -> set[int]:
     if len(columns) < 2:
         return set(order[:most])
     told = [tuple(column[number] for column in columns) for number in order]
-    first = cover([_values(row) for row in told], len(told))
+    first = cover([_values(row) for row in told], costly or len(told))
     rest = cover([_pairs(row) for row in told], most, first)
     return {order[place] for place in rest}
 

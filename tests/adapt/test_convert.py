@@ -116,6 +116,7 @@ def test_max_for_max_changes_no_bit_in_modules_and_calls() -> None:
     assert isinstance(pools[0], ours.Pool2d)
 
 
+@pytest.mark.costly(2)
 @pytest.mark.parametrize("name", sorted(set(REGISTRY) - {"importance", "covariance"}))
 def test_any_reducer_keeps_every_size_and_all_weights(name: str) -> None:
     net, x = network(), random((2, 3, 20, 21))

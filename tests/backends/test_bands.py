@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import LAST, close, random
 from torch import Tensor
@@ -89,7 +89,6 @@ def test_any_bands(axes: list[Bands], dtype: torch.dtype, channels: int, lanes: 
     dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
     large=st.booleans(),
 )
-@settings(max_examples=40)
 def test_outputs_in_phases(axes: tuple[Bands, Bands], dtype: torch.dtype, large: bool) -> None:
     x = random((2, 3, *(one.size for one in axes)), dtype)
     truth = torch.einsum("ncij,oi,pj->ncop", x.double(), *map(dense, axes))
@@ -103,6 +102,7 @@ def test_outputs_in_phases(axes: tuple[Bands, Bands], dtype: torch.dtype, large:
     close(found / 50, truth / 50, sums=4)
 
 
+@pytest.mark.costly(3)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("length", LENGTHS)
 def test_vectors_of_any_length(length: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:

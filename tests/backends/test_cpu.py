@@ -144,13 +144,13 @@ def check_kind(what: Reducer, region: Region | None, kind: Kind, ties: bool) -> 
 
 @one_of_each
 @pytest.mark.parametrize("lanes", [False, True], ids=["NCHW", "NHWC"])
-def test_both_layouts(what: Reducer, lanes: bool) -> None:
+@pytest.mark.parametrize("region", ORDINARY, ids=str)
+def test_both_layouts(what: Reducer, region: Region, lanes: bool) -> None:
     """In single precision, on values that the pooling is meant for, but for some that are not finite."""
-    for region in ORDINARY:
-        inputs = inputs_for(what, (2, 19 if lanes else 3, 9, 27))
-        for channel, value in enumerate(SPECIAL[:3]):
-            inputs[0][0, channel].view(-1)[3::61] = value
-        check([last(tensor) if lanes else tensor for tensor in inputs], region, what)
+    inputs = inputs_for(what, (2, 19 if lanes else 3, 9, 27))
+    for channel, value in enumerate(SPECIAL[:3]):
+        inputs[0][0, channel].view(-1)[3::61] = value
+    check([last(tensor) if lanes else tensor for tensor in inputs], region, what)
 
 
 @every_kernel
@@ -211,6 +211,7 @@ def test_any_window_in_float32(case: tuple[Sliding, tuple[int, ...]], name: str)
     check([random((1, 2, *size), ties=True)], region, reducer(name))
 
 
+@pytest.mark.costly(3)
 @one_of_each
 @given(
     size=st.tuples(st.integers(1, 20), st.integers(1, 70)),
@@ -219,7 +220,7 @@ def test_any_window_in_float32(case: tuple[Sliding, tuple[int, ...]], name: str)
     channels=st.integers(1, 20),
     lanes=st.booleans(),
 )
-@settings(max_examples=12)
+@settings(max_examples=settings().max_examples // 5)
 def test_any_size(
     what: Reducer, size: tuple[int, int], above: int, ceil: bool, channels: int, lanes: bool
 ) -> None:
@@ -325,6 +326,7 @@ def scattering(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     forget()
 
 
+@pytest.mark.costly(2)
 @pytest.mark.parametrize(
     "region",
     [
@@ -349,11 +351,22 @@ def test_the_columns_at_the_ends_of_rows_go_in_vectors_too(region: Sliding) -> N
     assert any(edges)
 
 
+@pytest.mark.costly(2)
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    [(torch.float32, (5, 18)), (torch.float64, (6, 9)), (torch.bfloat16, (4, 27))],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    ("region", "name"),
+    [(Sliding(3, 1, 1), "max"), (Sliding((2, 3), (1, 2), ((1, 0), (2, 1))), "logsumexp")],
+    ids=str,
+)
 @pytest.mark.usefixtures("gathering")
-def test_the_ends_of_rows_in_maps() -> None:
-    for dtype, size in ((torch.float32, (5, 18)), (torch.float64, (6, 9)), (torch.bfloat16, (4, 27))):
-        check([random((2, 3, *size), dtype)], Sliding(3, 1, 1), reducer("max"))
-        check([random((2, 3, *size), dtype)], Sliding((2, 3), (1, 2), ((1, 0), (2, 1))), reducer("logsumexp"))
+def test_the_ends_of_rows_in_maps(
+    region: Region, name: str, dtype: torch.dtype, size: tuple[int, int]
+) -> None:
+    check([random((2, 3, *size), dtype)], region, reducer(name))
 
 
 @pytest.mark.parametrize(
@@ -384,6 +397,8 @@ def test_rows_whose_windows_share_no_cell_scatter_in_pairs(height: int, region: 
     check([x], region, reducer("max"))
 
 
+@pytest.mark.costly(4)
+@pytest.mark.parametrize("name", ["max", "mean", "l2"])
 @pytest.mark.parametrize(
     ("size", "region", "stride"),
     [
@@ -406,14 +421,15 @@ def test_rows_whose_windows_share_no_cell_scatter_in_pairs(height: int, region: 
     ],
     ids=str,
 )
-def test_planes_cut_evenly_need_no_table_of_rows(size: tuple[int, ...], region: Region, stride: int) -> None:
+def test_planes_cut_evenly_need_no_table_of_rows(
+    size: tuple[int, ...], region: Region, stride: int, name: str
+) -> None:
     depth, height, _ = window.three(region.axes(size))
     assert plan_forward._even(depth, height) == stride
-    for name in ("max", "mean", "l2"):
-        x = random((2, 5, *size))
-        check([x], region, reducer(name))
-        if len(size) > 1:
-            check([last(x)], region, reducer(name))
+    x = random((2, 5, *size))
+    check([x], region, reducer(name))
+    if len(size) > 1:
+        check([last(x)], region, reducer(name))
 
 
 @pytest.mark.parametrize("name", ["logsumexp", "soft", "gem"])
@@ -501,6 +517,8 @@ def test_cells_of_wide_maps_look_for_the_outputs_that_chose_them(region: Sliding
     check([random((2, 3, 7, 203), dtype, ties=True)], region, reducer("max"))
 
 
+@pytest.mark.costly(3)
+@pytest.mark.parametrize("name", ["max", "l2", "importance"])
 @pytest.mark.parametrize(
     ("region", "size"),
     [
@@ -511,15 +529,15 @@ def test_cells_of_wide_maps_look_for_the_outputs_that_chose_them(region: Sliding
     ],
     ids=str,
 )
-def test_windows_side_by_side_tell_their_own_cells(region: Region, size: tuple[int, ...]) -> None:
-    for name in ("max", "l2", "importance"):
-        what = reducer(name)
-        key = Key(region, what, "float32", size, 37, "uint8", True)
-        assert set(ways(backward_plan, key)) == {"nonoverlapping"}
-        tensors = [last(random((2, 37, *size))) for _ in range(1 + len(what.companions))]
-        check([tensor.abs() for tensor in tensors] if what.positive else tensors, region, what)
+def test_windows_side_by_side_tell_their_own_cells(region: Region, size: tuple[int, ...], name: str) -> None:
+    what = reducer(name)
+    key = Key(region, what, "float32", size, 37, "uint8", True)
+    assert set(ways(backward_plan, key)) == {"nonoverlapping"}
+    tensors = [last(random((2, 37, *size))) for _ in range(1 + len(what.companions))]
+    check([tensor.abs() for tensor in tensors] if what.positive else tensors, region, what)
 
 
+@pytest.mark.costly(1)
 @pytest.mark.parametrize("name", ["logsumexp", "soft"])
 def test_windows_side_by_side_take_exponents_beyond_the_format(name: str) -> None:
     what, x = reducer(name), last(random((2, 19, 8, 6)))
@@ -587,6 +605,7 @@ def test_as_many_numbers_are_kept_as_the_output_of_a_whole_map_tells() -> None:
     assert counts == [2, 3, 3, 2, 2, 3, 3]
 
 
+@pytest.mark.costly(2)
 @pytest.mark.parametrize(
     ("dtype", "length", "widest"),
     [
@@ -603,10 +622,11 @@ def test_vectors_of_any_length(dtype: torch.dtype, length: int, widest: int) -> 
                 check([x], Sliding(2), what)
 
 
+@pytest.mark.costly(1)
 @pytest.mark.parametrize("name", ["logsumexp", "soft"])
-def test_exponentials_of_vectors_that_no_power_of_two_divides(name: str) -> None:
-    for stride in (3, 5):
-        check([random((2, 3, 2 * stride, 60))], Sliding(stride), reducer(name))
+@pytest.mark.parametrize("stride", [3, 5])
+def test_exponentials_of_vectors_that_no_power_of_two_divides(stride: int, name: str) -> None:
+    check([random((2, 3, 2 * stride, 60))], Sliding(stride), reducer(name))
 
 
 @pytest.mark.parametrize("name", ["logsumexp", "soft"])

@@ -120,7 +120,6 @@ def test_decay_to_two_units(dtype: str) -> None:
     assert np.all((y[[2, 4]] >= 0) & (y[[2, 4]] < 2 * np.finfo(dtype).tiny))
 
 
-@pytest.mark.skipif(jit.vector_bytes() < 32, reason="this processor cannot choose among eight numbers")
 def test_entries_of_a_table_in_vectors_of_any_width() -> None:
     x, found = numbers("float32", -80, 0), []
     with vectors_of(32):

@@ -67,9 +67,6 @@ def test_second_process_compiles_nothing(tmp_path: Path) -> None:
         print(len(jit.compiled))
     """
     assert [run_apart(script, CNNATOMY_CACHE=str(tmp_path)) for _ in range(2)] == ["2", "0"]
-    for stored in tmp_path.rglob("*.o"):  # a damaged file is compiled anew, not run
-        stored.write_bytes(stored.read_bytes()[:-7])
-    assert run_apart(script, CNNATOMY_CACHE=str(tmp_path)) == "2"
 
 
 def test_interrupted_threads_are_outlasted() -> None:
@@ -93,21 +90,3 @@ def test_interrupted_threads_are_outlasted() -> None:
         print(caught)
     """
     assert int(run_apart(script)) == 20
-
-
-def test_no_home_to_keep_kernels_in() -> None:
-    script = """
-        import torch, cnnatomy
-        print(cnnatomy.pool(torch.ones(1, 1, 2, 2), cnnatomy.Sliding(2)).item())
-    """
-    assert run_apart(script, CNNATOMY_CACHE="~nobody-of-this-name/kernels") == "1.0"
-
-
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("not a folder")
-    script = """
-        import torch, cnnatomy
-        print(cnnatomy.pool(torch.ones(1, 1, 2, 2), cnnatomy.Sliding(2)).item())
-    """
-    assert run_apart(script, CNNATOMY_CACHE=str(blocked)) == "1.0"

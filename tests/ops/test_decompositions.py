@@ -28,6 +28,7 @@ MODULES: dict[str, Any] = {
 }
 
 
+@pytest.mark.costly(2)
 @pytest.mark.parametrize("name", MODULES)
 def test_torchs_exporter_finds_what_it_needs(name: str) -> None:
     pytest.importorskip("onnxscript")

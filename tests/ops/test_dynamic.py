@@ -41,6 +41,7 @@ def test_there_are_many() -> None:
     assert len(CALLS) > 150
 
 
+@pytest.mark.costly(6)
 @pytest.mark.parametrize("name", [name for name in CALLS if not name.startswith("RoIPool")])
 def test_compiled_for_open_sizes(name: str) -> None:
     make, args = CALLS[name]

@@ -66,6 +66,7 @@ def same_gradients(ours: Callable[..., Any], theirs: Callable[..., Any], inputs:
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.costly(4)
 @everywhere
 @pytest.mark.parametrize("dynamic", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_compiled_whole(what: Reducer, region: Region, dynamic: bool) -> None:
@@ -75,6 +76,7 @@ def test_compiled_whole(what: Reducer, region: Region, dynamic: bool) -> None:
         same_gradients(compiled, net, inputs_for(what, shape))
 
 
+@pytest.mark.costly(4)
 @everywhere
 def test_exported_for_any_batch(what: Reducer, region: Region) -> None:
     net, inputs = Net(what, region), inputs_for(what, (2, 3, 9, 8))
@@ -85,6 +87,7 @@ def test_exported_for_any_batch(what: Reducer, region: Region) -> None:
     same_gradients(program.module(), net, inputs_for(what, (5, 3, 9, 8), seed=4))
 
 
+@pytest.mark.costly(3)
 @pytest.mark.parametrize("what", kernels(), ids=label)
 def test_library_operators(what: Reducer) -> None:
     region, ops = Sliding(3, 2, 1), torch.ops.cnnatomy
@@ -162,6 +165,7 @@ def test_meta_tensors_have_the_real_shape_and_format(what: Reducer) -> None:
         assert strides(y) == strides(fake)
 
 
+@pytest.mark.costly(1)
 @pytest.mark.parametrize("what", ["max", "soft", "median"])
 def test_inductor_takes_a_cropped_channels_last_input(what: str) -> None:
     def run(t: Tensor) -> Tensor:
@@ -218,13 +222,14 @@ def test_shape_and_strides_are_foretold(cut: str, make: Callable[[Tensor], Tenso
             assert (y.shape, y.stride()) == (fake.shape, fake.stride())
 
 
-def test_gradients_keep_the_memory_format_of_the_input() -> None:
-    for what in ("max", "mean", "soft"):
-        for region in (Sliding(2), Whole()):
-            x = last(random((2, 8, 7, 7))).requires_grad_()
-            for run in (cnnatomy.pool, torch.compile(cnnatomy.pool, backend="aot_eager")):
-                (grad,) = torch.autograd.grad(run(x, region, what).flatten(1).pow(2).sum(), x)
-                assert grad.is_contiguous(memory_format=torch.channels_last)
+@pytest.mark.costly(2)
+@pytest.mark.parametrize("what", ["max", "mean", "soft"])
+@pytest.mark.parametrize("region", [Sliding(2), Whole()], ids=str)
+def test_gradients_keep_the_memory_format_of_the_input(region: Region, what: str) -> None:
+    x = last(random((2, 8, 7, 7))).requires_grad_()
+    for run in (cnnatomy.pool, torch.compile(cnnatomy.pool, backend="aot_eager")):
+        (grad,) = torch.autograd.grad(run(x, region, what).flatten(1).pow(2).sum(), x)
+        assert grad.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_symbolic_trace_keeps_the_call() -> None:

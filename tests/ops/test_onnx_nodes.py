@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -156,11 +157,17 @@ RUNS: dict[str, Run] = {
 
 def examples() -> Iterator[Any]:
     """ONNX's test cases of these operators."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # ONNX computes some of them with casts that NumPy warns of
-        from onnx.backend.test.case.node import collect_testcases
+    from onnx.backend.test.case import node
 
-        found: list[Any] = collect_testcases(None)
+    def import_these(package: Any) -> None:
+        """ONNX computes examples as it imports their modules: those of all operators take long."""
+        for name in RUNS:
+            importlib.import_module(f"{package.__name__}.{name.lower()}")
+
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("ignore")  # some with casts that NumPy warns of
+        patch.setattr(node, "import_recursive", import_these)
+        found: list[Any] = node.collect_testcases(None)
     for case in found:
         if len(case.model.graph.node) == 1 and case.model.graph.node[0].op_type in RUNS:
             yield case

@@ -50,7 +50,7 @@ def wanted(method: str, sizes: tuple[int, ...], to: tuple[int, ...]) -> tuple[in
     scaled=st.booleans(),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=200)
+@settings(max_examples=3 * settings().max_examples)
 def test_values_and_gradients_are_torchs(
     rank: int, data: Any, corners: bool, scaled: bool, seed: int
 ) -> None:
@@ -86,7 +86,7 @@ def test_values_and_gradients_are_torchs(
     scaled=st.sampled_from(["", "fitting", "free"]),
     flat=st.booleans(),
 )
-@settings(max_examples=200)
+@settings(max_examples=3 * settings().max_examples)
 def test_nearest_picks_torchs_cells(rank: int, data: Any, exact: bool, scaled: str, flat: bool) -> None:
     sides = st.integers(1, 9) if rank == 3 else st.integers(1, 60)
     size, out = data.draw(st.tuples(*[sides] * rank)), data.draw(st.tuples(*[sides] * rank))
@@ -133,7 +133,7 @@ FILTERS = {
 
 
 @given(method=st.sampled_from(sorted(FILTERS)), data=st.data(), seed=st.integers(0, 99))
-@settings(max_examples=200)
+@settings(max_examples=3 * settings().max_examples)
 def test_pictures_are_pillows(method: str, data: Any, seed: int) -> None:
     sides = st.tuples(st.integers(1, 70), st.integers(1, 70))
     size, out = data.draw(sides), data.draw(sides)

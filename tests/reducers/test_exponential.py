@@ -78,21 +78,26 @@ def test_pooling_is_its_formula(what: Reducer, formula: Callable[[Numbers], floa
             assert float(y[n, c, o, p]) == pytest.approx(truth, rel=1e-12, abs=1e-13)
 
 
-def test_no_tap_at_all() -> None:
+OF_NOTHING: dict[float, list[Reducer]] = {
+    math.nan: [
+        *(Soft(), Importance(), Mixed(), GeM(), L2("mean"), L2("size"), LogSumExp()),
+        *(Lp(p, how) for p in (1, 2, 3.5, math.inf) for how in ("mean", "size")),
+    ],
+    0.0: [L2(), Lp(1), Lp(2), Lp(2.5), Lp(math.inf)],
+    -math.inf: [LogSumExp(normalize="sum")],
+    math.inf: [LogSumExp(-1.0, "sum")],
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "truth"), [(what, truth) for truth, kinds in OF_NOTHING.items() for what in kinds], ids=str
+)
+def test_no_tap_at_all(what: Reducer, truth: float) -> None:
     x, region = random((1, 1, 4), torch.float64), Sliding(2, 2, 2)
-    expected: dict[float, list[Reducer]] = {
-        math.nan: [Soft(), Importance(), Mixed(), GeM(), L2("mean"), L2("size"), LogSumExp()],
-        0.0: [L2(), Lp(1), Lp(2), Lp(2.5), Lp(math.inf)],
-        -math.inf: [LogSumExp(normalize="sum")],
-        math.inf: [LogSumExp(-1.0, "sum")],
-    }
-    expected[math.nan] += [Lp(p, how) for p in (1, 2, 3.5, math.inf) for how in ("mean", "size")]
-    for truth, kinds in expected.items():
-        for what in kinds:
-            beside: dict[str, Any] = dict.fromkeys(what.companions, x)
-            y = pool(x, region, what, **beside)
-            close(y[..., [0, -1]], torch.full((1, 1, 2), truth, dtype=torch.float64))
-            assert y[..., 1:-1].isfinite().all()
+    beside: dict[str, Any] = dict.fromkeys(what.companions, x)
+    y = pool(x, region, what, **beside)
+    close(y[..., [0, -1]], torch.full((1, 1, 2), truth, dtype=torch.float64))
+    assert y[..., 1:-1].isfinite().all()
 
 
 @pytest.mark.parametrize("p", [2.0, 3.0, 4.0, 1.5])
@@ -185,6 +190,7 @@ LEARNED: list[tuple[Reducer, Callable[[float], Reducer]]] = [
 ]
 
 
+@pytest.mark.costly(2)
 @pytest.mark.parametrize(("what", "fixed"), LEARNED, ids=[str(what) for what, _ in LEARNED])
 def test_learned_values_act_by_channel(what: Reducer, fixed: Callable[[float], Reducer]) -> None:
     ((name, start),) = what.learns.items()

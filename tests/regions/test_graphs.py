@@ -30,6 +30,7 @@ class Pool(torch.nn.Module):
         return cnnatomy.pool(x, self.region, self.name)
 
 
+@pytest.mark.costly(2)
 @pytest.mark.parametrize("dynamic", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["max", "mean"])
 def test_compiled_whole(region: Region, name: str, dynamic: bool) -> None:

@@ -81,6 +81,7 @@ def test_killed_in_mid_epoch_and_resumed_ends_with_the_same_bits(whole: Path, tm
     assert_same(whole, run)
 
 
+@pytest.mark.costly(1)
 @pytest.mark.parametrize("number", SIGNALS)
 def test_interrupted_between_steps_and_resumed_ends_with_the_same_bits(
     whole: Path, tmp_path: Path, number: int
