@@ -92,8 +92,8 @@ def test_a_module_or_what_builds_one_by_its_place(home: Path, where: str, name: 
         ("lonely.py:Tiny", "lonely.py raised ModuleNotFoundError: No module named 'no_such_module'"),
         ("lonely:Tiny", "lonely raised ModuleNotFoundError: No module named 'no_such_module'"),
         ("tiny_nets.py:fails", "fails of tiny_nets.py raised KeyError: 'mine'"),
-        ("lenet", "unknown model 'lenet': expected a model of the catalog, .*; try lenet5"),
-        ("", "unknown model ''"),
+        ("lenet", "unknown model 'lenet': expected one of .*; try lenet5"),
+        ("", "there is no layer"),
     ],
 )
 def test_what_is_not_there_is_an_error_that_says_what_to_try(home: Path, text: str, message: str) -> None:

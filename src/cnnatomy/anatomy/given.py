@@ -42,7 +42,7 @@ def given(model: nn.Module, inputs: Any, dtype: torch.dtype | None = None) -> In
     kind = dtype or _dtype(model)
     if isinstance(inputs, Mapping) and inputs and all(isinstance(name, str) for name in inputs):
         return (), {name: _argument(value, kind, f"input {name!r}") for name, value in inputs.items()}
-    if isinstance(inputs, Tensor) or _is_shape(inputs):
+    if isinstance(inputs, Tensor) or is_shape(inputs):
         return (_argument(inputs, kind, "the input"),), {}
     several = (
         isinstance(inputs, list | tuple) and inputs and not any(isinstance(n, int | float) for n in inputs)
@@ -55,7 +55,7 @@ def given(model: nn.Module, inputs: Any, dtype: torch.dtype | None = None) -> In
 def _argument(value: Any, dtype: torch.dtype, what: str) -> Any:
     if isinstance(value, Tensor):
         return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
-    if _is_shape(value):
+    if is_shape(value):
         return _contiguous((1, *value), dtype)
     if isinstance(value, Mapping):
         return {name: _argument(part, dtype, f"{what}, {name!r}") for name, part in value.items()}
@@ -73,7 +73,8 @@ def _contiguous(shape: Shape, dtype: torch.dtype) -> Tensor:
         raise ArgumentError("the input is too large", got="×".join(map(str, shape[1:]))) from error
 
 
-def _is_shape(value: Any) -> bool:
+def is_shape(value: Any) -> bool:
+    """Whether this is a shape: positive whole numbers, one at least."""
     whole = isinstance(value, tuple | list) and len(value) > 0
     return whole and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in value)
 

@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cnnatomy.anatomy.assumed import Assumptions
 from cnnatomy.anatomy.costs import connected, cost
-from cnnatomy.anatomy.given import given
+from cnnatomy.anatomy.given import given, is_shape
 from cnnatomy.anatomy.graph import Call, Graph
 from cnnatomy.anatomy.layers import fold
 from cnnatomy.anatomy.memory import memory, saved_by_call
@@ -22,11 +22,12 @@ from cnnatomy.anatomy.source import Source, load
 from cnnatomy.anatomy.totals import total
 from cnnatomy.anatomy.tracing import trace
 from cnnatomy.anatomy.uncollected import uncollected
+from cnnatomy.errors import ArgumentError
 
 
 def anatomy(
     model: Source,
-    input_size: Any,
+    input_size: Any = None,
     *,
     dtype: torch.dtype | None = None,
     training: bool = False,
@@ -38,7 +39,7 @@ def anatomy(
         model: a module, which is left as it is; a callable that builds one; or its name, see `source.load`.
         input_size: the shape of one input without the batch, such as (3, 224, 224); a list of shapes or a
             dict of them by name for several inputs; or tensors, with their batch. Without one, a batch of
-            one is run; always in evaluation mode.
+            one is run; always in evaluation mode. Left out: what the network was made for.
         dtype: of the inputs; the model's own if left out.
         training: record a training pass as well, which takes a few times as long: what is kept for backward
             by every layer, the peak memory, the MACs there and back.
@@ -63,11 +64,23 @@ def anatomy(
         [('0', (1, 6, 28, 28), 156, 117600), ('1', (1, 4704), 0, 0), ('2', (1, 10), 47050, 47040)]
         >>> found.parameters, found.macs, found.operations[0].cost.formula
         (47206, 164640, '6·28·28 outputs × 1·5·5 taps = 117,600')
+        >>> anatomy("vgg16").parameters
+        138357544
     """
-    module = load(model)
+    module = load(model, input=input_size if is_shape(input_size) else None)
+    size = getattr(module, "input_shape", None) if input_size is None else input_size
+    if not size and not isinstance(size, Tensor):
+        what = "this network was made for no one input"
+        raise ArgumentError(what, expected="input_size", hint="input_size=(3, 224, 224)")
     with uncollected():
-        args, kwargs = given(module, input_size, dtype)
-        return _measured(model, module, partial(trace, module, args, kwargs, assume=assume), training)
+        args, kwargs = given(module, size, dtype)
+        try:
+            return _measured(model, module, partial(trace, module, args, kwargs, assume=assume), training)
+        except ArgumentError as error:
+            if is_shape(size) and len(size) > 3 and size[0] == 1:
+                hint = f"input_size={tuple(size[1:])}, without the batch"
+                raise ArgumentError(str(error).partition("; try ")[0], hint=hint) from error
+            raise
 
 
 def _measured(model: Source, module: nn.Module, record: Callable[..., Graph], training: bool) -> Anatomy:

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from cnnatomy.anatomy.parts import Part
 from cnnatomy.anatomy.present import Presented
 from cnnatomy.anatomy.table import Shape
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cnnatomy.anatomy.advice import Advice
     from cnnatomy.anatomy.field import Fields
     from cnnatomy.anatomy.graph import Graph
 
@@ -224,6 +228,28 @@ class Anatomy(Presented):
 
         assert self.graph is not None, "an anatomy read from a file has no fields"
         return Fields(self.graph)
+
+    @cached_property
+    def advice(self) -> list[Advice]:
+        """What an expert would remark; `cnnatomy.anatomy.advise` asks for more."""
+        from cnnatomy.anatomy.advice import advise
+
+        return advise(self)
+
+    def __getitem__(self, path: str) -> Part:
+        """The layer of that path, with its receptive field; the first call if it runs several times.
+
+        Raises:
+            ArgumentError: there is none; the nearest names are told.
+        """
+        from cnnatomy.anatomy.search import find
+
+        index = find(path, [layer.path for layer in self.layers])
+        return Part(self.layers[index], index, self)
+
+    def __iter__(self) -> Iterator[Part]:
+        """The layers in the order in which they were called, without the model itself."""
+        return (Part(layer, index, self) for index, layer in enumerate(self.layers) if layer.path)
 
     def layer(self, path: str) -> Layer:
         """The layer of that path; the first call if it runs several times.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +15,26 @@ from cnnatomy.anatomy import exported
 from cnnatomy.anatomy.building import build
 from cnnatomy.anatomy.shell import unwrapped
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models.found import nearest
-from cnnatomy.models.named import Named, parse
+from cnnatomy.models.named import parse
 from cnnatomy.models.source import FORMS, locate
 
 Source = nn.Module | Callable[[], nn.Module] | str
+_PLACE = re.compile(r"^[^\s(]+:\w")
+"""Text that says where a network is."""
+_LONGEST_PATH = 1024
 _ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def load(source: Source) -> nn.Module:
+def load(source: Source, *, input: Sequence[int] | None = None) -> nn.Module:
     """The module, built without weights where it has to be built; nothing is downloaded or unpickled.
 
     Args:
         source: a module, which is left as it is; a callable without arguments that builds one; or text:
-            the name of a model of `cnnatomy.models`; `package.module:name` or `path/to/file.py:name`, a
-            module or what builds one; `timm:name`; `torchvision:name`, or such as
+            the name of a model of `cnnatomy.models`, or notation; `package.module:name` or
+            `path/to/file.py:name`, a module or what builds one; `timm:name`; `torchvision:name`, or such as
             `torchvision:segmentation.fcn_resnet50`; each with arguments if need be, `name(classes=10)`,
             literals only; or the path of a `.pt2` file of `torch.export.save`.
+        input: the shape of an input, for notation that leaves it open.
 
     Raises:
         ArgumentError: there is no such model, a package is missing, or it is not a module.
@@ -44,7 +48,7 @@ def load(source: Source) -> nn.Module:
     if isinstance(source, nn.Module):
         return unwrapped(source)
     if isinstance(source, str):
-        return _module(_from_text(source.strip()), source)
+        return _module(_from_text(source.strip(), input), source)
     if callable(source):
         name = getattr(source, "__name__", "the callable")
         if wanted := _wanted(source):
@@ -72,24 +76,27 @@ def _module(built: Any, what: str) -> nn.Module:
     return unwrapped(built)
 
 
-def _from_text(text: str) -> Any:
-    asked = parse(text)
-    if asked.where:
-        return locate(asked).make(build)
-    if Path(text).is_file():
+def _from_text(text: str, input: Sequence[int] | None) -> Any:
+    if _PLACE.search(text):
+        return locate(parse(text)).make(build)
+    if len(text) < _LONGEST_PATH and Path(text).is_file():
         return _file(Path(text))
-    return _catalog(asked)
-
-
-def _catalog(asked: Named) -> nn.Module:
     from cnnatomy import models
 
-    if asked.name not in models.NAMES:
-        near = nearest(asked.name, models.NAMES)
-        raise ArgumentError(
-            f"unknown model {asked.name!r}", expected=FORMS, hint=near or ", ".join(models.NAMES)
-        )
-    return build(models.build, asked.name, *asked.args, **{"classes": 10, **asked.kwargs})  # type: ignore[no-any-return]
+    name = text.partition("(")[0]
+    if name in models.NAMES and (name != text or name == "lenet5"):
+        asked = parse(text)
+        return build(models.build, name, *asked.args, **{"classes": 10, **asked.kwargs})
+    if input is not None and name in models.NAMES:
+        _demand_no_batch(tuple(input), models.find(name).input_shape)
+    return models.network(text, input=None if input is None else tuple(input), device="meta")
+
+
+def _demand_no_batch(given: tuple[int, ...], own: tuple[int, ...] | None) -> None:
+    """A classic for pictures can be made for volumes, but hardly for those of one channel of three layers."""
+    if own is not None and len(given) == len(own) + 1 and given[0] == 1 and given[1] == own[0]:
+        hint = f"input_size={given[1:]}, without the batch"
+        raise ArgumentError("input_size", expected="the sizes of one input", got=str(given), hint=hint)
 
 
 def _file(path: Path) -> nn.Module:

@@ -72,8 +72,10 @@ class Network(Standardised):
         self.explicit = explicit(spec, classes=self.asked, pool=self.pool)
 
     def extra_repr(self) -> str:
-        """What became of the weights it was given."""
-        return "" if self.weights_report is None else f"weights: {self.weights_report.line()}"
+        """The notation, what is still open, and what became of the weights it was given."""
+        open_ = "" if self.built else "open: input= or the first pass settles the sizes and makes the layers"
+        weights = "" if self.weights_report is None else f"weights: {self.weights_report.line()}"
+        return "\n".join(filter(None, (str(self.spec), open_, weights)))
 
     @property
     def built(self) -> bool:
