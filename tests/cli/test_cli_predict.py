@@ -13,6 +13,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -114,6 +115,29 @@ def test_an_unreadable_picture_is_a_row(here: Path, capsys: Capture) -> None:
     printed = capsys.readouterr().out
     for path, error in said.items():
         assert re.search(rf"^ {re.escape(path)} +{re.escape(error)}$", printed, re.MULTILINE)
+
+
+def test_what_was_changed_in_the_pictures_is_said_once_at_the_end(
+    here: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    grey = Image.new("L", (32, 32), 30)
+    red, clear = Image.new("RGB", (32, 32), "red"), Image.new("RGBA", (32, 32), (0, 0, 0, 10))
+    deep = Image.fromarray(np.full((32, 32), 999, np.uint16))
+    for name, image in {"grey": grey, "red": red, "clear": clear, "deep": deep}.items():
+        image.save(tmp_path / f"{name}.png")
+    (tmp_path / "bad.png").write_text("no picture")
+    sixteen, white = "1 of them brought from 16 bits to 8", "1 of them laid on white where transparent"
+    colour = "1 of them turned from colour to grey"
+    for size in ("1", "64"):
+        assert main(["predict", "run", str(tmp_path), "--csv", "-", "--batch-size", size]) == 0
+        assert capsys.readouterr().err.splitlines() == [
+            f"4 pictures, {sixteen}, {white}, {colour}",
+            "1 of 5 pictures cannot be read",
+        ]
+    changed = {one.path.stem: one.conversions for one in predict(Path("run"), [tmp_path])}
+    assert changed == {"grey": (), "red": ("grey",), "clear": ("white",), "deep": ("eight",), "bad": ()}
+    assert main(["predict", "run", str(tmp_path / "grey.png"), "--csv", "-"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_names_are_safe_and_csv_is_csv(here: Path, capsys: Capture) -> None:

@@ -112,7 +112,7 @@ def _answers(result: Evaluation) -> Iterator[Sequence[str]]:
 
     yield "picture", "class", "predicted", "probability"
     if result.answers:
-        names, *columns = result.answers
+        names, *columns = result.answers[:4]  # not how sure of the label
         classes = [shown(name) for name in result.classes]
         for name, label, predicted, share in zip(
             names, *(column.tolist() for column in columns), strict=True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,7 @@ def _sources(arguments: Arguments) -> Iterator[str]:
 
 def _redraw(run: Path, sources: Sequence[str], folder: Path, weights: str | None) -> None:
     from cnnatomy.cli.console import complaints, literal
+    from cnnatomy.cli.predictions import say_changes
     from cnnatomy.files.text import shown
     from cnnatomy.train.redrawing import redraw
 
@@ -140,5 +142,6 @@ def _redraw(run: Path, sources: Sequence[str], folder: Path, weights: str | None
     for one in done:
         if one.file:
             print(one.file)
+    say_changes(Counter(name for one in done for name in one.conversions), len(done) - len(bad))
     for line in bad:
         complaints().print(literal(line), style="red", markup=False, soft_wrap=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from cnnatomy.cli.console import complaints, literal, output
 from cnnatomy.errors import DataError
-from cnnatomy.files.text import json_text, percent, shown
+from cnnatomy.files.text import counted, json_text, percent, shown
 from cnnatomy.train.files import whole
 
 if TYPE_CHECKING:
@@ -50,20 +51,31 @@ def write(made: Stream, style: str, top: int, file: Path | None) -> None:
     """
     forms: dict[str, Callable[[Stream, int], Form]] = {"table": Table, "csv": Csv, "json": Json}
     form = forms[style](made, min(top, len(made.classes)))
-    console, bad, done = output(), 0, 0
+    console, bad, done, changed = output(), 0, 0, Counter[str]()
     with _place(console, file) as put, _progress(len(made.paths), style, console, file) as moved:
         for batch in _readable(moved(made.predictions)):
             if not done:
                 put(form.head)
             put(form.rows(batch))
             done, bad = done + len(batch), bad + sum(one.error is not None for one in batch)
+            changed.update(name for one in batch for name in one.conversions)
         put(form.foot)
     if file:
         said = f"{done:,} pictures in {literal(str(file))}"
         console.print(said, markup=False, soft_wrap=True)
+    say_changes(changed, done - bad)
     if bad:
         said = f"{bad:,} of {done:,} pictures cannot be read"
         complaints().print(said, style="red", soft_wrap=True)
+
+
+def say_changes(counts: Mapping[str, int], pictures: int) -> None:
+    """Say on the error output in which ways the values of pictures were changed, if any were."""
+    from cnnatomy.data.colours import told
+
+    if changes := told(counts, pictures):
+        said = f"{counted(pictures, 'picture')}, {', '.join(changes)}"
+        complaints().print(said, style="dim", markup=False, soft_wrap=True)
 
 
 class Csv:

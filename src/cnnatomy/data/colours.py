@@ -33,12 +33,11 @@ class BadPictureError(Exception):
     """Why a picture cannot be read, as the end of a sentence that begins with its name."""
 
 
-def recolour(image: Image.Image, mode: str, *, watched: bool = True) -> tuple[Image.Image, tuple[str, ...]]:
+def recolour(image: Image.Image, mode: str) -> tuple[Image.Image, tuple[str, ...]]:
     """Return a loaded picture as "L" or "RGB", and which of `CONVERSIONS` changed it, "eight" left out.
 
     A picture that holds grey in three channels loses nothing as grey, and one that is opaque all over
-    nothing on white: neither counts as changed. Unless it is `watched`, colour that becomes grey is not
-    looked for, which takes a third of the time of a small picture.
+    nothing on white: neither counts as changed.
 
     Raises:
         BadPictureError: its pixels have more than 16 bits, and do not say what is white.
@@ -55,7 +54,7 @@ def recolour(image: Image.Image, mode: str, *, watched: bool = True) -> tuple[Im
         image = image.convert("RGB")
     if colourless and mode == "RGB":
         done.append("colour")
-    elif watched and mode == "L" and not colourless and _shows_colour(image):
+    elif mode == "L" and not colourless and _shows_colour(image):
         done.append("grey")
     return (image if image.mode == mode else image.convert(mode)), tuple(done)
 
@@ -76,6 +75,19 @@ def has_sixteen_bits(image: Image.Image) -> bool:
     if image.format == "PPM":
         return any(int(largest) > 0xFF for one in said for largest in re.findall(r"\d+", one))
     return any(";16" in one for one in said)
+
+
+def told(counts: Mapping[str, int], pictures: int) -> list[str]:
+    """Say how many out of so many pictures were changed in which of the `CONVERSIONS`.
+
+    Example:
+        >>> told({"grey": 5, "eight": 1}, 5)
+        ['1 of them brought from 16 bits to 8', 'all of them turned from colour to grey']
+    """
+    known = ((counts.get(name, 0), what) for name, what in CONVERSIONS.items())
+    return [
+        f"{'all' if count == pictures > 1 else f'{count:,}'} of them {what}" for count, what in known if count
+    ]
 
 
 def stacked(pictures: Bytes, channels: int) -> dict[str, int]:

@@ -90,16 +90,14 @@ def strict_pillow() -> Iterator[None]:
         _STRICT.end()
 
 
-def decode(data: bytes, frame: Frame, out: Bytes, *, watched: bool = True) -> Decoded:
+def decode(data: bytes, frame: Frame, out: Bytes) -> Decoded:
     """Decode a picture file, write it fitted into the zeroed `out` (C, H, W), return what it was.
-
-    Unless it is `watched`, not every conversion is noticed (`recolour`).
 
     Raises:
         BadPictureError: empty, no known type, cut off or damaged, too large, or pixels without a fixed range.
     """
     with opened(data) as image:
-        return _decode(image, frame, out, watched)
+        return _decode(image, frame, out)
 
 
 @contextmanager
@@ -130,7 +128,7 @@ def opened(data: bytes) -> Iterator[Image.Image]:
         raise BadPictureError(f"is cut off or damaged ({_one_line(error)})") from error
 
 
-def _decode(image: Image.Image, frame: Frame, out: Bytes, watched: bool) -> Decoded:
+def _decode(image: Image.Image, frame: Frame, out: Bytes) -> Decoded:
     conversions = ("eight",) if has_sixteen_bits(image) else ()
     if image.format == "TIFF":
         image.load()  # Pillow turns it upright, which may swap its sides
@@ -142,7 +140,7 @@ def _decode(image: Image.Image, frame: Frame, out: Bytes, watched: bool) -> Deco
     image.load()
     left, top, right, bottom = part
     box = (left * shrunk, top * shrunk, right * shrunk, bottom * shrunk)
-    image, changed = recolour(image, frame.mode, watched=watched)
+    image, changed = recolour(image, frame.mode)
     stored = frame.scale(image, box, scaled[::-1] if turn.swap else scaled)
     placement.write(turn.upright(stored), out)
     return Decoded((height, width), (*conversions, *changed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from cnnatomy.data.colours import CONVERSIONS
+from cnnatomy.data.colours import told
 from cnnatomy.data.fit import Placement, Size, place
 from cnnatomy.files.text import counted
 
@@ -63,12 +63,7 @@ class FitReport:
 
     def _changes(self) -> str:
         """How many pictures were changed in which way, as the end of a sentence."""
-        changes = [
-            ("all of them" if count == self.count > 1 else f"{count:,} of them", CONVERSIONS[name])
-            for name in CONVERSIONS
-            if (count := self.conversions.get(name, 0))
-        ]
-        return "".join(f", {how_many} {what}" for how_many, what in changes)
+        return "".join(f", {change}" for change in told(self.conversions, self.count))
 
     def _sizes(self) -> str:
         sizes = sorted(self.sizes, key=lambda size: (size[0] * size[1], size))

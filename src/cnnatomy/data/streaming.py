@@ -23,6 +23,7 @@ _CHUNK = 16  # the files a thread takes at a time: a small one is decoded in 0.1
 
 
 Files = Sequence[tuple[Path, Read]]
+_Outcome = tuple[str | None, tuple[str, ...]]  # why a picture could not be read, and what changed its values
 
 
 class Batch(NamedTuple):
@@ -33,6 +34,8 @@ class Batch(NamedTuple):
     """(N, C, H, W); black where a picture could not be read."""
     problems: Sequence[str | None]
     """Why each could not be read, as the end of a sentence that begins with its path; None: it could."""
+    conversions: Sequence[tuple[str, ...]]
+    """What changed the values of each, of `colours.CONVERSIONS`."""
 
 
 def batches(
@@ -53,7 +56,7 @@ def _here(some: Iterator[Files], frame: Frame) -> Generator[Batch]:
     """Decode each batch when it is asked for."""
     for files in some:
         images = _room(files, frame)
-        yield Batch([path for path, _ in files], images, _decode(files, frame, images))
+        yield _batch(files, images, _decode(files, frame, images))
 
 
 def _ahead(some: Iterator[Files], frame: Frame, threads: int) -> Generator[Batch]:
@@ -73,16 +76,20 @@ def _ahead(some: Iterator[Files], frame: Frame, threads: int) -> Generator[Batch
 def _begun(files: Files, frame: Frame, pool: ThreadPoolExecutor) -> Callable[[], Batch]:
     """Begin to decode a batch; what is returned waits for it."""
     images = _room(files, frame)
-    chunks: list[Future[list[str | None]]] = [
+    chunks: list[Future[list[_Outcome]]] = [
         pool.submit(_decode, files[at : at + _CHUNK], frame, images[at : at + _CHUNK])
         for at in range(0, len(files), _CHUNK)
     ]
 
     def wait() -> Batch:
-        problems = [problem for chunk in chunks for problem in chunk.result()]
-        return Batch([path for path, _ in files], images, problems)
+        return _batch(files, images, [outcome for chunk in chunks for outcome in chunk.result()])
 
     return wait
+
+
+def _batch(files: Files, images: Bytes, outcomes: Sequence[_Outcome]) -> Batch:
+    paths, problems, conversions = ([path for path, _ in files], *zip(*outcomes, strict=True))
+    return Batch(paths, images, problems, conversions)
 
 
 def _next(files: Iterator[tuple[Path, Read]], size: int) -> Files:
@@ -93,13 +100,12 @@ def _room(files: Files, frame: Frame) -> Bytes:
     return np.zeros((len(files), frame.channels, *frame.size), np.uint8)
 
 
-def _decode(files: Files, frame: Frame, rows: Bytes) -> list[str | None]:
-    problems: list[str | None] = []
+def _decode(files: Files, frame: Frame, rows: Bytes) -> list[_Outcome]:
+    outcomes: list[_Outcome] = []
     for (_, read), row in zip(files, rows, strict=True):
         try:
-            decode(read(), frame, row, watched=False)
-            problems.append(None)
+            outcomes.append((None, decode(read(), frame, row).conversions))
         except BadPictureError as error:
             row[:] = 0
-            problems.append(str(error))
-    return problems
+            outcomes.append((str(error), ()))
+    return outcomes

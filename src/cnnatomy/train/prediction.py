@@ -36,6 +36,8 @@ class Prediction:
     ranked: tuple[tuple[str, float], ...]
     error: str | None = None
     """Why the picture could not be read, as the end of a sentence that begins with its path; else None."""
+    conversions: tuple[str, ...] = ()
+    """What changed its values before the network saw it, of `cnnatomy.data.colours.CONVERSIONS`."""
 
 
 @dataclass(frozen=True)
@@ -170,8 +172,10 @@ def _predictions(
             with _computing(threads):
                 ranked = rank(model, torch.from_numpy(batch.images), top)
             yield [
-                Prediction(path, ranks if problem is None else (), problem)
-                for path, ranks, problem in zip(batch.paths, ranked, batch.problems, strict=True)
+                Prediction(path, ranks if problem is None else (), problem, changed)
+                for path, ranks, problem, changed in zip(
+                    batch.paths, ranked, batch.problems, batch.conversions, strict=True
+                )
             ]
 
 

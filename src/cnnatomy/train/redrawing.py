@@ -25,6 +25,8 @@ class Redrawn(NamedTuple):
     path: Path
     file: Path | None
     error: str | None
+    conversions: tuple[str, ...]
+    """What changed its values before the network saw it, of `cnnatomy.data.colours.CONVERSIONS`."""
 
 
 def redraw(
@@ -46,12 +48,13 @@ def redraw(
         for batch in ready:
             images = torch.from_numpy(batch.images).to(device)
             drawn = model.restored(model(model.preprocess(images))).cpu()
-            for path, problem, one in zip(batch.paths, batch.problems, drawn, strict=True):
+            known = zip(batch.paths, batch.problems, batch.conversions, drawn, strict=True)
+            for path, problem, changed, one in known:
                 file = folder / f"{len(done):04}-{path.stem}.png"
                 if problem is None:
                     folder.mkdir(parents=True, exist_ok=True)
                     encode(one, file)
-                done.append(Redrawn(path, file if problem is None else None, problem))
+                done.append(Redrawn(path, file if problem is None else None, problem, changed))
     return done
 
 
