@@ -14,10 +14,10 @@ export PYTHONDONTWRITEBYTECODE :=
 demo: $(READY)  ## Train LeNet-5 on real handwritten digits and show the result.
 	$(BIN)/cnnatomy train digits
 
-test: $(READY)  ## Run every test, of many combinations a seeded part: 5 minutes on 2 cores.
+test: $(READY)  ## Run every test, of many combinations a seeded part.
 	$(BIN)/python -m pytest -n auto --dist worksteal -q
 
-test-all: $(READY)  ## Run the tests in every combination: 25 minutes on 2 cores.
+test-all: $(READY)  ## Run every test in every combination.
 	$(BIN)/python -m pytest -n auto --dist worksteal -q --all-combinations --durations=40
 
 lint: $(READY)  ## Check style and formatting.

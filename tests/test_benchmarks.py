@@ -130,6 +130,7 @@ SOME = [
 """Each peer over one window, the others slow."""
 
 
+@pytest.mark.costly(6)
 @pytest.mark.parametrize(("name", "window"), SOME)
 def test_the_peer_computes_the_same(name: str, window: str) -> None:
     for direction in DIRECTIONS:

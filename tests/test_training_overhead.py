@@ -33,6 +33,7 @@ def scores(model: Classifier, images: torch.Tensor) -> torch.Tensor:
     return found
 
 
+@pytest.mark.costly(1)
 @pytest.mark.parametrize(("model", "output"), [("lenet5", "rbf"), (EARLY, "softmax")])
 def test_both_make_the_same_steps(model: str, output: str) -> None:
     """A batch of all pictures, unchanged: the order is then of no account, but for rounding."""

@@ -80,6 +80,7 @@ def test_is_torchvisions_rule(rank: int, what: str, scale: float) -> None:
     close(dx, expected)
 
 
+@pytest.mark.costly(3)
 @pytest.mark.parametrize("name", sorted(REGISTRY))
 def test_every_pooling_sees_a_box_as_a_map_of_its_own(name: str) -> None:
     x = random((2, 4, 9, 8), torch.float64).abs().requires_grad_()

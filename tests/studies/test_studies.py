@@ -125,6 +125,7 @@ def test_processes_change_no_result(study: Study, tmp_path: Path) -> None:
             assert np.array_equal(one.given.predicted, two.given.predicted)
 
 
+@pytest.mark.costly(1)
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_run_that_fails_stops_no_other_and_is_tried_again(jobs: int, tmp_path: Path) -> None:
     told, heard = counted()
@@ -197,6 +198,7 @@ def test_a_folder_that_is_no_study_is_left_alone(tmp_path: Path) -> None:
         ca.Study(tmp_path)
 
 
+@pytest.mark.costly(1)
 @pytest.mark.parametrize("damage", ["answers.safetensors", "metrics.json"])
 def test_a_damaged_run_is_told(damage: str, tmp_path: Path) -> None:
     study = compare("digits", pool=["max", "mean"], seeds=1, study=tmp_path / "s", **(SMALL | {"epochs": 1}))
