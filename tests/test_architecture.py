@@ -15,8 +15,8 @@ from cnnatomy.reducers import REGISTRY
 
 ROOT = Path(cnnatomy.__file__).parent
 LAYERS = [
-    *("errors", "checks", "files", "spec", "geometry", "filters", "regions", "reducers", "backends"),
-    *("ops", "nn"),
+    *("errors", "checks", "files", "spec", "geometry", "regions", "reducers", "backends"),
+    *("ops", "filters", "nn"),
     *(
         "adapt",
         "notation",

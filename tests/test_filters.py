@@ -48,6 +48,20 @@ def test_gaussians_are_scipys(rank: int, sigma: float, size: int | None) -> None
 
 
 @RANKS
+@pytest.mark.parametrize(
+    ("mode", "scipys"),
+    [("edge", "nearest"), ("symmetric", "reflect"), ("reflect", "mirror"), ("circular", "wrap")],
+)
+def test_what_lies_outside_is_scipys(rank: int, mode: str, scipys: str) -> None:
+    x = random(SHAPES[rank])
+    wanted = filtered(x, lambda c: ndimage.gaussian_filter(c, 1.3, mode=scipys, radius=3))
+    same(filters.apply(x, filters.gaussian(1.3, 7, rank), padding_mode=mode), wanted)
+    layer = getattr(filters, f"FixedFilter{rank}d")(filters.gaussian(1.3, 7, rank), padding_mode=mode)
+    same(layer(x), wanted)
+    assert f"padding_mode='{layer.padding_mode}'" in repr(layer)
+
+
+@RANKS
 def test_sobels_and_laplacians_are_scipys(rank: int) -> None:
     x = random(SHAPES[rank])
     for axis in range(-rank, rank):

@@ -27,6 +27,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError, TensorError
 from cnnatomy.geometry import Rule, Window, paddings, per_axis, resolve
+from cnnatomy.ops.padding import Mode, checked_mode, pad
 
 MOST = 4096
 """The most taps of a kernel along an axis."""
@@ -205,10 +206,11 @@ def apply(
     stride: int | Sequence[int] = 1,
     padding: Rule | Sequence[Rule] = "same",
     dilation: int | Sequence[int] = 1,
+    padding_mode: Mode = "constant",
 ) -> Tensor:
     """Correlate every channel with a kernel: y[n, c, o] = sum_j kernel[j] x[n, c, o s + j d - lo].
 
-    Cells outside are 0. An even kernel has its odd cell after, as the rule `"same"` says.
+    An even kernel has its odd cell after, as the rule `"same"` says.
 
     Args:
         x: (N, C, *spatial) or (C, *spatial), with as many spatial axes as the kernel has.
@@ -216,6 +218,7 @@ def apply(
         stride: cells from one output to the next.
         padding: an int, a rule's name, or one entry per axis.
         dilation: cells from one tap to the next.
+        padding_mode: what lies outside: 0, or any mode of `cnnatomy.pad`, by NumPy's name or torch's.
 
     Returns:
         y of as many axes.
@@ -226,9 +229,12 @@ def apply(
     Example:
         >>> apply(torch.tensor([[1.0, 2.0, 4.0, 7.0]]), change(), padding="valid")
         tensor([[3., 5.]])
+        >>> apply(torch.tensor([[1.0, 2.0, 4.0, 7.0]]), uniform(), padding_mode="edge")
+        tensor([[1.3333, 2.3333, 4.3333, 6.0000]])
     """
     if has_torch_function((x, kernel)):
         options: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
+        options["padding_mode"] = padding_mode
         found: Tensor = handle_torch_function(apply, (x, kernel), x, kernel, **options)
         return found
     rank = _axes(kernel.dim() if isinstance(kernel, Tensor) else 0)
@@ -245,7 +251,10 @@ def apply(
     if not channels:
         raise ArgumentError("there is nothing to filter", expected="at least one channel", got=str(x.shape))
     weight = kernel.to(x).expand(channels, 1, *kernel.shape)
-    if any(before != after for before, after in widths):
+    mode = checked_mode(padding_mode)
+    if mode != "constant":
+        x, widths = pad(x, widths, mode), [(0, 0)] * rank
+    elif any(before != after for before, after in widths):
         x = F.pad(x, [cells for width in reversed(widths) for cells in width])
         widths = [(0, 0)] * rank
     sides = [before for before, _ in widths]
@@ -264,6 +273,7 @@ class FixedFilter(torch.nn.Module):
         stride: int | Sequence[int] = 1,
         padding: Rule | Sequence[Rule] = "same",
         dilation: int | Sequence[int] = 1,
+        padding_mode: Mode = "constant",
     ) -> None:
         super().__init__()
         values = named(kernel, rank=self.rank) if isinstance(kernel, str) else kernel
@@ -274,15 +284,18 @@ class FixedFilter(torch.nn.Module):
         self.stride = per_axis(stride, self.rank, "stride")
         self.padding = paddings(padding, self.rank)
         self.dilation = per_axis(dilation, self.rank, "dilation")
+        self.padding_mode = checked_mode(padding_mode)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, *spatial) or (C, *spatial) -> the same channels, filtered."""
-        return apply(x, self.kernel, stride=self.stride, padding=self.padding, dilation=self.dilation)
+        window = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        return apply(x, self.kernel, **window, padding_mode=self.padding_mode)  # type: ignore[arg-type]
 
     def extra_repr(self) -> str:
         """The kernel's sizes, and how it slides."""
         size = tuple(self.kernel.shape)
-        return f"{size}, stride={self.stride}, padding={self.padding}, dilation={self.dilation}"
+        mode = "" if self.padding_mode == "constant" else f", padding_mode={self.padding_mode!r}"
+        return f"{size}, stride={self.stride}, padding={self.padding}, dilation={self.dilation}{mode}"
 
 
 class FixedFilter1d(FixedFilter):
@@ -301,7 +314,7 @@ class FixedFilter2d(FixedFilter):
 
     Args:
         kernel: a tensor (y, x), or a name of `NAMES`.
-        stride, padding, dilation: as in `apply`.
+        stride, padding, dilation, padding_mode: as in `apply`.
 
     Raises:
         ArgumentError: the kernel is unknown or has other axes, or a number is out of range.

@@ -21,6 +21,8 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.ops import border, padding
 from cnnatomy.ops.filler import per_vector
 from cnnatomy.ops.padding import OPTIONS, pad
+from cnnatomy.ops.pooling import pool
+from cnnatomy.regions import Sliding
 
 MODES = sorted(set(OPTIONS) - {"empty"})
 DTYPES = ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"]
@@ -191,11 +193,41 @@ def test_gradients_through_detached_views_leave_the_input_alone() -> None:
         assert y.data_ptr() != x.data_ptr()
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours"), sorted({"zeros": "constant", **{v: k for k, v in TORCHS.items()}}.items())
+)
+def test_torchs_names_of_modes_are_understood(theirs: str, ours: str) -> None:
+    x = random((2, 5))
+    assert torch.equal(pad(x, 2, theirs), pad(x, 2, ours))
+
+
+def test_numpys_own_functions_are_recognised() -> None:
+    """The function of np.pad's documentation, handed to both."""
+
+    def pad_with(vector: Any, pad_width: Any, iaxis: Any, kwargs: Any) -> None:
+        padder = kwargs.get("padder", 10)
+        vector[: pad_width[0]] = padder
+        vector[-pad_width[1] :] = padder
+
+    x = torch.arange(6).reshape(2, 3)
+    assert np.array_equal(pad(x, 2, pad_with).numpy(), np.pad(x.numpy(), 2, pad_with))
+    truth = np.pad(x.numpy(), 2, pad_with, padder=100)
+    assert np.array_equal(pad(x, 2, pad_with, padder=100).numpy(), truth)
+    image = torch.arange(18.0).reshape(1, 2, 3, 3)
+    pooled = pool(image, Sliding(2, padding=1), padding_mode=pad_with)
+    assert torch.equal(pooled, pool(pad(image, ((1, 1), (1, 1)), pad_with), Sliding(2)))
+
+
 BAD: list[tuple[Any, Any, dict[str, Any], str]] = [
     (np.zeros(3), 1, {}, "wants a tensor"),
     (torch.zeros(3), 1, {"mode": "reflct"}, "try 'reflect'"),
-    (torch.zeros(3), 1, {"mode": "replicate"}, "try 'edge'"),
-    (torch.zeros(3), 1, {"mode": "circular"}, "try 'wrap'"),
+    (torch.zeros(3), 1, {"mode": "replicat"}, "mode 'replicat' is unknown: .*; try 'replicate'"),
+    (
+        torch.zeros(3),
+        1,
+        {"mode": lambda x: (x, x)},
+        r"takes other arguments: expected f\(x, axis, before, after\)",
+    ),
     (torch.zeros(3), 1, {"mode": None}, "unknown"),
     (torch.zeros(3), 1.5, {}, "whole number"),
     (torch.zeros(3), float("nan"), {}, "whole number"),

@@ -7,6 +7,7 @@ of one value, take a shorter way (`border.py`) wherever nobody traces or transfo
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -46,19 +47,18 @@ OPTIONS: dict[str, str] = {
 }
 """np.pad's modes, and the option that each takes."""
 
-SYNONYMS = {"zeros": "constant", "replicate": "edge", "circular": "wrap"}
-"""torch's names of three modes, which the `padding_mode` of other operators understands."""
+SYNONYMS = {"zeros": "constant", "replicate": "edge", "circular": "wrap", "nearest": "edge"}
+"""torch's names of three modes, and SciPy's of one."""
 
 _ORDERED = (*FLOATING, *INTEGERS, torch.bool)
 _COMPLEX = (torch.complex64, torch.complex128)
-_ELSEWHERE = {**SYNONYMS, "nearest": "edge"}
 
 
 @overridable
 def pad(
     x: Tensor,
     widths: Any,
-    mode: str | Filler = "constant",
+    mode: Mode = "constant",
     *,
     axes: int | Sequence[int] | None = None,
     constant_values: Any = None,
@@ -80,6 +80,9 @@ def pad(
     | `"maximum"`, `"mean"`, `"median"`, `"minimum"` | of `stat_length` cells next to the border, or of all |
     | `"empty"` | undefined |
     | a function | `(left, right) = f(x, axis, before, after, **kwargs)`, the two borders along the axis |
+    | np.pad's function | `f(vector, iaxis_pad_width, iaxis, kwargs)`, which fills both |
+
+    torch's `"zeros"`, `"replicate"` and `"circular"` are `"constant"`, `"edge"` and `"wrap"`.
 
     A negative width crops; all cropping comes before all padding. Borders may be wider than x: mirrors and
     wraps go on. Axes are padded first to last, later ones over the corners of earlier ones.
@@ -89,7 +92,8 @@ def pad(
         widths: an int for every border, a (before, after) for every axis, or one pair (or int) per axis, in
             x's order of axes. Fewer pairs than axes are those of the last axes: `((1, 1), (2, 2))` pads rows
             and columns of (N, C, H, W). An int or a single (before, after) means every axis, as in np.pad.
-        mode: np.pad's name of it, or a function. `per_vector` makes such a function from one of np.pad's own.
+        mode: np.pad's name of it or torch's, or a function; `per_vector` marks one of np.pad's own whose last
+            argument has another name than `kwargs`.
         axes: the axes that `widths` and the options speak of, instead of all or the last ones.
         constant_values: a number, a (before, after), or one pair per padded axis.
         end_values: where ramps end; given like `constant_values`.
@@ -124,7 +128,8 @@ def pad(
         "stat_length": stat_length,
         "reflect_type": reflect_type,
     }
-    _check_mode(mode, {**{name: value for name, value in given.items() if value is not None}, **kwargs})
+    mode = checked_mode(mode, "mode")
+    _check_options(mode, {**{name: value for name, value in given.items() if value is not None}, **kwargs})
     chosen = _axes(x, widths, axes)
     for axis, pair in zip(chosen, pairs(widths, len(chosen), "widths", least=None), strict=True):
         if pair[0] < 0 or pair[1] < 0:
@@ -141,25 +146,48 @@ def pad(
     return _by_mode(x, full, mode, chosen, given[OPTIONS[mode]] if OPTIONS[mode] else None)
 
 
-def checked_mode(mode: Mode) -> Mode:
-    """NumPy's name of a padding mode, or a function, as it is.
+def checked_mode(mode: Mode, what: str = "padding_mode") -> Mode:
+    """NumPy's name of a padding mode, or a function of an axis and its two widths; `what` is the argument.
 
     Example:
         >>> checked_mode("replicate")
         'edge'
     """
     if callable(mode):
-        return mode
+        return _function(mode)
     name = SYNONYMS.get(mode, mode) if isinstance(mode, str) else None
     if name in OPTIONS:
         return name
     known = (*SYNONYMS, *OPTIONS)
     near = get_close_matches(str(mode), known, n=1)
     raise ArgumentError(
-        f"padding_mode {mode!r} is unknown",
-        expected=", ".join(known),
+        f"{what} {mode!r} is unknown",
+        expected=f"{', '.join(known)} or a function",
         hint=repr(near[0]) if near else None,
     )
+
+
+def _function(function: Filler) -> Filler:
+    """A function of an axis, made of one of np.pad's own where it is one.
+
+    Raises:
+        ArgumentError: it takes other arguments.
+    """
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some of C's tell none
+        return function
+    given = list(signature.parameters.values())
+    if len(given) == 4 and given[3].name == "kwargs" and given[3].kind is given[3].POSITIONAL_OR_KEYWORD:
+        return filler.per_vector(function)
+    optional = [one for one in given[4:] if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)]
+    try:
+        signature.bind(*"xabc", **{one.name: one.name for one in optional})
+    except TypeError:
+        expected = "f(x, axis, before, after) or np.pad's f(vector, iaxis_pad_width, iaxis, kwargs)"
+        what = "the padding function takes other arguments"
+        raise ArgumentError(what, expected=expected, got=f"f{signature}") from None
+    return function
 
 
 def _by_mode(x: Tensor, full: tuple[Pair, ...], mode: str, chosen: Sequence[int], option: Any) -> Tensor:
@@ -228,17 +256,11 @@ def _checked(
     return found[0].to(x.dtype), found[1].to(x.dtype)
 
 
-def _check_mode(mode: object, options: dict[str, Any]) -> None:
+def _check_options(mode: Mode, options: dict[str, Any]) -> None:
     if callable(mode):
         if spare := set(options) & set(OPTIONS.values()):
             raise ArgumentError(f"a padding function does not take {', '.join(sorted(spare))}")
         return
-    if not isinstance(mode, str) or mode not in OPTIONS:
-        known = str(mode)
-        near = [_ELSEWHERE[known]] if known in _ELSEWHERE else get_close_matches(known, OPTIONS, n=1)
-        hint = repr(near[0]) if near else None
-        expected = f"{', '.join(OPTIONS)} or a function"
-        raise ArgumentError(f"padding mode {mode!r} is unknown", expected=expected, hint=hint)
     for name in options:
         if name != OPTIONS[mode]:
             expected = OPTIONS[mode] or "no option"
