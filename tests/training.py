@@ -16,6 +16,7 @@ from cnnatomy.data.fit import Frame
 from cnnatomy.data.survey.duplicates import Duplicates, find_duplicates
 from cnnatomy.train import Evaluation, Reporter, RunFolder, Settings, material, train
 
+_LARGE = 1 << 24
 _stack = Frame.stack
 _compared: dict[Any, Duplicates] = {}
 _stacked: dict[Any, NDArray[np.uint8]] = {}
@@ -50,7 +51,10 @@ def _compare(images: Tensor, *, near: bool = True) -> Duplicates:
 def _scale(frame: Frame, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     key = frame, _digest(pictures)
     if key not in _stacked:
-        _stacked[key] = _stack(frame, pictures)
+        found = _stack(frame, pictures)
+        if found.nbytes > _LARGE:
+            return found
+        _stacked[key] = found
     return _stacked[key].copy()
 
 
