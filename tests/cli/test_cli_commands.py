@@ -12,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,7 @@ from cnnatomy.cli.train import COMMAND
 from cnnatomy.runs.progress import Bar, reporter
 from cnnatomy.train import Evaluation, Interrupted, Mistake, RunFolder, Settings, evaluate, predict
 from cnnatomy.train.reporter import Choice, Epoch, Plan, Reporter, Tick
-from cnnatomy.train.run import next_run
+from cnnatomy.train.run import claimed, next_run
 from cnnatomy.train.settings import HOMES, PARTS, kind_of
 
 CNNATOMY = [sys.executable, "-m", "cnnatomy"]
@@ -150,6 +151,40 @@ def test_the_folder_of_a_run_is_named_after_the_data(
     next_run(settings).mkdir()
     assert next_run(settings) == Path(f"runs/{name}-2")
     assert next_run(settings.changed(model="lenet5")) == Path(f"runs/{name}-lenet5-1")
+
+
+def test_whoever_starts_beside_gets_the_next_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.of(data="digits")
+    together = threading.Barrier(8)
+    got: list[Path] = []
+
+    def start() -> None:
+        together.wait()
+        with claimed(settings) as run:
+            got.append(run)
+            together.wait()
+            (run / "run.toml").write_text("")
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(got) == [Path(f"runs/digits-{number}") for number in range(1, 9)]
+
+
+def test_a_claimed_folder_goes_where_nothing_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with claimed(Settings.of(data="digits")) as run:
+        assert run.is_dir()
+    assert not Path("runs").exists()
+    Path("runs").mkdir()
+    with claimed(Settings.of(data="digits")):
+        pass
+    assert list(Path("runs").iterdir()) == []
 
 
 def test_overview_and_version(capsys: pytest.CaptureFixture[str]) -> None:

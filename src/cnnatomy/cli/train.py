@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,8 +67,8 @@ def main(words: Sequence[str]) -> None:
     if options.find_lr:
         _find_rate(settings, options, console)
         return
-    run = _run_folder(settings, options.run)
-    outcome = _train(settings, run, options, console)
+    with _run_folder(settings, options) as run:
+        outcome = _train(settings, run, options, console)
     if outcome is not None and _speaks():
         _show(run, outcome, options, console)
 
@@ -105,14 +106,14 @@ def _speaks() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _run_folder(settings: Settings, asked: Path | None) -> Path:
-    from cnnatomy.train.run import next_run
+def _run_folder(settings: Settings, options: Any) -> AbstractContextManager[Path]:
+    from cnnatomy.train.run import claimed, next_run
 
-    if asked:
-        return asked.expanduser()
+    if options.run:
+        return nullcontext(options.run.expanduser())
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ArgumentError("many processes must agree on the run's folder", hint="--run runs/...")
-    return next_run(settings)
+    return nullcontext(next_run(settings)) if options.dry_run else claimed(settings)
 
 
 def _base(arguments: Any) -> Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from cnnatomy.runs.sources import given, is_source
 from cnnatomy.train.engine import train
 from cnnatomy.train.material import IN_MEMORY
 from cnnatomy.train.reporter import Reporter
-from cnnatomy.train.run import RunFolder, next_run
+from cnnatomy.train.run import RunFolder, claimed
 from cnnatomy.train.settings import Settings
 
 
@@ -71,9 +71,10 @@ def fit(
     """
     asked = _settings(settings, resume, run, model, data, options)
     memory = None if is_source(data) else given(data, classes, asked.data.test_fraction)
-    folder = RunFolder(Path(run).expanduser() if run is not None else next_run(asked))
     module = model if isinstance(model, nn.Module) else None
-    with _shown(progress) as told:
+    place = claimed(asked) if run is None else nullcontext(Path(run).expanduser())
+    with place as path, _shown(progress) as told:
+        folder = RunFolder(path)
         outcome = train(
             asked, folder, resume=resume, callbacks=(*told, *callbacks), given=memory, model=module
         )

@@ -23,7 +23,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -243,6 +243,29 @@ def next_run(settings: Settings) -> Path:
     while (run := RUNS / f"{name}-{number}").exists():
         number += 1
     return run
+
+
+@contextmanager
+def claimed(settings: Settings) -> Iterator[Path]:
+    """The folder that `next_run` names, made at once, so that whoever starts beside gets another.
+
+    It goes again where nothing was written into it.
+    """
+    while True:
+        run = next_run(settings)
+        above = not run.parent.exists()
+        try:
+            run.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        break
+    try:
+        yield run
+    finally:
+        with suppress(OSError):  # it is not empty
+            run.rmdir()
+            if above:
+                run.parent.rmdir()
 
 
 def load_exactly(model: Classifier, tensors: dict[str, Tensor], path: Path) -> None:
