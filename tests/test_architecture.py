@@ -28,6 +28,7 @@ LAYERS = [
         "report",
         "runs",
         "studies",
+        "explain",
         "cli",
     ),
 ]
@@ -68,6 +69,7 @@ OTHER_MEANINGS = {
     ("anatomy", "costs", "pointwise.py"): "torch has operators of the same names",
     ("anatomy", "costs", "windows.py"): "torch has operators of the same names",
     ("export", "deployed.py"): "the mean of pictures",
+    ("explain", "reading.py"): "formulas have functions of the same names",
     ("models", "standardised.py"): "the mean of pictures",
     ("models", "weights", "preprocessing.py"): "the mean of pictures",
 }

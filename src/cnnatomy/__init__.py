@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnnatomy import export, filters, nn
+    from cnnatomy import explain, export, filters, nn
     from cnnatomy.adapt.accelerate import accelerate
     from cnnatomy.adapt.swap import convert
     from cnnatomy.anatomy import anatomy
@@ -54,6 +54,7 @@ __version__ = "0.1.0.dev0"
 
 _HOMES = {
     "anatomy": "cnnatomy",
+    "explain": "cnnatomy",
     "export": "cnnatomy",
     "filters": "cnnatomy",
     "nn": "cnnatomy",
@@ -138,6 +139,7 @@ __all__ = [
     "convert",
     "convolve",
     "convolve_transposed",
+    "explain",
     "export",
     "filters",
     "fit",

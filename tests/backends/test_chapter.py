@@ -17,6 +17,10 @@ from support import close, inputs_for, last, random
 import cnnatomy
 from cnnatomy.backends import reference
 from cnnatomy.backends.cpu.pooling import launch
+from cnnatomy.explain import lines
+from cnnatomy.explain.binding import bind
+from cnnatomy.explain.reading import value_of
+from cnnatomy.explain.record import recorded
 from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Adaptive, Region, Sliding, Whole
 
@@ -80,3 +84,15 @@ def test_its_example_runs(chapter: Reducer) -> None:
     module = sys.modules["chapter"]
     examples = doctest.DocTestFinder().find(type(chapter), "chapter", module, module.__dict__)
     assert doctest.DocTestRunner().run(examples[0]).failed == 0
+
+
+def test_the_chapter_explains_itself(chapter: Reducer) -> None:
+    x = torch.tensor([[[[1.0, 4.0], [9.0, 2.0]]]])
+    options = {"region": Sliding(2), "reducer": chapter}
+    record = recorded(bind(cnnatomy.pool, x, options).family.laid((0, 0, None)))
+    left, _, right = re.split(" (=|≈) ", lines.line(record, 0))
+    assert float(right) == pytest.approx(float(cnnatomy.pool(x, Sliding(2), chapter)), rel=1e-3)
+    value = value_of(left)
+    assert value == pytest.approx(float(right), rel=1e-3) or (
+        value is None and left == "farthest(1, 4, 9, 2)"
+    )

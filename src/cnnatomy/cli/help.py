@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "window": "Show the arithmetic of one window, or of several in a row.",
     "solve": "Find the kernel, stride, padding or depth that gives a wanted size or field.",
     "networks": "List the classic networks, with their papers and their notation.",
+    "explain": "Show how each number of a pooling or a layer comes about, forward and backward.",
     "pools": "List the poolings and regions, explain one, or draw them all on a picture.",
 }
 
@@ -27,6 +28,7 @@ EXAMPLES = {
     "cnnatomy predict runs/digits-1 seven.png": "and use it",
     "cnnatomy inspect lenet5": "see what it is made of",
     "cnnatomy rf lenet5 c3 --at 4,4": "and what a unit of it sees",
+    'cnnatomy explain max --input "1 3; 2 4" --kernel 2': "see where the 4 comes from",
     "cnnatomy pools": "see what there is to pool with",
 }
 

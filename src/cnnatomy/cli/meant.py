@@ -56,11 +56,24 @@ _PREDICT = (
     }
 )
 
+_EXPLAIN = {
+    "--input": "--data --numbers --x --matrix -i",
+    "--kernel": "--kernel-size --size --window --pool-size -k",
+    "--stride": "--strides -s",
+    "--padding": "--pad -p",
+    "--mode": "--padding-mode",
+    "--dilation": "--dilation-rate",
+    "--at": "--position --unit --index --cell",
+    "--layer": "--target-layer --module",
+    "--save": "--output --out --html --page -o",
+}
+
 
 def _names(kept: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType({other: own for own, others in kept.items() for other in others.split()})
 
 
 TRAIN, EVALUATE, PREDICT = _names(_TRAIN), _names(_EVALUATE), _names(_PREDICT)
+EXPLAIN = _names(_EXPLAIN)
 """What is meant here by an option of another tool: torchvision's and timm's scripts, ultralytics, Lightning,
 fastai, Keras and Hugging Face's trainer."""

@@ -216,7 +216,7 @@ def _composed(
         parts = count()
 
         def part(joined: Tensor, one: Region) -> Pooled:
-            own = None if first is None else first + next(parts) * _ODD  # parts draw apart
+            own = None if first is None else part_seed(first, next(parts))
             apart = joined.chunk(len(tensors), 1) if companions else (joined,)
             return _pooled(apart, one, reducer, indices, own, learned)
 
@@ -243,6 +243,11 @@ def _source(seed: int | Tensor | None, x: Tensor) -> Tensor:
     if isinstance(seed, Tensor):
         return seed
     return torch.tensor((seed + 2**63) % 2**64 - 2**63, dtype=torch.int64, device=x.device)
+
+
+def part_seed(seed: Tensor, part: int) -> Tensor:
+    """The seed of one part of a region that is made of others: parts draw apart."""
+    return seed + part * _ODD
 
 
 def _kernel(

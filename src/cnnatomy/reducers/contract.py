@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
@@ -185,6 +185,33 @@ class Windows:
 
 
 @dataclass(frozen=True)
+class Line:
+    """How the result of a window is written out, so that a reader can follow and evaluate it.
+
+    In `text`, `{name}` is a number of the window, and `<..{name}..;separator>` stands once for each tap, with
+    the separator between. `{x}` is a tap's value and `{n}` what a mean divides by. The signs are those of
+    formulas: `+ - · / ^ ( )`, `√( )`, `ln( )`, `e^( )`, `max( )`, `min( )`, and `x_(r) of ..` for the value
+    of rank r among values in order, counted from 0.
+
+    Args:
+        text: the expression.
+        taps: further numbers of the taps, (N, C, *out, T).
+        steps: further numbers of the windows, (N, C, *out) or of a shape that expands to it.
+        order: (N, C, *out, K), the taps that are written, in that order, -1 for none; all that lie inside,
+            in row-major order, if left out.
+
+    Example:
+        >>> Line("(<{x}; + >)/{n}")
+        Line(text='(<{x}; + >)/{n}', taps={}, steps={}, order=None)
+    """
+
+    text: str
+    taps: Mapping[str, Tensor] = field(default_factory=dict)
+    steps: Mapping[str, Tensor] = field(default_factory=dict)
+    order: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class Output:
     """What a derivative knows of one output: its result, what was saved beside it, and its divisor."""
 
@@ -261,6 +288,13 @@ class Reducer(metaclass=spec.Family):
 
         A window without any tap has the winner -1.
         """
+
+    def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
+        """How the results of these windows are written; `learned` are the parameters of `learns`.
+
+        As it comes, the name and the values.
+        """
+        return Line(f"{self.name}(<{{x}};, >)")
 
     @property
     def selects(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import checks
-from cnnatomy.reducers.contract import Reducer, Windows
+from cnnatomy.reducers.contract import Line, Reducer, Windows
 from cnnatomy.regions import Region
 
 if TYPE_CHECKING:
@@ -143,6 +143,35 @@ class Covariance(Reducer):
         from cnnatomy.reducers.moments import windowed
 
         return self._finish(windowed(windows, self.centred)), None
+
+    def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
+        """The function of the matrix of moments, and which entry of it."""
+        import torch
+
+        from cnnatomy.reducers.moments import windowed
+
+        moments, channels = windowed(windows, self.centred), windows.values.shape[1]
+        rows, columns = torch.triu_indices(channels, channels)
+        steps = {
+            f"m{i}_{j}": moments[..., i, j].unsqueeze(1)
+            for i, j in zip(rows.tolist(), columns.tolist(), strict=True)
+        }
+        if self.function == "top":
+            steps["i"] = torch.arange(self.k).view(1, -1, *(1,) * (moments.dim() - 3))
+        else:
+            shape = (1, -1, *(1,) * (moments.dim() - 3))
+            steps |= {"i": rows.view(shape), "j": columns.view(shape)}
+        matrix = ", ".join(
+            "[" + ", ".join(f"{{m{min(i, j)}_{max(i, j)}}}" for j in range(channels)) + "]"
+            for i in range(channels)
+        )
+        settings = "".join(
+            f", {getattr(self, name):g}" for name in _OWN[self.function] if name not in ("scaled", "k")
+        )
+        entry = "({i})" if self.function == "top" else "({i}, {j})"
+        scale = "scaled " if self.scaled else ""
+        what = f"[{matrix}]" if self.function == "none" else f"{self.function}([{matrix}]{settings})"
+        return Line(f"entry {entry} of {scale}{what}", {}, steps)
 
     def across(self, x: Tensor, region: Region) -> Tensor:
         """The pooling of x (N, C, *spatial) to (N, D, *out): one matrix product for each output.

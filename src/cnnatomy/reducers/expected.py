@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from cnnatomy.reducers.contract import Field, Fold, Lane, Output, State, Windows
+from cnnatomy.reducers import scaled
+from cnnatomy.reducers.contract import Field, Fold, Lane, Line, Output, State, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +44,15 @@ class Expected(Fold):
     positive: ClassVar[bool] = True
     squares: ClassVar[bool] = True
     identity = (0.0, 0.0, 0.0)
+
+    def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
+        """Every value times its share of the positive ones, or an even share."""
+        import torch
+
+        weight = torch.relu(torch.where(windows.inside, windows.values, 0))
+        even = windows.inside.to(weight.dtype).expand(weight.shape)
+        some = weight.sum(-1, keepdim=True) > 0
+        return scaled.shared(torch.where(some, weight, even), windows.inside, "<{share}·{x}; + >")
 
     def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
         """Both sums; the mean where the weights are all 0."""

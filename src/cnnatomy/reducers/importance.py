@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.reducers import checks, scaled
-from cnnatomy.reducers.contract import Field, Fold, Lane, Mask, Output, State, Windows
+from cnnatomy.reducers.contract import Field, Fold, Lane, Line, Mask, Output, State, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,6 +64,12 @@ class Importance(Fold):
         values = torch.where(windows.inside, windows.values, 0)
         mean = (grown * values).sum(-1) / grown.sum(-1)
         return mean / windows.divisor if self.normalize == "size" else mean, None
+
+    def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
+        """Every value times its share, over the count if that is asked for."""
+        grown, _ = scaled.weights(windows.companions[0], windows.inside)
+        text = "(<{share}·{x}; + >)/{n}" if self.normalize == "size" else "<{share}·{x}; + >"
+        return scaled.shared(grown, windows.inside, text)
 
     def fields(self, track: bool) -> tuple[Field, ...]:
         """(k, s, t): the sums of the weights and of the weighted values are s 2^k and t 2^k."""

@@ -10,10 +10,10 @@ from operator import or_
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.reducers.contract import NO_TAP, Field, Fold, Lane, Mask, Output, Pooling, State, Windows
+from cnnatomy.reducers.contract import NO_TAP, Field, Fold, Lane, Line, Mask, Output, Pooling, State, Windows
 from cnnatomy.reducers.kth import Kth
 from cnnatomy.reducers.network import merging
-from cnnatomy.reducers.order import nothing, ordered
+from cnnatomy.reducers.order import nothing, of_rank, ordered, ranked
 from cnnatomy.reducers.search import least, most
 
 if TYPE_CHECKING:
@@ -112,6 +112,20 @@ class KMax(Fold):
         spoilt = (inside & windows.values.isnan()).any(-1) | (kept == 0).squeeze(-1)
         mean = total / kept.clamp(min=1).squeeze(-1)
         return torch.where(spoilt, nothing(windows.values.dtype), mean), None
+
+    def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
+        """The mean of those that are kept; or the value of each place, as a channel of its own."""
+        import torch
+
+        count = windows.inside.sum(-1, keepdim=True)
+        if self.each:
+            places = torch.arange(self.k).view(1, -1, *(1,) * count.dim())
+            return of_rank(windows, (count - 1 - places).clamp(min=0).squeeze(-1))
+        spoilt = (windows.inside & windows.values.isnan()).any(-1, keepdim=True)
+        kept = torch.where(spoilt, count, count.clamp(max=self.k))
+        order = ranked(windows, descending=True)
+        named = torch.where(torch.arange(order.shape[-1]) < kept, order, -1)
+        return Line("(<{x}; + >)/{m}", {}, {"m": kept.squeeze(-1)}, named)
 
     # A state is the k best values in ascending order, then their taps; a NaN is held as the first value.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.reducers import checks
-from cnnatomy.reducers.contract import Fold, Lane, Output, State, Windows
+from cnnatomy.reducers.contract import Fold, Lane, Line, Output, State, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,6 +54,11 @@ class L2(Fold):
     def __post_init__(self) -> None:
         checks.word(self, "normalize", ("sum", "mean", "size"))
         super().__post_init__()
+
+    def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
+        """The root of the squares."""
+        texts = {"sum": "√(<{x}^2; + >)", "mean": "√((<{x}^2; + >)/{n})", "size": "√(<{x}^2; + >)/{n}"}
+        return Line(texts[self.normalize])
 
     def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
         """The root of the sum of squares; 0 is set apart, where the root has no derivative."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.reducers import checks, scaled
-from cnnatomy.reducers.contract import BEYOND, Field, Fold, Lane, Mask, Output, Pooling, State, Windows
+from cnnatomy.reducers.contract import BEYOND, Field, Fold, Lane, Line, Mask, Output, Pooling, State, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,6 +72,17 @@ class LogSumExp(Fold):
         total = grown.sum(-1)
         mean = total / windows.divisor if self.normalize == "mean" else total
         return (mean.log() + top.squeeze(-1)) / self.sharpness, None
+
+    def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
+        """The largest r x, and the logarithm of the others relative to it."""
+        import torch
+
+        sharpness = learned.get("sharpness", torch.tensor(self.sharpness, dtype=torch.float64))
+        scaled_values = windows.values * sharpness
+        _, top = scaled.weights(scaled_values, windows.inside)
+        total = "(<e^({z}); + >)/{n}" if self.normalize == "mean" else "<e^({z}); + >"
+        steps = {"top": top.squeeze(-1), "r": sharpness.reshape(1, -1, 1)}
+        return Line(f"({{top}} + ln({total}))/{{r}}", {"z": scaled_values - top}, steps)
 
     @property
     def blended(self) -> bool:

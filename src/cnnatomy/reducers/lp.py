@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cnnatomy.reducers import checks
-from cnnatomy.reducers.contract import Lane, Pooling, Windows
+from cnnatomy.reducers.contract import Lane, Line, Pooling, Windows
 from cnnatomy.reducers.l2 import L2
 from cnnatomy.reducers.max import Max
 from cnnatomy.reducers.mean import Mean
@@ -65,6 +65,13 @@ class Lp(Power):
             return super().define(windows)
         y = self._most(Max().define(replace(windows, values=windows.values.abs()))[0])
         return y / windows.divisor if self.normalize == "size" else y, None
+
+    def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
+        """The root of the powers, or the largest |x|."""
+        if self.p != math.inf:
+            return super().line(windows, learned)
+        text = "max(<{b};, >)" + ("/{n}" if self.normalize == "size" else "")
+        return Line(text, {"b": windows.values.abs()})
 
     @property
     def division(self) -> str:

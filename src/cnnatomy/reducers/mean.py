@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.reducers.contract import Fold, Lane, Output, State, Windows
+from cnnatomy.reducers.contract import Fold, Lane, Line, Output, State, Windows
 from cnnatomy.regions import Axis
 
 if TYPE_CHECKING:
@@ -76,6 +76,10 @@ class Mean(Fold):
         import torch
 
         return torch.mean(x, list(axes), keepdim=True, out=out)
+
+    def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
+        """The sum over the divisor."""
+        return Line("<{x}; + >" if self.divisor == 1 else "(<{x}; + >)/{n}")
 
     def divisors(self, axes: Sequence[Axis]) -> tuple[tuple[float, ...], ...]:
         """The taps inside the input, or the input and its padding; or the divisor itself."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import checks
-from cnnatomy.reducers.contract import Field, Fold, Lane, Output, Pooling, Reducer, State, Windows
+from cnnatomy.reducers.contract import Field, Fold, Lane, Line, Output, Pooling, Reducer, State, Windows
 from cnnatomy.reducers.max import Max
 from cnnatomy.reducers.mean import Mean
 
@@ -72,6 +72,15 @@ class Mixed(Fold):
         """Both definitions in their shares."""
         best, mean = _MAX.define(windows)[0], _MEAN.define(windows)[0]
         return self.share * best + (1 - self.share) * mean, None
+
+    def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
+        """Both in their shares; where one of them was drawn, it has all."""
+        import torch
+
+        share = learned.get("share", torch.tensor(self.share, dtype=torch.float64)).reshape(1, -1, 1)
+        if self.random and windows.noise is not None:
+            share = (windows.noise < self.share).to(windows.values.dtype)
+        return Line("{a}·max(<{x};, >) + {rest}·(<{x}; + >)/{n}", {}, {"a": share, "rest": 1 - share})
 
     @property
     def blended(self) -> bool:

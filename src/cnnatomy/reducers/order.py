@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.reducers import search
-from cnnatomy.reducers.contract import Field, Scan, State, Taps, Windows
+from cnnatomy.reducers.contract import Field, Line, Scan, State, Taps, Windows
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,15 @@ class Order(Scan):
     @abstractmethod
     def rank(self) -> search.Rank:
         """Which of the values in order, from the least."""
+
+    def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
+        """The rank, and the values in order."""
+        import torch
+
+        taps = windows.inside.shape[-1]
+        return of_rank(
+            windows, torch.tensor([self.rank.of(n) for n in range(taps + 1)])[windows.inside.sum(-1)]
+        )
 
     def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
         """Sort, and look where the value stands first; or the last NaN."""
@@ -52,12 +62,27 @@ class Order(Scan):
 
 def ordered(windows: Windows, descending: bool = False) -> Tensor:
     """The values of every window in order, equal ones in row-major order, those in the padding last."""
+    return windows.values.gather(-1, ranked(windows, descending))
+
+
+def ranked(windows: Windows, descending: bool = False) -> Tensor:
+    """The taps of every window in the order of their values, equal ones as they lie, padding last."""
     import torch
 
-    values = windows.values
-    tap = torch.argsort(values.detach(), dim=-1, descending=descending, stable=True)
+    values = windows.values.detach()
+    tap = torch.argsort(values, dim=-1, descending=descending, stable=True)
     outside = (~windows.inside).to(torch.uint8).expand(values.shape).gather(-1, tap)
-    return values.gather(-1, tap.gather(-1, torch.argsort(outside, dim=-1, stable=True)))
+    return tap.gather(-1, torch.argsort(outside, dim=-1, stable=True))
+
+
+def of_rank(windows: Windows, rank: Tensor) -> Line:
+    """The line of the value of a rank; of values with a NaN, the last in order, that is the result."""
+    import torch
+
+    last = windows.inside.sum(-1) - 1
+    spoilt = (windows.inside & windows.values.isnan()).any(-1)
+    rank = torch.where(spoilt, last, torch.minimum(rank, last))
+    return Line("x_({rank}) of <{x};, >", {}, {"rank": rank}, ranked(windows))
 
 
 def nothing(dtype: torch.dtype) -> float:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.reducers import scaled
-from cnnatomy.reducers.contract import Field, Fold, Lane, Mask, Output, State, Windows
+from cnnatomy.reducers.contract import Field, Fold, Lane, Line, Mask, Output, State, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +44,18 @@ class Power(Fold):
     @abstractmethod
     def turn(self, x: Lane, slope: Lane) -> Lane:
         """The slope of the base made that of x."""
+
+    def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
+        """The root of the powers of the bases."""
+        import torch
+
+        texts = {
+            "sum": "(<{b}^{p}; + >)^(1/{p})",
+            "mean": "((<{b}^{p}; + >)/{n})^(1/{p})",
+            "size": "(<{b}^{p}; + >)^(1/{p})/{n}",
+        }
+        power = learned.get("p", torch.tensor(self.p, dtype=torch.float64))
+        return Line(texts[self.division], {"b": self.bases(windows.values)}, {"p": power.reshape(1, -1, 1)})
 
     def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
         """The largest base times the root of the sum of (base / largest)^p."""

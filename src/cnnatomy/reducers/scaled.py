@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from cnnatomy.reducers.contract import Lane, Mask, State
+from cnnatomy.reducers.contract import Lane, Line, Mask, State
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,6 +92,15 @@ def weights(values: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
     top = torch.where(top.isfinite(), top, 0)
     grown = (torch.where(inside, values, top) - top).exp()
     return torch.where(inside, grown, 0), top
+
+
+def shared(grown: Tensor, inside: Tensor, text: str) -> Line:
+    """The line of a mean by weights: each value's share of them; values of no weight are left out."""
+    import torch
+
+    place = torch.arange(grown.shape[-1]).expand(grown.shape)
+    kept = torch.where(inside & (grown != 0), place, -1)
+    return Line(text, {"share": grown / grown.sum(-1, keepdim=True)}, {}, kept)
 
 
 def repeated(m: Lane, times: int) -> Lane:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.reducers import checks, scaled
-from cnnatomy.reducers.contract import BEYOND, Field, Fold, Lane, Mask, Output, Pooling, State, Windows
+from cnnatomy.reducers.contract import BEYOND, Field, Fold, Lane, Line, Mask, Output, Pooling, State, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,6 +73,12 @@ class Soft(Fold):
         grown, _ = scaled.weights(windows.values / self.temperature, windows.inside)
         values = torch.where(windows.inside & (grown > 0), windows.values, 0)
         return (grown * values).sum(-1) / grown.sum(-1), None
+
+    def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
+        """Every value times its share."""
+        temperature = learned.get("temperature", self.temperature)
+        grown, _ = scaled.weights(windows.values / temperature, windows.inside)
+        return scaled.shared(grown, windows.inside, "<{share}·{x}; + >")
 
     @property
     def blended(self) -> bool:

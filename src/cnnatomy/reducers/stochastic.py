@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.reducers import checks
-from cnnatomy.reducers.contract import Field, Lane, Reducer, Scan, State, Tap, Taps, Windows
+from cnnatomy.reducers.contract import Field, Lane, Line, Reducer, Scan, State, Tap, Taps, Windows
 from cnnatomy.reducers.expected import Expected
 from cnnatomy.reducers.order import nothing
 from cnnatomy.reducers.search import no_tap
@@ -66,11 +67,21 @@ class Stochastic(Scan):
         """The expected value."""
         return Soft() if self.weights == "exp" else Expected()
 
-    def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
-        """Weights relative to the largest value, their running sums, and where these pass the draw."""
+    def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
+        """The draw, and up to where each value would be drawn."""
         import torch
 
         assert windows.noise is not None, "a draw needs noise"
+        weight = self._weighed(windows)
+        until = weight.cumsum(-1) / weight.sum(-1, keepdim=True)
+        place = torch.arange(weight.shape[-1]).expand(weight.shape)
+        named = torch.where((weight != 0) | windows.values.isnan(), place, -1)
+        return Line("at {u} in <{until}: {x};, >", {"until": until}, {"u": windows.noise}, named)
+
+    def _weighed(self, windows: Windows) -> Tensor:
+        """The weights, relative to that of the largest value; 0 outside."""
+        import torch
+
         values, inside = windows.values.detach(), windows.inside
         wide = values if values.is_floating_point() else values.double()
         peak = torch.where(inside & ~wide.isnan(), wide, -math.inf).amax(-1, keepdim=True)
@@ -78,7 +89,14 @@ class Stochastic(Scan):
             weight = (wide - peak).exp()
         else:
             weight = torch.where(peak > 0, wide.clamp(min=0) / peak, 1)
-        weight = torch.where(inside, torch.where(wide == peak, 1, weight), 0)
+        return torch.where(inside, torch.where(wide == peak, 1, weight), 0)
+
+    def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
+        """Weights relative to the largest value, their running sums, and where these pass the draw."""
+        import torch
+
+        assert windows.noise is not None, "a draw needs noise"
+        values, inside, weight = windows.values.detach(), windows.inside, self._weighed(windows)
         after = weight.cumsum(-1)
         before = torch.cat([torch.zeros_like(after[..., :1]), after[..., :-1]], -1)
         drawn = (weight > 0) & (before <= windows.noise.unsqueeze(-1) * after[..., -1:])

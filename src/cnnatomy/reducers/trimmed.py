@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.reducers import checks, search
-from cnnatomy.reducers.contract import Field, Lane, Output, Scan, State, Tap, Taps, Windows
+from cnnatomy.reducers.contract import Field, Lane, Line, Output, Scan, State, Tap, Taps, Windows
 from cnnatomy.reducers.network import selecting
-from cnnatomy.reducers.order import nothing, ordered
+from cnnatomy.reducers.order import nothing, ordered, ranked
 from cnnatomy.reducers.search import TIE, Rank
 
 if TYPE_CHECKING:
@@ -79,6 +79,17 @@ class Trimmed(Scan):
         mean = torch.where(kept, ordered(windows), 0).sum(-1) / (count - 2 * g).clamp(min=1).squeeze(-1)
         spoilt = (inside & windows.values.isnan()).any(-1) | (count == 0).squeeze(-1)
         return torch.where(spoilt, nothing(windows.values.dtype), mean), None
+
+    def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
+        """The mean of those that are kept, in order."""
+        import torch
+
+        count, taps = windows.inside.sum(-1, keepdim=True), windows.inside.shape[-1]
+        cut = torch.tensor([self.lowest.of(n) for n in range(taps + 1)])[count]
+        spoilt = (windows.inside & windows.values.isnan()).any(-1, keepdim=True)
+        g, place = torch.where(spoilt, 0, cut), torch.arange(taps)
+        order = torch.where((place >= g) & (place < count - g), ranked(windows), -1)
+        return Line("(<{x}; + >)/{m}", {}, {"m": (count - 2 * g).squeeze(-1)}, order)
 
     def scan(self, taps: Taps) -> State:
         """The mean, and the least and the greatest value that are kept, with their taps."""

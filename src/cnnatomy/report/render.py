@@ -39,10 +39,10 @@ def render(page: Page) -> str:
     )
 
 
-def template(name: str) -> Template:
-    """A template of this folder, with escaping on and the pages' own style at hand."""
+def template(name: str, package: str = "cnnatomy.report") -> Template:
+    """A template of this folder, or of another package, with escaping on and the pages' own style at hand."""
     environment = Environment(
-        loader=PackageLoader("cnnatomy.report", "."),
+        loader=PackageLoader(package, "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

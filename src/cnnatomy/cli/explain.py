@@ -1,0 +1,217 @@
+"""`cnnatomy explain`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from cnnatomy.cli.meant import EXPLAIN
+from cnnatomy.cli.parsing import CODE, Command, Common, Switch, file_to_write
+from cnnatomy.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cnnatomy.explain import Explanation
+
+COMMAND = Command(
+    "explain",
+    {
+        "examples": {
+            'cnnatomy explain max --input "1 3; 2 4" --kernel 2': "a pooling on numbers",
+            'cnnatomy explain soft --input "1 2 3; 4 5 6; 7 8 9" --kernel 2 --stride 1 --at 0,1': "another",
+            "cnnatomy explain mean --input numbers.txt --kernel 3 --padding 1 --save page.html": "as a page",
+            "cnnatomy explain max photo.png --kernel 8 --at 3,4": "on a picture, in grey",
+            "cnnatomy explain runs/digits-1 seven.png --layer c3 --at 4,4": "one unit of a trained network",
+        },
+        "code and data": CODE,
+    },
+    EXPLAIN,
+)
+
+
+@dataclass(frozen=True)
+class Arguments(Common):
+    """What `explain` is told."""
+
+    what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="WHAT")] = tyro.MISSING
+    """A pooling by its name, such as max, or a call such as "Soft(temperature=0.5)"; or the folder of a run,
+    with --layer."""
+    picture: Annotated[
+        tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[PICTURE]", help_behavior_hint="")
+    ] = None
+    """A picture in the place of numbers."""
+    input: Annotated[str | None, tyro.conf.arg(metavar="NUMBERS", help_behavior_hint="")] = None
+    """Numbers, rows parted by ; such as "1 3; 2 4", or a file of them."""
+    kernel: Annotated[str, tyro.conf.arg(metavar="SIZE")] = "2"
+    """Taps of the window, on both axes or joined by x."""
+    stride: Annotated[str | None, tyro.conf.arg(metavar="SIZE", help_behavior_hint="")] = None
+    """Cells from one window to the next. Left out: the kernel."""
+    padding: Annotated[str, tyro.conf.arg(metavar="PADDING")] = "0"
+    """Cells on both sides, before,after, or valid, same, keep or full."""
+    dilation: Annotated[str, tyro.conf.arg(metavar="SIZE")] = "1"
+    """Cells from one tap to the next."""
+    mode: Annotated[str, tyro.conf.arg(metavar="MODE")] = "clip"
+    """What is in the padding: clip for nothing, or a mode such as zeros, reflect, edge or wrap."""
+    ceil_mode: Switch = False
+    """Let a last window overhang."""
+    layer: Annotated[str | None, tyro.conf.arg(metavar="LAYER", help_behavior_hint="")] = None
+    """The layer of a run's network, by its path."""
+    at: Annotated[str | None, tyro.conf.arg(metavar="Y,X", help_behavior_hint="")] = None
+    """The output's place on its map. Left out: the first, of a layer the middle one."""
+    channel: Annotated[int, tyro.conf.arg(metavar="INT")] = 0
+    """The output's channel."""
+    grad: Annotated[str | None, tyro.conf.arg(metavar="NUMBERS", help_behavior_hint="")] = None
+    """The gradient of the outputs, given like --input, or one number for all. Left out: 1."""
+    seed: Annotated[int, tyro.conf.arg(metavar="INT")] = 0
+    """Where a pooling that draws draws from."""
+    save: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Write a page (.html), a picture (.svg) or the record (.json)."""
+
+
+def main(words: Sequence[str]) -> None:
+    """Explain one output, and save the explanation if that is asked for."""
+    told: Arguments = COMMAND.parse(Arguments, words)
+    _check(told)
+    save = file_to_write(told.save) if told.save else None
+    made = _of_run(told) if told.layer is not None else _of_pooling(told)
+    from cnnatomy.cli.console import output
+
+    console = output()
+    console.print(made, soft_wrap=True)
+    if save is not None:
+        console.print(f"saved  {made.save(save)}", soft_wrap=True, markup=False)
+
+
+def _check(told: Arguments) -> None:
+    """Raise an ArgumentError where options mean nothing, or nothing together."""
+    if told.save is not None and told.save.suffix not in (".html", ".svg", ".json"):
+        raise ArgumentError("--save", expected="a name that ends in .html, .svg or .json", got=str(told.save))
+    if told.layer is None and Path(told.what).expanduser().is_dir():
+        raise ArgumentError(
+            "which layer of the run", expected="--layer", hint="cnnatomy inspect " + told.what
+        )
+    given = [name for name in ("picture", "input") if getattr(told, name) is not None]
+    if len(given) != 1:
+        got = "both" if given else "neither"
+        raise ArgumentError("what is explained on", expected="a picture or --input", got=got)
+    if told.layer is not None and told.input is not None:
+        raise ArgumentError("--input is for poolings", hint="a picture for the network")
+    if told.channel < 0:
+        raise ArgumentError("--channel", expected="a whole number >= 0", got=str(told.channel))
+
+
+def _of_pooling(told: Arguments) -> Explanation:
+    from cnnatomy.cli.catalog import find
+    from cnnatomy.explain import explain
+    from cnnatomy.ops import pool
+    from cnnatomy.reducers import Reducer
+    from cnnatomy.regions import Sliding
+
+    what = find(told.what)
+    if not isinstance(what, Reducer):
+        raise ArgumentError("this is no pooling", got=told.what, hint="max")
+    if beside := what.takes:
+        raise ArgumentError(f"{what.name} pooling also takes {beside[0]}", hint="cnnatomy.explain in Python")
+    x = numbers("--input", told.input) if told.input is not None else _grey(told.picture)
+    rank = x.dim()
+    sizes: list[Any] = [size_of(name, getattr(told, name)) for name in ("kernel", "stride", "dilation")]
+    from cnnatomy.cli.solve import read_padding
+
+    region = Sliding(sizes[0], sizes[1], read_padding(told.padding), sizes[2], told.ceil_mode)
+    at = place_of(told.at, rank)
+    where = (told.channel, *at) if at is not None else None
+    options: dict[str, Any] = {"region": region, "reducer": what, "training": True, "seed": told.seed}
+    return explain(pool, x, where, _gradient(told.grad), padding_mode=told.mode, **options)
+
+
+def _of_run(told: Arguments) -> Explanation:
+    from cnnatomy.data import read_pictures
+    from cnnatomy.explain import explain
+    from cnnatomy.train.run import RunFolder
+
+    assert told.picture is not None, "checked above"
+    model, facts = RunFolder(Path(told.what).expanduser()).load_model()
+    channels, height, width = model.input_shape
+    pictures = read_pictures([told.picture], size=(height, width), channels=channels, fit=facts["fit"])
+    at = place_of(told.at, None)
+    where = (told.channel, *at) if at is not None else (told.channel,) if told.channel else None
+    return explain(model, model.preprocess(pictures), where, _gradient(told.grad), layer=told.layer)
+
+
+def _grey(picture: Path | None) -> Tensor:
+    """A picture in its own size, in grey from 0 to 1."""
+    assert picture is not None, "checked above"
+    import torch
+    from PIL import Image
+
+    from cnnatomy.data import read_pictures
+
+    path = picture.expanduser()
+    try:
+        with Image.open(path) as opened:
+            size = opened.size[::-1]
+    except (OSError, ValueError):
+        size = (1, 1)  # the reader below says what is wrong with it
+    pixels = read_pictures([path], size=size, channels=1, fit="stretch")
+    return pixels[0, 0].to(torch.float32) / 255
+
+
+def _gradient(text: str | None) -> Any:
+    if text is None:
+        return None
+    grad = numbers("--grad", text)
+    return float(grad) if grad.numel() == 1 else grad
+
+
+def numbers(name: str, text: str) -> Tensor:
+    """Rows of numbers, written out or in a file.
+
+    Example:
+        >>> numbers("--input", "1 3; 2 4").tolist()
+        [[1.0, 3.0], [2.0, 4.0]]
+    """
+    import torch
+
+    path = Path(text).expanduser()
+    if not re.search(r"[;\s]", text) and path.is_file():
+        text = path.read_text("utf-8", "replace")
+    rows = [row.replace(",", " ").split() for row in re.split(r"[;\n]", text) if row.strip()]
+    try:
+        values = [[float(value) for value in row] for row in rows]
+    except ValueError as error:
+        got = str(error).rpartition(": ")[2]
+        raise ArgumentError(name, expected='numbers such as "1 3; 2 4", or a file', got=got) from None
+    if not values or len({len(row) for row in values}) > 1:
+        got = "no numbers" if not values else f"rows of {sorted({len(row) for row in values})}"
+        raise ArgumentError(name, expected="rows of one length", got=got)
+    found = torch.tensor(values)
+    return found[0] if len(values) == 1 else found
+
+
+def size_of(name: str, text: str | None) -> int | tuple[int, ...] | None:
+    """A size on all axes, or one for each such as 3x5."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,5}(x[1-9][0-9]{0,5})*", text):
+        expected = "a whole number >= 1, or one for each axis such as 3x5"
+        raise ArgumentError(f"--{name}", expected=expected, got=repr(text))
+    sizes = tuple(int(one) for one in text.split("x"))
+    return sizes[0] if len(sizes) == 1 else sizes
+
+
+def place_of(text: str | None, rank: int | None) -> tuple[int, ...] | None:
+    """A place such as 4,4."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", text):
+        raise ArgumentError("--at", expected="a place such as 4,4", got=repr(text))
+    place = tuple(int(one) for one in text.split(","))
+    if rank is not None and len(place) != rank:
+        raise ArgumentError("--at", expected=f"{rank} numbers", got=text)
+    return place

@@ -1,0 +1,120 @@
+"""`explain`: lay an operator out, write it down, and hold what is written to the operator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from cnnatomy.errors import ArgumentError
+from cnnatomy.explain import network
+from cnnatomy.explain.binding import bind
+from cnnatomy.explain.binding.given import Bound, tensor_of
+from cnnatomy.explain.checks import together, verify
+from cnnatomy.explain.explanation import Explanation
+from cnnatomy.explain.families.pooling import At
+from cnnatomy.explain.laid import Laid
+from cnnatomy.explain.record import recorded
+
+
+def explain(
+    what: Any,
+    x: Any,
+    at: int | Sequence[int] | None = None,
+    grad: Any = None,
+    *,
+    layer: str | None = None,
+    **options: Any,
+) -> Explanation:
+    """Every number of one plane of an operator: what each output reads, how it comes of that, and back.
+
+    For every output o and every tap i that it reads, the record holds the cell, the value x_i and the partial
+    derivative dy[o]/dx_i; the gradient of a cell is the sum of grad[o] dy[o]/dx_i over the outputs that read
+    it. The numbers come of the operator's definition, in its own dtype; before they are returned they are
+    held to the operator itself and to autograd.
+
+    Args:
+        what: a module of torch or of this package, or one of the package's functions on tensors, such as
+            `cnnatomy.pool`.
+        x: its input, (N, C, *spatial), (C, *spatial) or (*spatial): a tensor, or lists of numbers.
+        at: the output to begin with: its place on its plane, before it the channel, before that the image.
+            One plane is explained; the first output of the first if left out.
+        grad: the gradient of the operator's output: a tensor of that shape or of the plane's, or one number
+            for all; 1 if left out.
+        layer: of a network, the path of the layer that is explained, at what it is given on x; `at` is then
+            the middle of its map if left out. The record also says what the unit sees of x.
+        options: further arguments of the operator, such as `logits=` of importance pooling, `seed=` of one
+            that draws, or those of a function.
+
+    Raises:
+        ArgumentError: there is no explanation of this, or it does not take these arguments.
+        Disagreement: the numbers are not the operator's: a bug.
+
+    Example:
+        >>> import torch, cnnatomy
+        >>> print(explain(torch.nn.AvgPool1d(2), [1.0, 2.0, 6.0, 0.0]).line(1))
+        (6 + 0)/2 = 3
+    """
+    if layer is not None:
+        return _layer(what, x, at, grad, layer, options)
+    bound = bind(what, x, options)
+    return _explained(bound, placed(at, bound.axes), grad)
+
+
+def _explained(bound: Bound, at: At, grad: Any) -> Explanation:
+    laid = bound.family.laid(at)
+    found = checked(laid, grad)
+    if bound.whole is not None and laid.parts is not None:
+        together(found.record, laid, bound.whole, grad)
+    return found
+
+
+def _layer(
+    net: Any, x: Any, at: int | Sequence[int] | None, grad: Any, layer: str, options: dict[str, Any]
+) -> Explanation:
+    """The explanation of one layer of a network."""
+    if not isinstance(net, nn.Module):
+        got = type(net).__name__
+        raise ArgumentError("only a network has layers", expected="an nn.Module", got=got, hint="no layer=")
+    found = network.met(net, x, layer)
+    module = network.evaluated(found.module)
+    bound = bind(module, found.x, {**found.options, **options})
+    place = placed(at, bound.axes)
+    if place[2] is None:
+        whole = bound.family.laid(place).plane.whole
+        place = (*place[:2], network.middle(whole, len(whole)))
+    made = _explained(bound, place, grad)
+    picture = tensor_of(x)
+    unit = (place[0], place[1], *(place[2] or ()))
+    made.record["network"] = network.seen(net, picture, found.path, unit)
+    return made
+
+
+def checked(laid: Laid, grad: Any = None) -> Explanation:
+    """The explanation of a plane, held to its operator."""
+    record = recorded(laid, grad)
+    verify(record, laid, grad)
+    return Explanation(record)
+
+
+def placed(at: int | Sequence[int] | None, axes: int) -> At:
+    """The image, the channel and the place on the plane.
+
+    Raises:
+        ArgumentError: there are too few numbers, or too many.
+
+    Example:
+        >>> placed((3, 1, 2), 2), placed((1, 2), 2), placed(None, 2)
+        ((0, 3, (1, 2)), (0, 0, (1, 2)), (0, 0, None))
+    """
+    place = [] if at is None else [at] if isinstance(at, int) else list(at)
+    if any(isinstance(i, bool) or not isinstance(i, int) or i < 0 for i in place):
+        raise ArgumentError("there is no such output", expected="whole numbers >= 0", got=str(at))
+    if at is not None and not axes <= len(place) <= axes + 2:
+        expected = f"{axes} numbers, or the channel before them, or the image and the channel"
+        raise ArgumentError("at does not fit the output", expected=expected, got=str(at))
+    if at is None:
+        return 0, 0, None
+    image, channel = [0, 0, *place[: len(place) - axes]][-2:]
+    return image, channel, tuple(place[len(place) - axes :])
