@@ -69,6 +69,7 @@ OTHER_MEANINGS = {
     ("anatomy", "costs", "pointwise.py"): "torch has operators of the same names",
     ("anatomy", "costs", "windows.py"): "torch has operators of the same names",
     ("export", "deployed.py"): "the mean of pictures",
+    ("explain", "families", "padding.py"): "np.pad has modes of the same names",
     ("explain", "reading.py"): "formulas have functions of the same names",
     ("models", "standardised.py"): "the mean of pictures",
     ("models", "weights", "preprocessing.py"): "the mean of pictures",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_TOKEN = re.compile(r"\s*(√|e\^(?=\()|ln|max|min|x_|of|at|in|nan|inf|\d+\.?\d*(?:e[+-]?\d+)?|[-+·/^(),:])")
+_TOKEN = re.compile(r"\s*(√|e\^(?=\()|ln|max|min|x_|of|at|inf|in|nan|\d+\.?\d*(?:e[+-]?\d+)?|[-+·/^(),:])")
 
 
 def value_of(text: str) -> float | None:
