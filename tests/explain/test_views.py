@@ -21,7 +21,10 @@ from cnnatomy.explain import Explanation
 from cnnatomy.explain.explanation import text_of
 from cnnatomy.explain.reading import value_of
 
-SCHEMA = json.loads((Path(ca.__file__).parent / "explain" / "explanation.schema.json").read_text("utf-8"))
+PUBLISHED = Path(ca.__file__).parent / "explain" / "explanation.schema.json"
+SCHEMA = json.loads(
+    PUBLISHED.read_text("utf-8").replace('"additionalProperties": false,', "")
+)  # as it is here
 GRID = torch.tensor([[0.0, 2, 1, 1], [5, 5, 0, 3], [1, 2, 7, 0]])
 CONFIGURATIONS: list[tuple[Any, dict[str, Any]]] = [
     *((ca.pool, {"region": ca.Sliding(2, 1), "reducer": name}) for name in (

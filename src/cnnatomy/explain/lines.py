@@ -46,11 +46,11 @@ def line(record: Record, o: int) -> str:
 def remark(record: Record, o: int) -> str:
     """What else there is to say of an output: ties, values of the padding."""
     first, stop = record["taps"]["ptr"][o : o + 2]
-    flags = record["taps"]["flag"][first:stop]
-    said = [f"first of {flags.count('tie') + 1} equal"] if "tie" in flags else []
-    for flag, noun in (("fill", "in the padding"), ("copied", "copied into the padding")):
-        if count := flags.count(flag):
-            said.append(f"{count} of {len(flags)} taps {noun}")
+    words = [word for flag in record["taps"]["flag"][first:stop] for word in flag.split()]
+    said = [f"first of {words.count('tie') + 1} equal"] if "tie" in words else []
+    for word, noun in (("fill", "in the padding"), ("copied", "copied into the padding")):
+        if count := words.count(word):
+            said.append(f"{count} of {stop - first} taps {noun}")
     return ", ".join(said)
 
 

@@ -195,21 +195,22 @@ def _taps(
 
 
 def _flags(laid: Laid, values: Mapping[str, Tensor], there: Tensor) -> list[str]:
-    """What a reader must see of a tap: the winner, its ties, NaN, fill, copies."""
+    """What a reader must see of a tap: the winner, its ties, NaN; and whether it is filled in or copied."""
     x, cells = values["x"].detach(), laid.reads.cells
-    kind = torch.zeros(x.shape, dtype=torch.int64)
-    kind[cells == FILL] = 1
+    kind, place = torch.zeros(x.shape, dtype=torch.int64), torch.zeros(x.shape, dtype=torch.int64)
+    place[cells == FILL] = 1
     if laid.reads.copied is not None:
-        kind[laid.reads.copied] = 2
-    kind[x.isnan()] = 3
+        place[laid.reads.copied] = 2
+    kind[x.isnan()] = 1
     if laid.law.winner is not None:
         winner = laid.law.winner({name: value.detach() for name, value in values.items()})
         at = winner.clamp(min=0)[:, None]
-        kind[(x == x.gather(1, at)) & (winner >= 0)[:, None]] = 4
+        kind[(x == x.gather(1, at)) & (winner >= 0)[:, None]] = 2
         rows = (winner >= 0).nonzero().squeeze(1)
-        kind[rows, winner[rows]] = 5
-    names = ("", "fill", "copied", "nan", "tie", "winner")
-    return [names[one] for one in kind[there].tolist()]
+        kind[rows, winner[rows]] = 3
+    kinds, places = ("", "nan", "tie", "winner"), ("", "fill", "copied")
+    words = [f"{first} {then}".strip() for first in kinds for then in places]
+    return [words[one] for one in (kind * len(places) + place)[there].tolist()]
 
 
 def _cover(cells: Tensor, outputs: Tensor, products: Tensor, count: int) -> Record:

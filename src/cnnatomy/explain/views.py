@@ -275,9 +275,9 @@ class _Frame:
         for o, (first, stop) in enumerate(itertools.pairwise(taps["ptr"])):
             at = self.positions(o)
             for k in range(first, stop):
-                if at and taps["flag"][k] in ("fill", "copied"):
+                kind = taps["flag"][k].rpartition(" ")[2]
+                if at and kind in ("fill", "copied"):
                     channel = (k - first) // len(at)
                     said = lines.written(lines.number(taps["value"][k]), 4)[0]
-                    kind = "fill" if taps["flag"][k] == "fill" else "copied"
                     found[channel, tuple(at[taps["tap"][k]])] = Cell(said, kind)
         return found
