@@ -69,7 +69,7 @@ def anatomy(
     """
     module = load(model, input=input_size if is_shape(input_size) else None)
     size = getattr(module, "input_shape", None) if input_size is None else input_size
-    if not size and not isinstance(size, Tensor):
+    if not isinstance(size, Tensor) and not size:
         what = "this network was made for no one input"
         raise ArgumentError(what, expected="input_size", hint="input_size=(3, 224, 224)")
     with uncollected():
