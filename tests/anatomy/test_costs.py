@@ -437,3 +437,25 @@ def test_points_between_cells_are_counted_where_their_number_is_given(points: in
 
     found = cnnatomy.anatomy(Aligned(), [torch.empty(1, 5, 9, 9), torch.empty(2, 5)])
     assert (found.macs, found.flops) == (0, flops)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_antialiased_shrinking_reads_as_many_cells_as_torch_weighs(mode: str) -> None:
+    """A product and a sum for each weight of torch's own that is not zero, rows first, then columns."""
+
+    def shrunk(x: Tensor, rows: int, columns: int) -> Tensor:
+        return F.interpolate(x, (rows, columns), mode=mode, antialias=True)
+
+    weights = [shrunk(torch.eye(n).view(1, n, n, 1).repeat(1, 1, 1, 2), m, 2) for n, m in ((13, 4), (11, 5))]
+    rows, columns = (int(one[..., 0].count_nonzero()) for one in weights)
+    found = cnnatomy.anatomy(Function(lambda x: shrunk(x, 4, 5)), (3, 13, 11))
+    assert found.flops == 2 * 3 * (11 * rows + 4 * columns)
+
+
+def test_given_statistics_make_a_norm_a_scale_and_a_shift() -> None:
+    """The operator that cannot train has no argument that says so."""
+    statistics = [torch.ones(3) for _ in range(4)]
+    operator = torch.ops.aten._native_batch_norm_legit_no_training
+
+    found = cnnatomy.anatomy(Function(lambda x: operator(x, *statistics, 0.1, 1e-5)[0]), (3, 4, 5))
+    assert found.flops == 2 * 3 * 4 * 5
