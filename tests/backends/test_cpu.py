@@ -18,7 +18,7 @@ import cnnatomy
 from cnnatomy import backends
 from cnnatomy.backends import reference
 from cnnatomy.backends.cpu.pooling import (
-    gather_backward,
+    gather_blocks,
     global_backward,
     launch,
     plan_backward,
@@ -345,7 +345,7 @@ def test_the_columns_at_the_ends_of_rows_go_in_vectors_too(region: Sliding) -> N
         widths, across = sizes.vector_widths("float32"), window.strided(axis, 1, ())
         assert across is not None
         pad = axis.window.padding[0]
-        edges.add(gather_backward.Blocks.of(across, pad, size, axis.outputs, widths).edge)
+        edges.add(gather_blocks.Blocks.of(across, pad, size, axis.outputs, widths).edge)
         for name in ("max", "l2"):
             check([random((2, 3, size), seed=size)], region, reducer(name))
     assert any(edges)
@@ -370,30 +370,29 @@ def test_the_ends_of_rows_in_maps(
 
 
 @pytest.mark.parametrize(
-    ("height", "region", "apart"),
+    ("height", "region"),
     [
-        (8, Sliding(5, 1, 2), 0),
-        (10, Sliding(5, 1, 2), 5),
-        (11, Sliding((5, 9), 1, (2, 4)), 5),
-        (11, Sliding((3, 5), (1, 1), (2, 2), (2, 1)), 5),
-        (9, Adaptive((5, 3)), 2),
-        (7, Adaptive((3, 3)), 0),
-        (8, Adaptive((4, 3)), 2),
-        (12, Sliding((4, 7), (4, 1), ((8, 8), (3, 3))), 3),  # windows without any tap
-        (40, Sliding((17, 15), 1), 0),
-        (60, Sliding((17, 15), 1), 22),
-        (60, Sliding((15, 17), 1), 23),  # as many taps as a byte tells
-        (60, Sliding((17, 17), 1), 22),  # more than that
-        (1, Sliding((1, 25), 1), 0),
+        (8, Sliding(5, 1, 2)),
+        (10, Sliding(5, 1, 2)),
+        (11, Sliding((5, 9), 1, (2, 4))),
+        (11, Sliding((3, 5), (1, 1), (2, 2), (2, 1))),
+        (9, Adaptive((5, 3))),
+        (7, Adaptive((3, 3))),
+        (8, Adaptive((4, 3))),
+        (12, Sliding((4, 7), (4, 1), ((8, 8), (3, 3)))),  # windows without any tap
+        (40, Sliding((17, 15), 1)),
+        (60, Sliding((17, 15), 1)),
+        (60, Sliding((15, 17), 1)),  # as many taps as a byte tells
+        (60, Sliding((17, 17), 1)),  # more than that
+        (1, Sliding((1, 25), 1)),
     ],
     ids=str,
 )
 @pytest.mark.usefixtures("scattering")
-def test_rows_whose_windows_share_no_cell_scatter_in_pairs(height: int, region: Region, apart: int) -> None:
+def test_rows_scatter_whether_their_windows_share_cells_or_not(height: int, region: Region) -> None:
     x = random((2, 3, height, 33))
     key = Key(region, reducer("max"), "float32", (height, 33), 1, "uint8", True)
     assert backward_plan(key).way == "scatter"
-    assert plan_backward._apart(region.axes((height, 33))[0]) == apart
     check([x], region, reducer("max"))
 
 
@@ -463,7 +462,7 @@ def test_a_row_does_not_depend_on_those_that_its_thread_makes(
     ],
 )
 def test_windows_of_one_size_divide_by_what_is_known(what: Reducer, region: Region, alike: float) -> None:
-    assert window.Layout(Key(region, what, "float32", (13, 37), 1, "uint8", True)).alike == alike
+    assert window.Layout(Key(region, what, "float32", (13, 37), 1, "uint8", True)).constant_divisor == alike
     check([random((2, 3, 13, 37))], region, what)
     check([last(random((2, 9, 13, 37)))], region, what)
 
@@ -601,7 +600,7 @@ def test_the_output_of_a_whole_map_tells_every_cell(
 
 
 def test_as_many_numbers_are_kept_as_the_output_of_a_whole_map_tells() -> None:
-    counts = [global_backward.WholeMap(what, "float32", "uint8", True, (8, 4, 1)).told for what in PAIRS]
+    counts = [global_backward.Global(what, "float32", "uint8", True, (8, 4, 1)).kept for what in PAIRS]
     assert counts == [2, 3, 3, 2, 2, 3, 3]
 
 

@@ -14,9 +14,9 @@ from support import close, last, random
 from torch import Tensor
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.reducers import spectral
 from cnnatomy.reducers.contract import Reducer, Windows
 from cnnatomy.reducers.covariance import Covariance
+from cnnatomy.reducers.shared import spectral
 from cnnatomy.regions import Adaptive, Region, Sliding, Whole
 
 linalg: Any = pytest.importorskip("scipy.linalg")

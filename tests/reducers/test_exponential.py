@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.ops import pool
-from cnnatomy.reducers import Reducer, scaled
+from cnnatomy.reducers import Reducer
 from cnnatomy.reducers.gem import GeM
 from cnnatomy.reducers.importance import Importance
 from cnnatomy.reducers.l2 import L2
@@ -24,6 +24,7 @@ from cnnatomy.reducers.lp import Lp
 from cnnatomy.reducers.max import Max
 from cnnatomy.reducers.mean import Mean
 from cnnatomy.reducers.mixed import Mixed
+from cnnatomy.reducers.shared import scaled
 from cnnatomy.reducers.soft import Soft
 from cnnatomy.regions import Sliding, Whole
 
@@ -163,7 +164,9 @@ def test_a_weight_beyond_the_format_is_nothing_even_to_a_huge_value() -> None:
 
 def test_values_below_the_clamp_take_the_quick_way() -> None:
     """After a rectifier half of all windows may be nothing but clamped values."""
-    trusted: Any = GeM().quick.trusts((Lanes(torch.tensor(4e-18)),))
+    fast = GeM().fast.fold
+    assert fast is not None
+    trusted: Any = fast.trusts((Lanes(torch.tensor(4e-18)),))
     assert bool(trusted.value)
 
 

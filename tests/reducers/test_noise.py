@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 import torch
 
-from cnnatomy.reducers.noise import BITS, mix, noise, uniform
+from cnnatomy.reducers.shared.noise import BITS, mix, noise, uniform
 
 MASK = 2**32 - 1
 

@@ -16,7 +16,7 @@ from cnnatomy.backends import reference
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers.contract import Output, State, Windows
 from cnnatomy.reducers.expected import Expected
-from cnnatomy.reducers.noise import noise
+from cnnatomy.reducers.shared.noise import noise
 from cnnatomy.reducers.soft import Soft
 from cnnatomy.reducers.stochastic import Stochastic
 from cnnatomy.regions import Sliding

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cnnatomy.backends.memory import demand
 from cnnatomy.reducers.contract import Reducer, Windows
-from cnnatomy.reducers.noise import noise
+from cnnatomy.reducers.shared.noise import noise
 from cnnatomy.regions import Axis, Region
 
 

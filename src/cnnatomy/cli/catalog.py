@@ -31,6 +31,8 @@ class Pooling:
     """Further inputs of the shape of x."""
     learns: tuple[str, ...]
     """Parameters that can be learned."""
+    always_learns: bool
+    """Whether they always are, without being asked for."""
     keeps: tuple[str, ...] | None
     """The tensors that backward needs; None where the poolings inside, or torch's operators, decide."""
     bytes_per_output: int | None
@@ -52,6 +54,7 @@ class Pooling:
             mixes_channels=what.mixes,
             companions=what.companions,
             learns=_learns(type(what)),
+            always_learns=bool(type(what)().parameters),
             keeps=None if opaque else _kept(what),
             bytes_per_output=None if opaque else sum(_BYTES[field] for field in what.saves),
             documentation=inspect.cleandoc(what.__doc__ or ""),

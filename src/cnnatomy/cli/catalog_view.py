@@ -46,9 +46,9 @@ def explain(poolings: Sequence[Pooling], places: Sequence[Place], console: Conso
 
 def _facts(one: Pooling) -> list[tuple[str, str]]:
     beside = [f"{name}, of the shape of x" for name in one.companions]
-    learned = (
-        ", ".join(one.learns) + ", with learned=1 or the number of channels" if one.learns else "nothing"
-    )
+    learned = ", ".join(one.learns) or "nothing"
+    if one.learns:
+        learned += ", always" if one.always_learns else ", with learned=1 or the number of channels"
     result = "one of the region's values; return_indices=True says which" if one.selects else "a new value"
     if one.mixes_channels:
         result = "values that several channels make together"

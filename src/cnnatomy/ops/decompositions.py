@@ -7,7 +7,6 @@ torch.nn above all. `cnnatomy.export.onnx` writes the others out.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -17,12 +16,12 @@ from torch.nn import functional as F
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.ops import library, lowering, resampling
-from cnnatomy.reducers import Lp, Max, Mean, Reducer
+from cnnatomy.reducers import Mean, Reducer
 from cnnatomy.regions import Adaptive, Region, Sliding
 
-_GRIDS: dict[type[Reducer], dict[int, Any]] = {
-    Max: {1: F.adaptive_max_pool1d, 2: F.adaptive_max_pool2d, 3: F.adaptive_max_pool3d},
-    Mean: {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d},
+_GRIDS: dict[str, dict[int, Any]] = {
+    "max": {1: F.adaptive_max_pool1d, 2: F.adaptive_max_pool2d, 3: F.adaptive_max_pool3d},
+    "avg": {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d},
 }
 
 
@@ -54,19 +53,21 @@ def resample(x: Tensor, size: Sequence[int], how: str, transposed: bool) -> Tens
 
 def _torchs(x: Tensor, region: Region, reducer: Reducer) -> Tensor | None:
     """The pooling by torch's own operators, if these compute it."""
-    rank, size = x.dim() - 2, tuple(x.shape[2:])
-    if isinstance(region, Adaptive) and type(reducer) in _GRIDS and reducer == type(reducer)():
-        y: Tensor = _GRIDS[type(reducer)][rank](x, region.output_size(size))
+    rank, size, operator = x.dim() - 2, tuple(x.shape[2:]), reducer.fast.torch
+    if operator is None:
+        return None
+    if operator.power is not None:
+        total = lowering.standard(x.abs() ** operator.power, region, Mean(divisor=1.0))
+        return None if total is None else total ** (1 / operator.power)
+    plain = operator.whole is not None and not operator.negated
+    if isinstance(region, Adaptive) and plain and not operator.counts_padding:
+        y: Tensor = _GRIDS[operator.family][rank](x, region.output_size(size))
         return y
-    if isinstance(region, Sliding) and region.ceil_mode and reducer in (Mean(), Mean(True)):
+    if isinstance(region, Sliding) and region.ceil_mode and plain and operator.family == "avg":
         windows = region.windows(size)
         kernel, stride, before, after = zip(*((w.kernel, w.stride, *w.padding) for w in windows), strict=True)
         if before == after and all(window.dilation == 1 for window in windows):
-            counts = isinstance(reducer, Mean) and reducer.count_include_pad
-            return lowering.MEAN[rank](x, kernel, stride, before, True, counts)  # type: ignore[no-any-return]
-    if isinstance(reducer, Lp) and reducer.normalize == "sum" and reducer.p < math.inf:
-        total = lowering.standard(x.abs() ** reducer.p, region, Mean(divisor=1.0))
-        return None if total is None else total ** (1 / reducer.p)
+            return lowering.MEAN[rank](x, kernel, stride, before, True, operator.counts_padding)  # type: ignore[no-any-return]
     return lowering.standard(x, region, reducer)
 
 

@@ -27,8 +27,8 @@ from cnnatomy.geometry import AxisTable, Window
 from cnnatomy.geometry.resampling import Resampling
 from cnnatomy.ops import library, resampling
 from cnnatomy.ops.eigen import eigh
-from cnnatomy.reducers import Max, Mean, Min, Reducer
-from cnnatomy.reducers.contract import NO_TAP, Windows
+from cnnatomy.reducers import Mean, Reducer
+from cnnatomy.reducers.contract import NO_TAP, TorchOperator, Windows
 from cnnatomy.regions import Adaptive, Axis, Region, Sliding, Whole
 
 Lowering = Callable[..., Any]
@@ -126,30 +126,32 @@ def pool(
 def standard(x: Tensor, region: Region, reducer: Reducer) -> Tensor | None:
     """The pooling by torch's own operator of the same result, if there is one."""
     rank = x.dim() - 2
-    if type(reducer) not in (Max, Min, Mean) or not x.is_floating_point():
+    operator = reducer.fast.torch
+    if operator is None or operator.power is not None or not x.is_floating_point():
         return None
     if isinstance(region, Adaptive) and not all(type(n) is int for n in x.shape[2:]):
         bins = region.output_size(tuple(x.shape[2:]))
         if all(type(n) is int and n == 1 for n in bins):
             region = Whole()
-    if isinstance(reducer, Mean):
-        return _mean(x, region, reducer, rank)
-    sign = -1 if isinstance(reducer, Min) else 1
-    turned = -x if sign < 0 else x
+    if operator.family == "avg":
+        return _average(x, region, reducer, operator, rank)
+    turned = -x if operator.negated else x
     if isinstance(region, Whole):
         y = turned.amax(tuple(range(2, 2 + rank)), keepdim=True)
-        return -y if sign < 0 else y
+        return -y if operator.negated else y
     windows = _windows(region, tuple(x.shape[2:]))
     if windows is None:
         return None
     turned, widths = _bordered(turned, windows, -math.inf)
     kernel, stride, dilation = _numbers(windows, "kernel", "stride", "dilation")
     best: Tensor = _MAX[rank](turned, kernel, stride, widths, dilation)
-    return -best if sign < 0 else best
+    return -best if operator.negated else best
 
 
-def _mean(x: Tensor, region: Region, reducer: Mean, rank: int) -> Tensor | None:
-    plain = reducer.divisor is None
+def _average(
+    x: Tensor, region: Region, reducer: Reducer, operator: TorchOperator, rank: int
+) -> Tensor | None:
+    plain = operator.whole is not None
     if isinstance(region, Whole) and plain:
         return x.mean(tuple(range(2, 2 + rank)), keepdim=True)
     windows = _windows(region, tuple(x.shape[2:]))
@@ -158,7 +160,7 @@ def _mean(x: Tensor, region: Region, reducer: Mean, rank: int) -> Tensor | None:
     kernel, stride = _numbers(windows, "kernel", "stride")
     if plain and all(map(_torchs, windows)):
         widths = [window.padding[0] for window in windows]
-        return MEAN[rank](x, kernel, stride, widths, False, reducer.count_include_pad)  # type: ignore[no-any-return]
+        return MEAN[rank](x, kernel, stride, widths, False, operator.counts_padding)  # type: ignore[no-any-return]
     if not all(type(n) is int for n in x.shape[2:]):
         return None
     if any(max(window.padding) >= window.kernel for window in windows):

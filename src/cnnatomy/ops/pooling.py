@@ -26,8 +26,8 @@ from cnnatomy.ops.padding import Mode
 from cnnatomy.ops.routing import batched, demand_dense, plain, transformed
 from cnnatomy.reducers import Reducer
 from cnnatomy.reducers import reducer as by_name
-from cnnatomy.reducers.noise import noise
-from cnnatomy.reducers.spectral import full_precision
+from cnnatomy.reducers.shared.noise import noise
+from cnnatomy.reducers.shared.spectral import full_precision
 from cnnatomy.regions import Composite, Region
 
 Pooled = tuple[Tensor, Tensor | None]
@@ -156,12 +156,12 @@ def _taken(
             expected = f"the shape of x, {tuple(x.shape)}"
             raise ArgumentError(f"{name} does not fit", expected=expected, got=str(tuple(beside.shape)))
         companions.append(beside.to(x.dtype))
-    for name in reducer.learns:
-        values = inputs[name]
-        if values.numel() != 1 and values.numel() != x.shape[1]:  # "in" knows no symbolic sizes
-            expected = f"1 or {x.shape[1]} values, one for each channel"
-            raise ArgumentError(f"{name} does not fit", expected=expected, got=str(tuple(values.shape)))
-        learned[name] = values.reshape(-1, *(1,) * (x.dim() - 2))
+    for one in reducer.parameters:
+        values = inputs[one.name]
+        if not one.fits(values.numel(), x.shape[1]):
+            expected = one.expected(x.shape[1])
+            raise ArgumentError(f"{one.name} does not fit", expected=expected, got=str(tuple(values.shape)))
+        learned[one.name] = values.reshape(-1, *(1,) * (0 if one.per == "rank" else x.dim() - 2))
     return companions, learned
 
 

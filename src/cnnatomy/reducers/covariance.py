@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.reducers import checks
 from cnnatomy.reducers.contract import Line, Reducer, Windows
+from cnnatomy.reducers.shared import checks
 from cnnatomy.regions import Region
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ class Covariance(Reducer):
     | `"none"` | M | |
 
     Gradients are finite for equal eigenvalues, fewer positions than channels and constant inputs, and exact
-    to the second order wherever f has derivatives; `reducers/spectral.py` says what stands where it has none.
-    Where M is not finite, by a NaN, an infinity or no tap at all, every entry is NaN, except that `"none"`
-    leaves M as it is. Reduced precisions compute in float32, under autocast too.
+    to the second order wherever f has derivatives; `reducers/shared/spectral.py` says what stands where it
+    has none. Where M is not finite, by a NaN, an infinity or no tap at all, every entry is NaN, except that
+    `"none"` leaves M as it is. Reduced precisions compute in float32, under autocast too.
 
     Args:
         function: f.
@@ -140,7 +140,7 @@ class Covariance(Reducer):
 
     def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
         """The moments of the taps inside, and their function."""
-        from cnnatomy.reducers.moments import windowed
+        from cnnatomy.reducers.shared.moments import windowed
 
         return self._finish(windowed(windows, self.centred)), None
 
@@ -148,7 +148,7 @@ class Covariance(Reducer):
         """The function of the matrix of moments, and which entry of it."""
         import torch
 
-        from cnnatomy.reducers.moments import windowed
+        from cnnatomy.reducers.shared.moments import windowed
 
         moments, channels = windowed(windows, self.centred), windows.values.shape[1]
         rows, columns = torch.triu_indices(channels, channels)
@@ -181,8 +181,8 @@ class Covariance(Reducer):
         """
         import torch
 
-        from cnnatomy.reducers.moments import regional
-        from cnnatomy.reducers.spectral import full_precision
+        from cnnatomy.reducers.shared.moments import regional
+        from cnnatomy.reducers.shared.spectral import full_precision
 
         if not x.is_floating_point():
             what = "covariance pooling wants real numbers"
@@ -205,7 +205,7 @@ class Covariance(Reducer):
 
     def _vector(self, m: Tensor) -> Tensor:
         """(.., C, C) to (.., D)"""
-        from cnnatomy.reducers import spectral
+        from cnnatomy.reducers.shared import spectral
 
         match self.function:
             case "top":

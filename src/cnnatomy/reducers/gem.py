@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.reducers import checks
-from cnnatomy.reducers.contract import Lane, Pooling
+from cnnatomy.reducers.contract import Lane, Learned, Pooling
 from cnnatomy.reducers.logsumexp import LogSumExp
-from cnnatomy.reducers.power import Power
+from cnnatomy.reducers.shared import checks
+from cnnatomy.reducers.shared.power import Power
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,9 +68,9 @@ class GeM(Power):
         return self.learned > 0
 
     @property
-    def learns(self) -> dict[str, tuple[float, ...]]:
+    def parameters(self) -> tuple[Learned, ...]:
         """The powers."""
-        return {"p": (self.p,) * self.learned} if self.learned else {}
+        return Learned.shared("p", self.p, self.learned)
 
     def blend(self, x: Tensor, pool: Pooling, inputs: Mapping[str, Tensor]) -> Tensor:
         """e^((1/p) logsumexp(p log b)), the logarithm of the mean of powers, of b = max(x, c)"""

@@ -7,8 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from cnnatomy.reducers import checks, scaled
-from cnnatomy.reducers.contract import Field, Fold, Lane, Line, Mask, Output, State, Windows
+from cnnatomy.reducers.contract import (
+    FastFold,
+    FastPath,
+    Field,
+    Fold,
+    Lane,
+    Line,
+    Mask,
+    Output,
+    State,
+    Windows,
+)
+from cnnatomy.reducers.shared import checks, scaled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -95,9 +106,9 @@ class Importance(Fold):
         return state[0], inverse, state[2] * inverse
 
     @property
-    def quick(self) -> Fold:
-        """The plain sums of e^logit, and of that times x."""
-        return _Plain(self.normalize)
+    def fast(self) -> FastPath:
+        """Plain sums forward."""
+        return FastPath(_PlainSums(self.normalize))
 
     def own(self, values: State) -> State:
         """(x, m, k), which spares the pairs an exponential."""
@@ -117,19 +128,13 @@ class Importance(Fold):
         return share, share * (x - mean)
 
 
-class _Plain(Fold):
-    """As `Importance`, where no exponential comes near the ends of the format."""
+class _PlainSums(FastFold):
+    """The plain sums of e^logit and of that times x, where no exponential comes near the format's ends."""
 
-    gradient: ClassVar[Literal["pairs"]] = "pairs"
-    saves: ClassVar[tuple[Field, ...]] = Importance.saves
     identity = (0.0, 0.0)
 
     def __init__(self, normalize: str) -> None:
         self.normalize = normalize
-
-    def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
-        """As the whole fold."""
-        return Importance(self.normalize).define(windows)
 
     def fields(self, track: bool) -> tuple[Field, ...]:
         """The sums of the weights, and of the weighted values."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.reducers.order import Order
-from cnnatomy.reducers.search import Rank
+from cnnatomy.reducers.shared.order import Order
+from cnnatomy.reducers.shared.search import Rank
 
 
 @dataclass(frozen=True)

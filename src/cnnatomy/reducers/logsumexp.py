@@ -7,8 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from cnnatomy.reducers import checks, scaled
-from cnnatomy.reducers.contract import BEYOND, Field, Fold, Lane, Line, Mask, Output, Pooling, State, Windows
+from cnnatomy.reducers.contract import (
+    BEYOND,
+    FastFold,
+    FastPath,
+    FastPull,
+    Field,
+    Fold,
+    Lane,
+    Learned,
+    Line,
+    Mask,
+    Output,
+    Pooling,
+    State,
+    Windows,
+)
+from cnnatomy.reducers.shared import checks, scaled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,9 +105,9 @@ class LogSumExp(Fold):
         return self.learned > 0
 
     @property
-    def learns(self) -> dict[str, tuple[float, ...]]:
+    def parameters(self) -> tuple[Learned, ...]:
         """The sharpnesses."""
-        return {"sharpness": (self.sharpness,) * self.learned} if self.learned else {}
+        return Learned.shared("sharpness", self.sharpness, self.learned)
 
     def blend(self, x: Tensor, pool: Pooling, inputs: Mapping[str, Tensor]) -> Tensor:
         """(1/r) logsumexp(r x)"""
@@ -124,14 +139,18 @@ class LogSumExp(Fold):
         return state[0], y.like(1.0) / state[1]
 
     @property
-    def quick(self) -> Fold:
-        """The plain sum of e^(r x)."""
-        return _Plain(self.sharpness, self.normalize)
+    def fast(self) -> FastPath:
+        """A plain sum forward, and one exponential for each input backward."""
+        return FastPath(_PlainSum(self), _OneExponential(self))
 
     def own(self, values: State) -> State:
         """(m, k), which spares the pairs an exponential."""
+        return self.exponent(values).exponential()
+
+    def exponent(self, values: State) -> Lane:
+        """r x"""
         (x,) = values
-        return (x if self.sharpness == 1 else x * self.sharpness).exponential()
+        return x if self.sharpness == 1 else x * self.sharpness
 
     def give(self, grad: Lane, output: Output) -> State:
         """(k, grad / s)"""
@@ -143,35 +162,23 @@ class LogSumExp(Fold):
         (m, k), (top, part) = own, given
         return (m.scale(k - top) * part,)
 
-    def sole(self, values: State, given: State, tap: Lane) -> State:
-        """As pull, of exponents that a format can have and finite gradients."""
-        (x,), (top, part) = values, given
-        return ((x if self.sharpness == 1 else x * self.sharpness).over(top, part),)
 
-    def usual(self, given: State) -> Mask:
-        """Whether they are such: a gradient that is not finite is not 0 times 0."""
-        k, part = given
-        return (part * 0.0 + k).abs() < BEYOND
+class _PlainSum(FastFold):
+    """The plain sum of e^(r x), where no exponential comes near the ends of the format."""
 
-
-class _Plain(Fold):
-    """As `LogSumExp`, where no exponential comes near the ends of the format."""
-
-    gradient: ClassVar[Literal["pairs"]] = "pairs"
-    saves: ClassVar[tuple[Field, ...]] = LogSumExp.saves
     identity = (0.0,)
 
-    def __init__(self, sharpness: float, normalize: str) -> None:
-        self.sharpness, self.normalize = sharpness, normalize
+    def __init__(self, whole: LogSumExp) -> None:
+        self.whole = whole
+        self.sharpness, self.normalize = whole.sharpness, whole.normalize
 
-    def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
-        """As the whole fold."""
-        return LogSumExp(self.sharpness, self.normalize).define(windows)
+    def fields(self, track: bool) -> tuple[Field, ...]:
+        """The sum."""
+        return ("value",)
 
     def lift(self, values: State, tap: Lane | None) -> State:
         """e^(r x)"""
-        (x,) = values
-        return (scaled.held(x if self.sharpness == 1 else x * self.sharpness).decay(),)
+        return (scaled.held(self.whole.exponent(values)).decay(),)
 
     def merge(self, state: State, other: State) -> State:
         """The sum."""
@@ -190,3 +197,20 @@ class _Plain(Fold):
     def trusts(self, state: State) -> Mask:
         """Whether the sum is far from both ends."""
         return scaled.moderate(state[0])
+
+
+class _OneExponential(FastPull):
+    """e^(r x) over the sum at once, for exponents that a format can have and finite gradients."""
+
+    def __init__(self, whole: LogSumExp) -> None:
+        self.whole = whole
+
+    def pull(self, values: State, given: State, tap: Lane) -> State:
+        """dy/dx_i = e^(r x_i) / sum_j e^(r x_j)"""
+        top, part = given
+        return (self.whole.exponent(values).over(top, part),)
+
+    def trusts(self, given: State) -> Mask:
+        """Whether they are such: a gradient that is not finite is not 0 times 0."""
+        k, part = given
+        return (part * 0.0 + k).abs() < BEYOND

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cnnatomy.reducers import checks
-from cnnatomy.reducers.contract import Lane, Line, Pooling, Windows
+from cnnatomy.reducers.contract import FastPath, Lane, Line, Pooling, TorchOperator, Windows
 from cnnatomy.reducers.l2 import L2
 from cnnatomy.reducers.max import Max
 from cnnatomy.reducers.mean import Mean
-from cnnatomy.reducers.power import Power
+from cnnatomy.reducers.shared import checks
+from cnnatomy.reducers.shared.power import Power
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,6 +77,12 @@ class Lp(Power):
     def division(self) -> str:
         """As asked for."""
         return self.normalize
+
+    @property
+    def fast(self) -> FastPath:
+        """A plain sum forward, and torch's average pooling of powers where these are summed."""
+        summed = self.normalize == "sum" and self.p < math.inf
+        return FastPath(super().fast.fold, torch=TorchOperator("avg", power=self.p) if summed else None)
 
     @property
     def blended(self) -> bool:

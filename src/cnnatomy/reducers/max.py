@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnnatomy.reducers.contract import NO_TAP, Lane, Mask
-from cnnatomy.reducers.extreme import Extreme
+from cnnatomy.reducers.contract import NO_TAP, FastPath, Lane, Mask, TorchOperator
+from cnnatomy.reducers.shared.extreme import Extreme
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,11 +44,10 @@ class Max(Extreme):
         """maximum"""
         return one.maximum(other)
 
-    def at_once(self, x: Tensor, axes: Sequence[int], out: Tensor | None = None) -> Tensor:
-        """torch's amax"""
-        import torch
-
-        return torch.amax(x, list(axes), keepdim=True, out=out)
+    @property
+    def fast(self) -> FastPath:
+        """torch's max pooling, and its amax."""
+        return FastPath(torch=TorchOperator("max", "amax"))
 
     def best(self, values: Tensor) -> Tensor:
         """torch's amax"""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.reducers.contract import Fold, Lane, Line, Output, State, Windows
+from cnnatomy.reducers.contract import FastPath, Fold, Lane, Line, Output, State, TorchOperator, Windows
 from cnnatomy.regions import Axis
 
 if TYPE_CHECKING:
@@ -67,15 +67,10 @@ class Mean(Fold):
         return total / windows.divisor, None
 
     @property
-    def whole_map(self) -> bool:
-        """True if the taps are what is divided by."""
-        return self.divisor is None
-
-    def at_once(self, x: Tensor, axes: Sequence[int], out: Tensor | None = None) -> Tensor:
-        """torch's mean"""
-        import torch
-
-        return torch.mean(x, list(axes), keepdim=True, out=out)
+    def fast(self) -> FastPath:
+        """torch's average pooling, and its mean if the taps are what is divided by."""
+        whole: Literal["mean"] | None = "mean" if self.divisor is None else None
+        return FastPath(torch=TorchOperator("avg", whole, counts_padding=self.count_include_pad))
 
     def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
         """The sum over the divisor."""

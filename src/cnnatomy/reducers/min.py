@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnnatomy.reducers.contract import NO_TAP, Lane, Mask
-from cnnatomy.reducers.extreme import Extreme
+from cnnatomy.reducers.contract import NO_TAP, FastPath, Lane, Mask, TorchOperator
+from cnnatomy.reducers.shared.extreme import Extreme
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,11 +44,10 @@ class Min(Extreme):
         """minimum"""
         return one.minimum(other)
 
-    def at_once(self, x: Tensor, axes: Sequence[int], out: Tensor | None = None) -> Tensor:
-        """torch's amin"""
-        import torch
-
-        return torch.amin(x, list(axes), keepdim=True, out=out)
+    @property
+    def fast(self) -> FastPath:
+        """torch's max pooling of -x, and its amin."""
+        return FastPath(torch=TorchOperator("max", "amin", negated=True))
 
     def best(self, values: Tensor) -> Tensor:
         """torch's amin"""

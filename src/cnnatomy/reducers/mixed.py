@@ -7,10 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.reducers import checks
-from cnnatomy.reducers.contract import Field, Fold, Lane, Line, Output, Pooling, Reducer, State, Windows
+from cnnatomy.reducers.contract import (
+    Field,
+    Fold,
+    Lane,
+    Learned,
+    Line,
+    Output,
+    Pooling,
+    Reducer,
+    State,
+    Windows,
+)
 from cnnatomy.reducers.max import Max
 from cnnatomy.reducers.mean import Mean
+from cnnatomy.reducers.shared import checks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,9 +99,9 @@ class Mixed(Fold):
         return self.learned > 0 or self.random
 
     @property
-    def learns(self) -> dict[str, tuple[float, ...]]:
+    def parameters(self) -> tuple[Learned, ...]:
         """The shares."""
-        return {"share": (self.share,) * self.learned} if self.learned else {}
+        return Learned.shared("share", self.share, self.learned)
 
     def settled(self) -> Reducer:
         """The blend that random choice gives on average."""

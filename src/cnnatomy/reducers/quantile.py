@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnnatomy.reducers import checks
-from cnnatomy.reducers.order import Order
-from cnnatomy.reducers.search import TIE, Rank
+from cnnatomy.reducers.shared import checks
+from cnnatomy.reducers.shared.order import Order
+from cnnatomy.reducers.shared.search import TIE, Rank
 
 
 @dataclass(frozen=True)

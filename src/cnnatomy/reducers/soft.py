@@ -7,8 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from cnnatomy.reducers import checks, scaled
-from cnnatomy.reducers.contract import BEYOND, Field, Fold, Lane, Line, Mask, Output, Pooling, State, Windows
+from cnnatomy.reducers.contract import (
+    BEYOND,
+    FastFold,
+    FastPath,
+    FastPull,
+    Field,
+    Fold,
+    Lane,
+    Learned,
+    Line,
+    Mask,
+    Output,
+    Pooling,
+    State,
+    Windows,
+)
+from cnnatomy.reducers.shared import checks, scaled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +74,6 @@ class Soft(Fold):
     saves: ClassVar[tuple[Field, ...]] = ("value", "value", "value")
     reads: ClassVar[tuple[Literal["x", "y"], ...]] = ("x",)
     identity = (scaled.NOTHING, 0.0, 0.0)
-    few: ClassVar[int] = 9
 
     def __post_init__(self) -> None:
         checks.real(self, "temperature", "a number from 1e-30 to 1e30", lambda t: 1e-30 <= t <= 1e30)
@@ -86,9 +100,9 @@ class Soft(Fold):
         return self.learned > 0
 
     @property
-    def learns(self) -> dict[str, tuple[float, ...]]:
+    def parameters(self) -> tuple[Learned, ...]:
         """The temperatures."""
-        return {"temperature": (self.temperature,) * self.learned} if self.learned else {}
+        return Learned.shared("temperature", self.temperature, self.learned)
 
     def blend(self, x: Tensor, pool: Pooling, inputs: Mapping[str, Tensor]) -> Tensor:
         """T soft(x / T)"""
@@ -127,18 +141,18 @@ class Soft(Fold):
         return k, inverse, rest * inverse
 
     @property
-    def quick(self) -> Fold:
-        """The plain sums of e^(x / T) and of that times x / T."""
-        return _Plain(self.temperature)
+    def fast(self) -> FastPath:
+        """Plain sums forward, and one exponential for each input backward."""
+        return FastPath(_PlainSums(self), _OneExponential(self))
 
     def own(self, values: State) -> State:
         """(k, m, r), which spares the pairs an exponential."""
-        v = self._exponent(values)
+        v = self.exponent(values)
         m, k = v.exponential()
         high, low = _LN2[v.bits]
         return k, m, ((v - k * high) - k * low).most(-1.0).least(1.0)
 
-    def _exponent(self, values: State) -> Lane:
+    def exponent(self, values: State) -> Lane:
         """x / T"""
         (x,) = values
         return x if self.temperature == 1 else x * (1 / self.temperature)
@@ -154,32 +168,14 @@ class Soft(Fold):
         down = (k - top).most(_FAR)
         return (m.scale(down) * part * (down * math.log(2) + (rest + slope)),)
 
-    def sole(self, values: State, given: State, tap: Lane) -> State:
-        """As pull, of exponents that a format can have and finite gradients."""
-        v, (top, part, slope) = self._exponent(values), given
-        high, low = _LN2[v.bits]
-        below = v.like(-BEYOND).most((v - top * high) - top * low)  # x / T - k log 2
-        return (v.over(top, part) * (below + slope),)
 
-    def usual(self, given: State) -> Mask:
-        """Whether they are such: a number that is not finite is not 0 times 0."""
-        k, part, slope = given
-        return ((part + slope) * 0.0 + k).abs() < BEYOND
+class _PlainSums(FastFold):
+    """The plain sums of e^(x / T) and of that times x / T, far from the ends of the format."""
 
-
-class _Plain(Fold):
-    """As `Soft`, where no exponential comes near the ends of the format."""
-
-    gradient: ClassVar[Literal["pairs"]] = "pairs"
-    saves: ClassVar[tuple[Field, ...]] = Soft.saves
     identity = (0.0, 0.0)
 
-    def __init__(self, temperature: float) -> None:
-        self.temperature = temperature
-
-    def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
-        """As soft pooling."""
-        return Soft(self.temperature).define(windows)
+    def __init__(self, soft: Soft) -> None:
+        self.soft, self.temperature = soft, soft.temperature
 
     def fields(self, track: bool) -> tuple[Field, ...]:
         """The sums of the weights, and of weight times x / T."""
@@ -187,8 +183,7 @@ class _Plain(Fold):
 
     def lift(self, values: State, tap: Lane | None) -> State:
         """(e^v, e^v v), v = x / T"""
-        (x,) = values
-        held = scaled.held(x if self.temperature == 1 else x * (1 / self.temperature))
+        held = scaled.held(self.soft.exponent(values))
         weight = held.decay()
         return weight, weight * held
 
@@ -210,6 +205,25 @@ class _Plain(Fold):
     def trusts(self, state: State) -> Mask:
         """Whether the sum of the weights is far from both ends."""
         return scaled.moderate(state[0])
+
+
+class _OneExponential(FastPull):
+    """w_i as e^(x_i / T - k log 2) at once, for exponents that a format can have and finite gradients."""
+
+    def __init__(self, soft: Soft) -> None:
+        self.soft = soft
+
+    def pull(self, values: State, given: State, tap: Lane) -> State:
+        """dy/dx_i = w_i (1 + (x_i - y) / T)"""
+        v, (top, part, slope) = self.soft.exponent(values), given
+        high, low = _LN2[v.bits]
+        below = v.like(-BEYOND).most((v - top * high) - top * low)  # x / T - k log 2
+        return (v.over(top, part) * (below + slope),)
+
+    def trusts(self, given: State) -> Mask:
+        """Whether they are such: a number that is not finite is not 0 times 0."""
+        k, part, slope = given
+        return ((part + slope) * 0.0 + k).abs() < BEYOND
 
 
 def _lowered(state: State, k: Lane) -> tuple[Lane, Lane]:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from cnnatomy.reducers import checks
 from cnnatomy.reducers.contract import Field, Lane, Line, Reducer, Scan, State, Tap, Taps, Windows
 from cnnatomy.reducers.expected import Expected
-from cnnatomy.reducers.order import nothing
-from cnnatomy.reducers.search import no_tap
+from cnnatomy.reducers.shared import checks
+from cnnatomy.reducers.shared.order import nothing
+from cnnatomy.reducers.shared.search import no_tap
 from cnnatomy.reducers.soft import Soft
 
 if TYPE_CHECKING:

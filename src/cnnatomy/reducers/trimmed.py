@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from cnnatomy.reducers import checks, search
 from cnnatomy.reducers.contract import Field, Lane, Line, Output, Scan, State, Tap, Taps, Windows
-from cnnatomy.reducers.network import selecting
-from cnnatomy.reducers.order import nothing, ordered, ranked
-from cnnatomy.reducers.search import TIE, Rank
+from cnnatomy.reducers.shared import checks, search
+from cnnatomy.reducers.shared.network import selecting
+from cnnatomy.reducers.shared.order import nothing, ordered, ranked
+from cnnatomy.reducers.shared.search import TIE, Rank
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,7 +16,7 @@ from cnnatomy.ops.bordered import bordered
 from cnnatomy.ops.pooling import part_seed
 from cnnatomy.reducers import Reducer
 from cnnatomy.reducers.contract import Line, Windows
-from cnnatomy.reducers.noise import noise
+from cnnatomy.reducers.shared.noise import noise
 from cnnatomy.regions import Region
 
 At = tuple[int, int, tuple[int, ...] | None]

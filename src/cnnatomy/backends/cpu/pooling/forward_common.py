@@ -28,11 +28,11 @@ SLOTS = (
 class Rows(ABC):
     """Writes a kernel that makes output rows, one after another."""
 
-    alike = 0.0
-    """What a mean divides by, if it is known and the same for all outputs; else 0."""
-
-    def __init__(self, name: str, reducer: Reducer, dtype: str, taps: str | None, track: bool) -> None:
+    def __init__(
+        self, name: str, reducer: Reducer, dtype: str, taps: str | None, track: bool, divisor: float = 0.0
+    ) -> None:
         self.reducer, self.taps, self.track = reducer, taps, track
+        self.constant_divisor = divisor  # what a mean divides by, if the same for all outputs; else 0
         self.inputs = ("x", *reducer.companions)
         kept = [f"saved{i}" for i in range(len(reducer.saves))] if track else []
         noise = ["seed"] if reducer.draws else []
@@ -72,7 +72,7 @@ class Rows(ABC):
         e, b, s = self.e, self.e.builder, self.sizes
         self.axes = {axis: self.axis(axis, o) for axis, o in (("d", od), ("h", oh))}
         self.plane, self.plane_depth = plane, e.mul(plane, s["depth"])
-        if self.reducer.counts and not self.alike:
+        if self.reducer.counts and not self.constant_divisor:
             self.divisor = b.fmul(self.number("d_divisor", od), self.number("h_divisor", oh))
         self.position = e.mul(e.add(e.mul(od, s["out_height"]), oh), s["out_width"])  # in the output's plane
         row = e.add(e.mul(e.add(e.mul(plane, s["out_depth"]), od), s["out_height"]), oh)
@@ -117,8 +117,8 @@ class Rows(ABC):
         e = self.e
         if not self.reducer.counts:
             return e.full(1.0, width, e.compute)
-        if self.alike:
-            return e.full(self.alike, width, e.compute)
+        if self.constant_divisor:
+            return e.full(self.constant_divisor, width, e.compute)
         table = e.table(self.sizes["w_divisor"])
         found = e.raw_load(table, o, e.compute, 1 if one_column else width)
         columns = e.spread(found, width) if one_column else e.lanes(found)

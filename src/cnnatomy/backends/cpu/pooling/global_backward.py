@@ -1,8 +1,14 @@
-"""The backward kernel of one region that is the whole map: every cell has the same one reader.
+"""The backward kernel of one window that is the whole map: every cell has the same one reader.
 
 One unit of work is a plane, or one row of all channels where those are last, so that a single picture can
-still be shared among threads. Where the winners are known, a unit is zeros, and their gradients; elsewhere
-what the output tells is worked out once, and every cell takes it.
+still be shared among threads. Scratch memory holds what is worked out once for each channel:
+
+    scratch   | number 0 of channels c0 c1 .. | number 1 of channels c0 c1 .. | ..
+    dx        every cell of the plane takes it: vectors run over cells, or over channels where those are last
+
+Where the winners are known, a unit is zeros, and the gradients of the winners that lie in it.
+
+Measured against gathering (time without / with, one thread, AVX2): 4 to 8.
 """
 
 from __future__ import annotations
@@ -14,7 +20,7 @@ from typing import Any
 from llvmlite import ir
 
 from cnnatomy.backends.cpu.codegen.vectors import I64, element, traced
-from cnnatomy.backends.cpu.pooling.backward_common import Pairs, Row
+from cnnatomy.backends.cpu.pooling.backward_common import BackwardWriter, Pull, Row
 from cnnatomy.reducers.contract import Reducer
 
 SLOTS = ("lanes", "rows", "cells", "d_divisor", "h_divisor", "w_divisor")
@@ -22,7 +28,7 @@ SLOTS = ("lanes", "rows", "cells", "d_divisor", "h_divisor", "w_divisor")
 
 
 @dataclass(frozen=True)
-class WholeMap:
+class Global:
     """What such a kernel is specialised for."""
 
     reducer: Reducer
@@ -32,8 +38,8 @@ class WholeMap:
     widths: tuple[int, ...]
 
     @property
-    def told(self) -> int:
-        """For each channel, so many numbers are kept."""
+    def kept(self) -> int:
+        """How many numbers of each channel lie in scratch memory."""
         return _Writer(self, "count").numbers() if self.reducer.gradient == "pairs" else 1
 
     def emit(self, name: str) -> str:
@@ -41,20 +47,20 @@ class WholeMap:
         return _Writer(self, name).write()
 
 
-class _Writer(Pairs):
-    def __init__(self, spec: WholeMap, name: str) -> None:
+class _Writer(BackwardWriter):
+    def __init__(self, spec: Global, name: str) -> None:
         super().__init__(name, spec.reducer, spec.dtype, spec.taps, SLOTS, spec.widths)
         self.spec = spec
 
     def numbers(self) -> int:
-        """How many an output tells its cells."""
+        """How many an output gives its cells."""
         zero = self.e.const(0)
         return len(self.given(Row(zero, zero, ir.Constant(self.e.compute, 1)), zero, zero, 1))
 
     def write(self) -> str:
         e = self.e
         lanes, rows, cells = (self.sizes[name] for name in ("lanes", "rows", "cells"))
-        fill = self.select if self.reducer.sparse else self.same if self.sums else self.each
+        fill = self._select if self.reducer.sparse else self._same if self.sums else self._each
         with e.odometer(e.lo, e.hi, (rows,)) as (row, plane):
             first = e.mul(row, cells)  # of the unit's cells in its plane
             self.here = e.mul(e.add(e.mul(plane, rows, cells), first), lanes)
@@ -63,7 +69,7 @@ class _Writer(Pairs):
             fill(Row(e.mul(plane, lanes), first, divisor))
         return e.finish()
 
-    def select(self, row: Row) -> None:
+    def _select(self, row: Row) -> None:
         """Zeros, and each winner that lies here."""
         e, b = self.e, self.e.builder
         lanes, cells = self.sizes["lanes"], self.sizes["cells"]
@@ -76,58 +82,59 @@ class _Writer(Pairs):
                 cell = b.sub(b.zext(stored, I64), row.tap)
 
                 def put(cell: Any = cell) -> None:
-                    (gradient,) = self.more(row, (), given, cell, 1)
+                    (gradient,) = self.terms(row, (), given, cell, 1)
                     e.store(gradient, e.pointers["dx"], e.add(self.here, e.mul(cell, lanes), lane), 1)
 
                 e.when(b.icmp_unsigned("<", cell, cells), put)  # below 0 is large
 
-    def same(self, row: Row) -> None:
+    def _same(self, row: Row) -> None:
         """To every cell what its plane's output spreads."""
         e, lanes = self.e, self.sizes["lanes"]
-        alike = "x" not in self.reducer.reads  # then rounded once for all cells
-        kept, widths = e.memory if alike else e.compute, self.widths
-        if alike and self.spec.dtype in ("float16", "bfloat16"):
+        rounded = "x" not in self.reducer.reads  # then rounded once for all cells
+        kept, widths = e.memory if rounded else e.compute, self.widths
+        if rounded and self.spec.dtype in ("float16", "bfloat16"):
             widths = (2 * widths[0], *widths)
 
         def keep(i: Any, width: int) -> None:
             output = self.output(row, i, e.const(0), width)
-            told = self.reducer.spread(self.grad(row, i, width), output)
-            if alike:
-                e.store(self.reducer.collect(told, told), e.pointers["scratch"], i, width)
+            share = self.reducer.spread(self.grad(row, i, width), output)
+            if rounded:
+                e.store(self.reducer.collect(share, share), e.pointers["scratch"], i, width)
             else:
-                e.raw_store(traced(told), e.pointers["scratch"], i, kept)
+                e.raw_store(traced(share), e.pointers["scratch"], i, kept)
 
-        def put(told: Any, at: Any, width: int) -> None:
-            if alike:
-                e.raw_store(told, e.pointers["dx"], at, kept)
+        def put(share: Any, at: Any, width: int) -> None:
+            if rounded:
+                e.raw_store(share, e.pointers["dx"], at, kept)
             else:
                 x = e.load(e.pointers["x"], at, width)
-                e.store(self.reducer.collect(e.lanes(told), x), e.pointers["dx"], at, width)
+                e.store(self.reducer.collect(e.lanes(share), x), e.pointers["dx"], at, width)
 
-        def told(i: Any, width: int) -> Any:
+        def shares(i: Any, width: int) -> Any:
             return e.raw_load(e.pointers["scratch"], i, kept, width)
 
         e.sweep(lanes, self.widths, keep)
         if not self.spec.last:
-            one = told(e.const(0), 1)
+            one = shares(e.const(0), 1)
             spread = partial(e.spread, one)
             e.sweep(self.sizes["cells"], widths, lambda i, n: put(spread(n).value, e.add(self.here, i), n))
             return
         with e.loop(e.const(0), self.sizes["cells"]) as cell:
             start = e.add(self.here, e.mul(cell, lanes))
-            e.sweep(lanes, widths, lambda i, n: put(told(i, n), e.add(start, i), n))
+            e.sweep(lanes, widths, lambda i, n: put(shares(i, n), e.add(start, i), n))
 
-    def each(self, row: Row) -> None:
-        """To every cell what its plane's output tells it."""
-        self.tried(partial(self.over_lanes if self.spec.last else self.over_cells, row))
+    def _each(self, row: Row) -> None:
+        """To every cell what its plane's output gives it."""
+        work = self._over_channels if self.spec.last else self._over_cells
+        self.path.run(lambda form: work(form, row))
 
-    def over_cells(self, row: Row) -> None:
+    def _over_cells(self, form: Pull, row: Row) -> None:
         """Vectors run over cells."""
         zero = self.e.const(0)
-        self.tell_run(zero, self.sizes["cells"], self.given(row, zero, zero, 1), row.tap)
+        self.write_run(form, zero, self.sizes["cells"], self.given(row, zero, zero, 1), row.tap)
 
-    def over_lanes(self, row: Row) -> None:
-        """Vectors run over channels; what those are told is kept for all cells."""
+    def _over_channels(self, form: Pull, row: Row) -> None:
+        """Vectors run over channels; what those are given is kept for all cells."""
         e, lanes = self.e, self.sizes["lanes"]
         kinds = list[ir.Type]()
 
@@ -136,7 +143,7 @@ class _Writer(Pairs):
 
         def keep(i: Any, width: int) -> None:
             given = self.given(row, i, e.const(0), width)
-            self.asked(given, width)
+            self.check(form, given, width)
             kinds[:] = [element(traced(number).type) for number in given]
             for k, number in enumerate(given):
                 e.raw_store(traced(number), place(k), i, kinds[k])
@@ -145,7 +152,8 @@ class _Writer(Pairs):
         with e.loop(e.const(0), self.sizes["cells"]) as cell:
 
             def body(i: Any, width: int) -> None:
-                told = tuple(e.lanes(e.raw_load(place(k), i, kind, width)) for k, kind in enumerate(kinds))
-                self.tell(e.add(e.mul(cell, lanes), i), told, e.add(row.tap, cell), width, counts=False)
+                given = tuple(e.lanes(e.raw_load(place(k), i, kind, width)) for k, kind in enumerate(kinds))
+                tap = e.taps(e.add(row.tap, cell), width)
+                self.write_pulled(form, e.add(e.mul(cell, lanes), i), given, tap, width)
 
-            e.sweep(lanes, self.widths, body, apart=self.short)
+            e.sweep(lanes, self.widths, body, apart=True)

@@ -56,7 +56,8 @@ def _forward_call(
     demand(_MODEL, (*shape[:2], *where.output_size(size)), dtype)
     saved = saved_dtypes(where, what, len(size), dtype) if track else ()
     alone = shape[0] * shape[1] < 2  # torch shares one sum among threads, whose number it then depends on
-    if dtype in _SWIFT and not saved and not alone and what.whole_map and whole_map(where.axes(size)):
+    torchs = what.fast.torch and what.fast.torch.whole
+    if dtype in _SWIFT and not saved and not alone and torchs and whole_map(where.axes(size)):
         return None
     taps = _TAPS[tap_dtype(where, len(size))]
     lanes = shape[1] if last else 1
@@ -106,7 +107,9 @@ def forward(
     if call is None:
         # torch would give its result the order of x's axes
         out = None if flat else layout.empty(x, (1,) * (x.dim() - 2), x.dtype, last)
-        return reducer.at_once(x, range(2, x.dim()), out), ()
+        operator = reducer.fast.torch
+        assert operator is not None, "a call without a plan is torch's"
+        return operator.over(x, range(2, x.dim()), out), ()
     if call.turns:
         turned = [tensor.contiguous(memory_format=memory_format(x.dim() - 2, True)) for tensor in inputs]
         if is_last(turned[0]):

@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from cnnatomy.backends.cpu.pooling import (
-    gather_backward,
+    gather_common,
     global_backward,
     nonoverlapping_backward,
     scatter_backward,
 )
 from cnnatomy.backends.cpu.pooling.backward_common import pointers
+from cnnatomy.backends.cpu.pooling.gather_backward import Gather
+from cnnatomy.backends.cpu.pooling.gather_blocks import Blocks, BlocksSpec
 from cnnatomy.backends.cpu.pooling.ways import Choice, Way, choose
 from cnnatomy.backends.cpu.pooling.window import LONGEST, UNUSED, Key, Layout, Plan, whole_map
 from cnnatomy.backends.cpu.runtime.sizes import aligned
@@ -21,9 +23,6 @@ from cnnatomy.regions import Axis
 
 _CACHED = 1 << 20
 """Bytes that a processor's own cache holds."""
-
-_LISTED = 3
-"""The most readers of an input column that are written out, where no more is done than add them."""
 
 
 @lru_cache(maxsize=512)
@@ -106,15 +105,15 @@ def _global_plan(layout: Layout, way: Way) -> Plan:
     last, large = key.lanes > 1, math.prod(key.size) * key.lanes * layout.item > _CACHED
     rows = area if last and (large or not key.reducer.sparse) else 1  # of few winners, each unit looks at all
     layout.sizes |= {"rows": rows, "cells": layout.w.size * area // rows}
-    spec = global_backward.WholeMap(key.reducer, key.dtype, key.taps, last, layout.widths)
-    scratch = aligned(spec.told * key.lanes * layout.item)
+    spec = global_backward.Global(key.reducer, key.dtype, key.taps, last, layout.widths)
+    scratch = aligned(spec.kept * key.lanes * layout.item)
     return layout.plan(spec, global_backward.SLOTS, way, rows, scratch, _tensors(key))
 
 
 def _nonoverlapping_plan(layout: Layout, way: Way) -> Plan:
     key, axes = layout.key, (layout.d, layout.h, layout.w)
     d, h, w = map(_side_by_side, axes)
-    spec = nonoverlapping_backward.Tiles(key.reducer, key.dtype, key.taps, (d, h, w), layout.widths)
+    spec = nonoverlapping_backward.Nonoverlapping(key.reducer, key.dtype, key.taps, (d, h, w), layout.widths)
     units = layout.d.outputs * layout.h.outputs
     return layout.plan(spec, nonoverlapping_backward.SLOTS, way, units, 0, _tensors(key))
 
@@ -125,13 +124,12 @@ def _scatter_plan(layout: Layout, way: Way) -> Plan:
         layout.sizes[f"{letter}_origin"] = layout.array([axis.origin(o) for o in range(axis.outputs)])
         layout.sizes[f"{letter}_step"] = axis.step
     kernel = (layout.d.taps, layout.h.taps, layout.w.taps)
-    apart = layout.sizes["apart"] = _apart(layout.h)
-    spec = scatter_backward.Scatter(key.dtype, key.taps, kernel, layout.widths, apart > 0)
+    spec = scatter_backward.Scatter(key.dtype, key.taps, kernel, layout.widths)
     steps = [[axis.step * t for t in range(axis.taps)] for axis in axes]
     height, width = layout.h.size, layout.w.size
-    taps = itertools.product(*steps) if spec.few else ()
+    taps = itertools.product(*steps) if spec.tabled else ()
     offsets = [(z * height + y) * width + x for z, y, x in taps]
-    layout.sizes["offset"] = layout.array(offsets + [0] * (spec.limit - len(offsets)) if spec.few else [])
+    layout.sizes["offset"] = layout.array(offsets + [0] * (spec.limit - len(offsets)) if spec.tabled else [])
     scratch = aligned(math.prod(key.size) * layout.item) if spec.wide else 0
     return layout.plan(spec, scatter_backward.SLOTS, way, 1, scratch, _tensors(key))
 
@@ -141,21 +139,18 @@ def _gather_plan(layout: Layout, way: Way) -> Plan:
     key, width, sizes = layout.key, layout.w, layout.sizes
     blocks = _blocks_of(layout) if way is Way.BLOCKS else None
     _readers_tables(layout, way, _inner(layout, blocks))
-    most, beside = (max(len(axis.readers(i)) for i in range(axis.size)) for axis in (layout.h, width))
-    listed = beside if key.reducer.gradient == "sum" and key.lanes > 1 and beside <= _LISTED else 0
+    most = max(len(layout.h.readers(i)) for i in range(layout.h.size))
     runs = width.table if way in (Way.SEGMENTS, Way.RUNS) else UNUSED
     for what, numbers in (("start", runs.start), ("count", runs.count), ("skip", runs.skip)):
         sizes[f"w_{what}"] = layout.array(numbers)
-    alone = way is Way.RUNS
-    spec = gather_backward.Backward(
-        *(key.reducer, key.dtype, key.taps, blocks, len(layout.axes), most, layout.widths),
-        *(listed, way is Way.SEGMENTS, alone, alone and sum(runs.count) < width.size),
-    )
+    settings = key.reducer, key.dtype, key.taps, len(layout.axes), most, layout.widths
+    gaps = way is Way.RUNS and sum(runs.count) < width.size
+    spec = Gather(*settings, way, gaps) if blocks is None else BlocksSpec(*settings, blocks)
     scratch = aligned(width.outputs * key.lanes * layout.item) if key.reducer.gradient == "sum" else 0
     sizes |= {"sums": scratch, "scratch_row": aligned(width.size * layout.item)}
     scratch += sizes["scratch_row"] * (1 + len(key.reducer.companions)) if way is Way.SEGMENTS else 0
     units = layout.d.size * layout.h.size
-    return layout.plan(spec, gather_backward.SLOTS, way, units, scratch, _tensors(key))
+    return layout.plan(spec, gather_common.SLOTS, way, units, scratch, _tensors(key))
 
 
 def _tensors(key: Key) -> int:
@@ -163,16 +158,16 @@ def _tensors(key: Key) -> int:
     return len(pointers(key.reducer))
 
 
-def _blocks_of(layout: Layout) -> gather_backward.Blocks | None:
+def _blocks_of(layout: Layout) -> Blocks | None:
     """The columns in blocks of a regular window's stride."""
     width = layout.w
     if layout.across is None or width.window is None:
         return None
     padding = width.window.padding[0]
-    return gather_backward.Blocks.of(layout.across, padding, width.size, width.outputs, layout.widths)
+    return Blocks.of(layout.across, padding, width.size, width.outputs, layout.widths)
 
 
-def _inner(layout: Layout, blocks: gather_backward.Blocks | None) -> range:
+def _inner(layout: Layout, blocks: Blocks | None) -> range:
     """The columns that are in blocks; laid out is which blocks have all outputs, or lie between the ends."""
     size, lo, hi, last = layout.w.size, 0, 0, 0
     inner = range(size, size)
@@ -210,15 +205,6 @@ def _side_by_side(axis: Axis) -> int:
         return int(axis.size == axis.outputs == axis.taps == 1 and axis.origin(0) == 0)  # a missing axis
     kernel = window.kernel if window.kernel == window.stride <= LONGEST and window.dilation == 1 else 0
     return kernel if window.padding[0] == 0 and axis.outputs * window.stride <= axis.size else 0
-
-
-def _apart(axis: Axis) -> int:
-    """Half of the outputs, if no two so far apart share a cell; else 0."""
-    table, half = axis.table, axis.outputs // 2
-    stop = [
-        start + max(0, (n - 1) * table.step + 1) for start, n in zip(table.start, table.count, strict=True)
-    ]
-    return half if all(map(int.__le__, stop, table.start[half:])) else 0
 
 
 def _readers(axis: Axis, cells: Iterable[int]) -> tuple[list[int], list[int], list[int]]:

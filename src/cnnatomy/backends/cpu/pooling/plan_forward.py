@@ -57,7 +57,7 @@ def _direct(layout: Layout) -> bool:
     window, reducer = layout.w.window, layout.key.reducer
     if window is None or not isinstance(reducer, Fold):
         return False
-    few = layout.d.taps * layout.h.taps * layout.w.taps <= _FEW and reducer.quick is None
+    few = layout.d.taps * layout.h.taps * layout.w.taps <= _FEW and reducer.fast.fold is None
     return few or window.extent <= min(window.stride, LONGEST)
 
 
@@ -93,11 +93,11 @@ def _fold(layout: Layout, way: Way) -> Plan:
     spec = fold_forward.Forward(
         *(reducer, key.dtype, key.taps, key.track, layout.across, len(layout.axes)),
         *(layout.h.taps, columns, layout.widths, run, way is Way.DIRECT),
-        0.0 if way is Way.TABLE else layout.alike,
+        0.0 if way is Way.TABLE else layout.constant_divisor,
         _even(layout.d, layout.h) if way in (Way.DIRECT, Way.FUSED) else 0,
     )
     kept_rows = {Way.STRIDED: fold_forward.BLOCK, Way.TABLE: 1}.get(way, 0)  # rows of states
-    most = max(len(fold.fields(key.track)) for fold in (reducer, reducer.quick or reducer))
+    most = max(len(fold.fields(key.track)) for fold in (reducer, reducer.fast.fold or reducer))
     units, scratch = layout.d.outputs * layout.h.outputs, row * most * kept_rows
     return layout.plan(spec, SLOTS, way, units, scratch, _tensors(key))
 

@@ -21,7 +21,7 @@ from cnnatomy.backends.cpu.pooling.forward_common import Rows
 from cnnatomy.backends.cpu.pooling.ways import Way
 from cnnatomy.backends.cpu.pooling.window import Strided
 from cnnatomy.reducers.contract import Field, Lane, Scan, State, Step, Tap
-from cnnatomy.reducers.noise import BITS, uniform
+from cnnatomy.reducers.shared.noise import BITS, uniform
 
 FEW = 32
 """Windows of at most so many taps are held in registers."""

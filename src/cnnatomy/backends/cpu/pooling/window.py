@@ -124,7 +124,7 @@ class Layout:
         ones = ((1.0,),) * (3 - len(self.axes))
         divisors = key.reducer.divisors(self.axes) if key.reducer.counts else ((1.0,),) * len(self.axes)
         uniform = key.reducer.counts and all(len(set(factors)) == 1 for factors in divisors)
-        self.alike = math.prod(factors[0] for factors in divisors) if uniform else 0.0
+        self.constant_divisor = math.prod(factors[0] for factors in divisors) if uniform else 0.0
         for letter, factors in zip("dhw", (*ones, *divisors), strict=True):
             self.sizes[f"{letter}_divisor"] = self.array(factors, real)
 

@@ -7,8 +7,8 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from cnnatomy.reducers import search
 from cnnatomy.reducers.contract import Field, Line, Scan, State, Taps, Windows
+from cnnatomy.reducers.shared import search
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from cnnatomy.reducers.contract import NO_TAP, Field, Lane, Mask, State, Tap, Taps
-from cnnatomy.reducers.network import selecting
+from cnnatomy.reducers.shared.network import selecting
 
 _VALUE: Field = "value"
 TIE = 2.0**-10

@@ -21,11 +21,6 @@ class Extreme(Fold):
     gradient: ClassVar[Literal["winner"]] = "winner"
     saves: ClassVar[tuple[Field, ...]] = ("tap",)
 
-    @property
-    def whole_map(self) -> bool:
-        """True"""
-        return True
-
     @abstractmethod
     def beats(self, one: Lane, other: Lane) -> Mask:
         """True where `one` is strictly better."""

@@ -6,8 +6,19 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from cnnatomy.reducers import scaled
-from cnnatomy.reducers.contract import Field, Fold, Lane, Line, Mask, Output, State, Windows
+from cnnatomy.reducers.contract import (
+    FastFold,
+    FastPath,
+    Field,
+    Fold,
+    Lane,
+    Line,
+    Mask,
+    Output,
+    State,
+    Windows,
+)
+from cnnatomy.reducers.shared import scaled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,9 +107,9 @@ class Power(Fold):
         return (y * count if self.division == "size" else y,)
 
     @property
-    def quick(self) -> Fold:
-        """The plain sum of the powers."""
-        return _Plain(self)
+    def fast(self) -> FastPath:
+        """A plain sum forward."""
+        return FastPath(_PlainSum(self))
 
     def own(self, values: State) -> State:
         """(m, k) with base^(p - 1) = m 2^k, m with the sign of the slope of the base"""
@@ -119,19 +130,17 @@ class Power(Fold):
         return ((m * part).scale(k + down),)
 
 
-class _Plain(Fold):
+class _PlainSum(FastFold):
     """A sum of powers where none comes near the ends of the format: without an exponent beside it."""
 
-    gradient: ClassVar[Literal["pairs"]] = "pairs"
-    saves: ClassVar[tuple[Field, ...]] = Power.saves
     identity = (0.0,)
 
     def __init__(self, whole: Power) -> None:
         self.whole = whole
 
-    def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
-        """As the whole fold."""
-        return self.whole.define(windows)
+    def fields(self, track: bool) -> tuple[Field, ...]:
+        """The sum."""
+        return ("value",)
 
     def lift(self, values: State, tap: Lane | None) -> State:
         """base^p"""

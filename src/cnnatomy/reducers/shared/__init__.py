@@ -1,0 +1,1 @@
+"""What several poolings share: checks of parameters, ranks, powers, exponentials and draws."""
