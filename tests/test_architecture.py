@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import cnnatomy
+import cnnatomy.reducers
 from cnnatomy.reducers import REGISTRY
 
 ROOT = Path(cnnatomy.__file__).parent
@@ -106,6 +107,14 @@ def test_public_names_exist_and_are_all() -> None:
         assert getattr(cnnatomy, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'pol'"):
         _ = cnnatomy.pol
+
+
+def test_every_pooling_is_exported() -> None:
+    """Its file is found by itself; the lists are for type checkers and `import *`."""
+    own = {kind.__name__ for kind in REGISTRY.values() if kind.__module__.startswith("cnnatomy.")}
+    for package in (cnnatomy, cnnatomy.reducers):
+        missing = own - set(package.__all__)
+        assert not missing, f"{package.__name__}: import {missing}, and name it in __all__"
 
 
 def test_version_is_a_version() -> None:

@@ -73,25 +73,7 @@ _HOMES = {
     "unpool": "cnnatomy.ops",
     "unpool_mean": "cnnatomy.ops",
     "REGISTRY": "cnnatomy.reducers",
-    "Covariance": "cnnatomy.reducers",
-    "Expected": "cnnatomy.reducers",
-    "GeM": "cnnatomy.reducers",
-    "Importance": "cnnatomy.reducers",
-    "KMax": "cnnatomy.reducers",
-    "Kth": "cnnatomy.reducers",
-    "L2": "cnnatomy.reducers",
-    "LogSumExp": "cnnatomy.reducers",
-    "Lp": "cnnatomy.reducers",
-    "Max": "cnnatomy.reducers",
-    "Mean": "cnnatomy.reducers",
-    "Median": "cnnatomy.reducers",
-    "Min": "cnnatomy.reducers",
-    "Mixed": "cnnatomy.reducers",
-    "Quantile": "cnnatomy.reducers",
     "Reducer": "cnnatomy.reducers",
-    "Soft": "cnnatomy.reducers",
-    "Stochastic": "cnnatomy.reducers",
-    "Trimmed": "cnnatomy.reducers",
     "Adaptive": "cnnatomy.regions",
     "Bins": "cnnatomy.regions",
     "Boxes": "cnnatomy.regions",
@@ -154,10 +136,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'cnnatomy' has no attribute {name!r}")
-    home = _HOMES[name]
-    found = import_module(f"{home}.{name}") if home == "cnnatomy" else getattr(import_module(home), name)
+    home = _HOMES.get(name)
+    if home == "cnnatomy":
+        found: Any = import_module(f"cnnatomy.{name}")
+    elif home is not None:
+        found = getattr(import_module(home), name)
+    else:  # a pooling, which is found by its file
+        found = import_module("cnnatomy.reducers").Reducer.kinds.get(name)
+        if found is None or not found.__module__.startswith("cnnatomy."):
+            raise AttributeError(f"module 'cnnatomy' has no attribute {name!r}")
     globals()[name] = found  # asked for once
     return found
 

@@ -30,6 +30,7 @@ from cnnatomy.backends.cpu.pooling.plan_forward import forward_plan
 from cnnatomy.backends.cpu.pooling.window import Key
 from cnnatomy.backends.cpu.runtime import scratch, sizes
 from cnnatomy.backends.layout import is_last
+from cnnatomy.backends.pooled import Kept, Pooled
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import KMax, Mean, Reducer, reducer
 from cnnatomy.reducers.contract import NO_TAP
@@ -97,8 +98,9 @@ def check(inputs: Sequence[Tensor], region: Region, what: Reducer) -> None:
         assert torch.equal(saved[0].long(), torch.where(winner < 0, none, winner))
     grad = random(tuple(y.shape), x.dtype, seed=7)
     found = launch.backward(
-        *(grad, inputs if "x" in what.reads else (), y if "y" in what.reads else None, saved),
-        *(region, what, tuple(x.shape[2:]), is_last(x)),
+        grad,
+        Kept(inputs if "x" in what.reads else (), y if "y" in what.reads else None, saved),
+        Pooled.of(x, region, what),
     )
     wanted = torch.autograd.grad(truth, leaves, grad.double())
     known = torch.ones_like(x, dtype=torch.bool) if what.selects else told(inputs, truth, region)
@@ -689,8 +691,9 @@ def test_empty_batch_and_no_channels(what: Reducer) -> None:
         y, saved = launch.forward(inputs, Sliding(3, 2, 1), what, True, seed)
         assert y.shape == (*shape[:2], 4, 4)
         found = launch.backward(
-            *(y, inputs if "x" in what.reads else (), y if "y" in what.reads else None, saved),
-            *(Sliding(3, 2, 1), what, (8, 8), False),
+            y,
+            Kept(inputs if "x" in what.reads else (), y if "y" in what.reads else None, saved),
+            Pooled(Sliding(3, 2, 1), what, (8, 8), False),
         )
         assert [dx.shape for dx in found] == [shape] * len(inputs)
 
@@ -705,7 +708,7 @@ def test_long_sums_stay_exact(shape: tuple[int, ...]) -> None:
 def test_a_new_long_input_makes_no_long_table() -> None:
     region, what = Sliding((4,), (2,), (1,)), reducer("max")
     y, saved = launch.forward([random((1, 1, 300_000))], region, what, True)
-    launch.backward(y, (), None, saved, region, what, (300_000,), False)
+    launch.backward(y, Kept(saved=saved), Pooled(region, what, (300_000,), False))
     key = Key(region, what, "float32", (300_000,), 1, "uint8", True)
     for made in (forward_plan(key), backward_plan(key)):
         assert sum(array.nbytes for array in made.kept) < 1000
@@ -715,4 +718,4 @@ def test_what_is_not_of_this_pooling_is_refused() -> None:
     y, (taps,) = launch.forward([random((1, 2, 8, 8))], Sliding(2), reducer("max"), True)
     for grad, saved in ((y[..., 1:], taps), (y, taps[:, :1]), (y, taps.int())):
         with pytest.raises(ArgumentError, match="not of this pooling"):
-            backends.check(grad, (saved,), Sliding(2), reducer("max"), (8, 8))
+            backends.check(grad, (saved,), Pooled(Sliding(2), reducer("max"), (8, 8), False))

@@ -15,6 +15,7 @@ import numpy as np, torch
 from cnnatomy import Adaptive, Sliding, Whole
 from cnnatomy.backends.cpu.pooling import launch
 from cnnatomy.backends.cpu.runtime import scratch, sizes
+from cnnatomy.backends.pooled import Kept, Pooled
 from cnnatomy.reducers import REGISTRY, reducer
 
 libc, page, held = ctypes.CDLL(None, use_errno=True), mmap.PAGESIZE, []
@@ -69,7 +70,7 @@ for i, name in enumerate(sorted(REGISTRY)):
         y, saved = launch.forward(inputs, region, what, True, drawn)
         grad = filled(tuple(y.shape), dtype, lanes)
         read, result = inputs if "x" in what.reads else (), y if "y" in what.reads else None
-        launch.backward(grad, read, result, saved, region, what, shape[2:], lanes > 1)
+        launch.backward(grad, Kept(read, result, saved), Pooled(region, what, shape[2:], lanes > 1))
         count += 1
         held.clear()
     print(name, count)

@@ -98,6 +98,7 @@ def test_the_other_facts_are_true(name: str) -> None:
     facts, what = Pooling.of(reducer(name)), reducer(name)
     x = torch.rand(2, 3, 8, 8)
     beside: dict[str, Any] = {one: torch.rand(2, 3, 8, 8) for one in facts.companions}
+    beside |= {one.name: torch.tensor(one.start) for one in what.parameters}
     both = [pool(x, Sliding(4), what, training=True, seed=seed, **beside) for seed in range(20)]
     assert facts.draws == any(not torch.equal(one, both[0]) for one in both)
     if facts.mixes_channels:
@@ -105,7 +106,7 @@ def test_the_other_facts_are_true(name: str) -> None:
     chosen = (both[0].unsqueeze(-1) == x.unfold(2, 4, 4).unfold(3, 4, 4).flatten(-2)).any(-1).all()
     assert facts.selects == bool(chosen)
     for parameter in facts.learns:
-        learned = type(what)(learned=3)  # type: ignore[call-arg]
+        learned = what if facts.always_learns else type(what)(learned=3)  # type: ignore[call-arg]
         values = torch.tensor(learned.learns[parameter], requires_grad=True)
         given: dict[str, Any] = {parameter: values}
         y = pool(x, Sliding(4), learned, **given)

@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import cnnatomy
 import cnnatomy.ops
 from cnnatomy import Adaptive, Region, Sliding, Whole
-from cnnatomy.ops.library import curved
+from cnnatomy.backends.pooled import curved
 from cnnatomy.reducers import REGISTRY, Reducer, reducer
 
 every_reducer = pytest.mark.parametrize("what", examples(), ids=label)

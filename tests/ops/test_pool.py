@@ -26,8 +26,8 @@ from torch.utils.flop_counter import FlopCounterMode
 import cnnatomy
 from cnnatomy import Sliding
 from cnnatomy.backends import reference
+from cnnatomy.backends.pooled import curved
 from cnnatomy.errors import ArgumentError
-from cnnatomy.ops.library import curved
 from cnnatomy.reducers import GeM, Reducer, reducer
 from cnnatomy.regions import Region
 

@@ -11,6 +11,7 @@ from cnnatomy.backends import reference
 from cnnatomy.backends.cpu.pooling import launch
 from cnnatomy.backends.cpu.runtime import jit
 from cnnatomy.backends.layout import empty, is_last, saved_dtypes
+from cnnatomy.backends.pooled import Kept, Pooled, Saved
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import Reducer
 from cnnatomy.reducers.contract import NO_TAP
@@ -18,8 +19,6 @@ from cnnatomy.regions import Region
 
 FLOATING = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
-
-Saved = tuple[Tensor, ...]
 
 
 def fast(x: Tensor) -> bool:
@@ -55,42 +54,33 @@ def forward(
     return out, saved
 
 
-def backward(
-    grad: Tensor,
-    inputs: Sequence[Tensor],
-    y: Tensor | None,
-    saved: Saved,
-    region: Region,
-    reducer: Reducer,
-    size: tuple[int, ...],
-    last: bool,
-) -> Saved:
-    """The gradients (N, C, *size) of x and its companions; `last` if x had its channels last.
-
-    `inputs` are x and its companions if the reducer is neither linear nor selects, and y if it is looked at.
-    """
+def backward(grad: Tensor, kept: Kept, pooled: Pooled) -> Saved:
+    """The gradients (N, C, *size) of x and its companions."""
+    reducer, size = pooled.reducer, pooled.size
     if fast(grad):
-        read = inputs if "x" in reducer.reads else ()
-        return launch.backward(grad, read, y, saved, region, reducer, size, last)
+        read = kept if "x" in reducer.reads else kept._replace(inputs=())
+        return launch.backward(grad, read, pooled)
     if reducer.selects:
-        found: Saved = (reference.scatter(grad, reference.cells(saved[0], region, size), size),)
+        cells = reference.cells(kept.saved[0], pooled.region, size)
+        found: Saved = (reference.scatter(grad, cells, size),)
     else:
-        given = inputs or (grad.new_zeros((*grad.shape[:2], *size)),)
-        found = reference.backward(grad, given, region, reducer)
-    return tuple(empty(grad, size, grad.dtype, last).copy_(dx) for dx in found)
+        given = kept.inputs or (grad.new_zeros((*grad.shape[:2], *size)),)
+        found = reference.backward(grad, given, pooled.region, reducer)
+    return tuple(empty(grad, size, grad.dtype, pooled.last).copy_(dx) for dx in found)
 
 
-def check(grad: Tensor, saved: Saved, region: Region, reducer: Reducer, size: tuple[int, ...]) -> None:
+def check(grad: Tensor, saved: Saved, pooled: Pooled) -> None:
     """See that a gradient and what was saved are of this pooling.
 
     Raises:
         ArgumentError: they have other shapes or dtypes.
     """
-    shape = (*grad.shape[:2], *region.output_size(size))
+    shape = (*grad.shape[:2], *pooled.region.output_size(pooled.size))
     for tensor in (grad, *saved):
         if tuple(tensor.shape) != shape:
             what = "the gradient or the saved taps are not of this pooling"
             raise ArgumentError(what, expected=f"shape {shape}", got=str(tuple(tensor.shape)))
-    kinds, got = saved_dtypes(region, reducer, len(size), grad.dtype), tuple(one.dtype for one in saved)
+    kinds = saved_dtypes(pooled.region, pooled.reducer, len(pooled.size), grad.dtype)
+    got = tuple(one.dtype for one in saved)
     if got != kinds:
         raise ArgumentError("the saved taps are not of this pooling", expected=str(kinds), got=str(got))

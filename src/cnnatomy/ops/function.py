@@ -18,9 +18,8 @@ from torch.autograd import Function
 
 from cnnatomy import backends
 from cnnatomy.backends import reference
-from cnnatomy.backends.layout import is_last
+from cnnatomy.backends.pooled import Pooled, curved
 from cnnatomy.ops import library
-from cnnatomy.ops.library import curved
 from cnnatomy.ops.routing import batched, each, plain
 from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Region
@@ -34,11 +33,11 @@ def run(inputs: Sequence[Tensor], region: Region, reducer: Reducer, seed: Tensor
     return found
 
 
-def along(tangent: Tensor, saved: Tensors, region: Region, reducer: Reducer) -> Tensor:
+def along(tangent: Tensor, saved: Tensors, pooled: Pooled) -> Tensor:
     """The output's tangent for the input's, of a pooling that is linear or selects."""
-    if reducer.linear:
-        return run((tangent,), region, reducer, None)[0]
-    return library.winners(tangent, saved[0], region.text)
+    if pooled.reducer.linear:
+        return run((tangent,), pooled.region, pooled.reducer, None)[0]
+    return library.winners(tangent, saved[0], pooled.region.text)
 
 
 def pushed(function: Callable[..., Any], inputs: Tensors, tangents: Sequence[Tensor | None]) -> Any:
@@ -60,24 +59,20 @@ class Eager(Function):
         ctx: Any, region: Region, reducer: Reducer, seed: Tensor | None, out: list[Tensor], *inputs: Tensor
     ) -> Tensor:
         """Run the backend, keeping what the derivative needs; what is saved is also put into `out`."""
-        x = inputs[0]
         y, saved = backends.forward(inputs, region, reducer, True, seed)
-        held, looks = inputs if curved(reducer) else (), "y" in reducer.reads
-        ctx.settings = region, reducer, tuple(x.shape[2:]), is_last(x), len(held), looks
-        ctx.save_for_backward(*held, *((y,) if looks else ()), *saved)
+        ctx.pooled = pooled = Pooled.of(inputs[0], region, reducer)
+        ctx.save_for_backward(*pooled.keep(inputs, y, saved).tensors)
         out += saved
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         """dx, and the companions' gradients; as a function of its own only if it is differentiated again."""
-        kept = ctx.saved_tensors
+        pooled, tensors = ctx.pooled, ctx.saved_tensors
         if torch.is_grad_enabled() or not plain(grad):
-            found = Gather.apply(*ctx.settings, grad, *kept)  # type: ignore[no-untyped-call]
+            found = Gather.apply(pooled, grad, *tensors)  # type: ignore[no-untyped-call]
         else:
-            region, reducer, size, last, held, looks = ctx.settings
-            y, saved = kept[held] if looks else None, kept[held + looks :]
-            found = backends.backward(grad, kept[:held], y, saved, region, reducer, size, last)
+            found = backends.backward(grad, pooled.kept(tensors), pooled)
         return None, None, None, None, *found
 
 
@@ -109,12 +104,10 @@ class Pool(Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         """Keep the taps: a byte for each output; and the input only where the gradient depends on it."""
-        ctx.region, ctx.reducer, _, *tensors = inputs
+        region, reducer, _, *tensors = inputs
         y, *saved = output
-        ctx.size, ctx.last = tuple(tensors[0].shape[2:]), is_last(tensors[0])
-        ctx.looks, ctx.count = "y" in ctx.reducer.reads, len(tensors)
-        held = tensors if curved(ctx.reducer) else []
-        ctx.held, kept = len(held), (*held, *((y,) if ctx.looks else ()), *saved)
+        ctx.pooled = Pooled.of(tensors[0], region, reducer)
+        kept = ctx.pooled.keep(tensors, y, tuple(saved)).tensors
         ctx.mark_non_differentiable(*saved)
         ctx.save_for_backward(*kept)
         ctx.save_for_forward(*kept)
@@ -124,33 +117,32 @@ class Pool(Function):
     def backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Any, ...]:
         """dx, and the companions' gradients."""
         if grad is None:
-            return (None,) * (3 + int(ctx.count))
-        found: Tensors = Gather.apply(  # type: ignore[no-untyped-call]
-            *(ctx.region, ctx.reducer, ctx.size, ctx.last, ctx.held, ctx.looks, grad), *ctx.saved_tensors
-        )
+            return (None,) * (4 + len(ctx.pooled.reducer.companions))
+        found: Tensors = Gather.apply(ctx.pooled, grad, *ctx.saved_tensors)  # type: ignore[no-untyped-call]
         return None, None, None, *found
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> tuple[Any, ...]:
+    def jvp(ctx: Any, region: Any, reducer: Any, seed: Any, *moved: Any) -> tuple[Any, ...]:
         """dy along tangents of x and its companions."""
-        kept, moved = ctx.saved_tensors, tangents[3:]
-        rest = (None,) * len(ctx.reducer.saves)
+        kept, pooled = ctx.saved_tensors, ctx.pooled
+        rest = (None,) * len(pooled.reducer.saves)
         if all(tangent is None for tangent in moved):
             return None, *rest
-        if not curved(ctx.reducer):
-            return along(moved[0], kept, ctx.region, ctx.reducer), *rest
+        if not curved(pooled.reducer):
+            return along(moved[0], kept, pooled), *rest
 
         def define(*inputs: Tensor) -> Tensor:
-            return reference.forward(inputs, ctx.region, ctx.reducer)[0]
+            return reference.forward(inputs, pooled.region, pooled.reducer)[0]
 
-        return pushed(define, kept[: ctx.held], moved), *rest
+        return pushed(define, kept[: pooled.held], moved), *rest
 
     @staticmethod
     def vmap(info: Any, dims: Any, region: Region, reducer: Reducer, seed: Any, *inputs: Tensor) -> Any:
         """A batch of inputs is one larger input; draws are made for each entry as if it were alone."""
-        split = [_entries(tensor, dim, info.batch_size) for tensor, dim in zip(inputs, dims[3:], strict=True)]
+        _, _, drawn, *axes = dims
+        split = [_entries(tensor, dim, info.batch_size) for tensor, dim in zip(inputs, axes, strict=True)]
         if reducer.draws:
-            seeds = [seed if dims[2] is None else seed.select(dims[2], i) for i in range(info.batch_size)]
+            seeds = [seed if drawn is None else seed.select(drawn, i) for i in range(info.batch_size)]
             entries = zip(*split, strict=True)
             each = [run(entry, region, reducer, own) for entry, own in zip(entries, seeds, strict=True)]
             stacked = tuple(torch.stack(parts) for parts in zip(*each, strict=True))
@@ -171,65 +163,53 @@ class Gather(Function):
     """(dy, x, companions, y, saved) -> (dx, gradients of companions), linear in dy."""
 
     @staticmethod
-    def forward(
-        region: Region,
-        reducer: Reducer,
-        size: tuple[int, ...],
-        last: bool,
-        held: int,
-        looks: bool,
-        grad: Tensor,
-        *kept: Tensor,
-    ) -> Tensors:
+    def forward(pooled: Pooled, grad: Tensor, *kept: Tensor) -> Tensors:
         """Run the backend."""
         if batched(grad):
-            return each(partial(Gather.forward, region, reducer, size, last, held, looks), grad, *kept)
-        inputs, y = kept[:held], kept[held] if looks else None
-        saved = kept[held + looks :]
+            return each(partial(Gather.forward, pooled), grad, *kept)
         if plain(grad):
-            return backends.backward(grad, inputs, y, saved, region, reducer, size, last)
-        return tuple(library.gather(grad, inputs, y, saved, region.text, reducer.text, list(size), last))
+            return backends.backward(grad, pooled.kept(kept), pooled)
+        return library.gathered(grad, pooled.kept(kept), pooled)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         """Keep everything."""
-        ctx.region, ctx.reducer, ctx.size, ctx.last, ctx.held, ctx.looks, *tensors = inputs
+        ctx.pooled, *tensors = inputs
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
-        ctx.rest = len(tensors) - 1 - ctx.held
 
     @staticmethod
     def backward(ctx: Any, *pulls: Tensor) -> tuple[Any, ...]:
         """The transpose of a gather is a tangent."""
-        grad, *kept = ctx.saved_tensors
-        if not curved(ctx.reducer):
-            back: Tensors = (along(pulls[0], tuple(kept), ctx.region, ctx.reducer),)
-        else:
-            back = library.second(pulls, grad, kept[: ctx.held], ctx.region, ctx.reducer)
-        return *(None,) * 6, *back, *(None,) * ctx.rest
+        (grad, *kept), pooled = ctx.saved_tensors, ctx.pooled
+        rest = (None,) * (len(kept) - pooled.held)
+        if not curved(pooled.reducer):
+            return None, along(pulls[0], tuple(kept), pooled), *rest
+        inputs = kept[: pooled.held]
+        return None, *library.second(pulls, grad, inputs, pooled.region, pooled.reducer), *rest
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Tensors:
+    def jvp(ctx: Any, _: Any, moved: Any, *others: Any) -> Tensors:
         """Linear in dy, so the same map; through the definition where x matters."""
-        grad, *kept = ctx.saved_tensors
-        moved = tangents[6 : 7 + ctx.held]
-        if not curved(ctx.reducer):
-            settings = (ctx.region, ctx.reducer, ctx.size, ctx.last, ctx.held, ctx.looks)
-            found: Tensors = Gather.apply(*settings, moved[0], *kept)  # type: ignore[no-untyped-call]
+        (grad, *kept), pooled = ctx.saved_tensors, ctx.pooled
+        if not curved(pooled.reducer):
+            found: Tensors = Gather.apply(pooled, moved, *kept)  # type: ignore[no-untyped-call]
             return found
 
         def pull(grad: Tensor, *inputs: Tensor) -> Tensors:
-            return reference.backward(grad, inputs, ctx.region, ctx.reducer)
+            return reference.backward(grad, inputs, pooled.region, pooled.reducer)
 
-        result: Tensors = pushed(pull, (grad, *kept[: ctx.held]), moved)
+        held = pooled.held
+        result: Tensors = pushed(pull, (grad, *kept[:held]), (moved, *others[:held]))
         return result
 
     @staticmethod
-    def vmap(info: Any, dims: Any, *arguments: Any) -> Any:
+    def vmap(info: Any, dims: Any, pooled: Pooled, *tensors: Tensor) -> Any:
         """A batch of gradients is one larger gradient."""
-        tensors = [
+        _, *axes = dims
+        merged = [
             _entries(tensor, dim, info.batch_size).flatten(0, 1)
-            for tensor, dim in zip(arguments[6:], dims[6:], strict=True)
+            for tensor, dim in zip(tensors, axes, strict=True)
         ]
-        found = Gather.apply(*arguments[:6], *tensors)  # type: ignore[no-untyped-call]
+        found = Gather.apply(pooled, *merged)  # type: ignore[no-untyped-call]
         return tuple(dx.unflatten(0, (info.batch_size, -1)) for dx in found), (0,) * len(found)

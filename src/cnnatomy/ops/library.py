@@ -15,6 +15,7 @@ from torch import Tensor
 from cnnatomy import backends
 from cnnatomy.backends import reference
 from cnnatomy.backends.layout import empty, is_last, saved_dtypes
+from cnnatomy.backends.pooled import Kept, Pooled
 from cnnatomy.ops.routing import refuse_tangents
 from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Region
@@ -41,9 +42,9 @@ def gather(
     last: bool,
 ) -> list[Tensor]:
     """The gradients of x and its companions from the output's."""
-    where, what = Region.parse(region), Reducer.parse(reducer)
-    backends.check(grad, tuple(saved), where, what, tuple(size))
-    return list(backends.backward(grad, inputs, y, tuple(saved), where, what, tuple(size), last))
+    pooled = Pooled(Region.parse(region), Reducer.parse(reducer), tuple(size), last)
+    backends.check(grad, tuple(saved), pooled)
+    return list(backends.backward(grad, Kept(inputs, y, tuple(saved)), pooled))
 
 
 @torch.library.custom_op("cnnatomy::pool_curve", mutates_args=())
@@ -121,28 +122,23 @@ def _(saved: Tensor, region: str, size: Sequence[int]) -> Tensor:
     return torch.empty_like(saved, dtype=torch.int64)
 
 
-def curved(reducer: Reducer) -> bool:
-    """True if the gradient depends on x beyond which taps won."""
-    return not (reducer.linear or reducer.selects)
+def gathered(grad: Tensor, kept: Kept, pooled: Pooled) -> tuple[Tensor, ...]:
+    """The gradients of x and its companions, by the operator in the graph."""
+    settings = pooled.region.text, pooled.reducer.text, list(pooled.size), pooled.last
+    return tuple(gather(grad, kept.inputs, kept.y, kept.saved, *settings))
 
 
 def _keep_pool(ctx: Any, inputs: Any, output: Any) -> None:
-    tensors, _, ctx.region, ctx.reducer, _ = inputs
-    what, (y, *saved) = Reducer.parse(ctx.reducer), output
-    ctx.size, ctx.last, ctx.count = list(tensors[0].shape[2:]), is_last(tensors[0]), len(tensors)
-    ctx.looks = "y" in what.reads
-    kept = tensors if curved(what) else []
-    ctx.save_for_backward(*kept, *([y] if ctx.looks else []), *saved)
-    ctx.held = len(kept)
+    tensors, _, region, reducer, _ = inputs
+    y, *saved = output
+    ctx.pooled = Pooled.of(tensors[0], Region.parse(region), Reducer.parse(reducer))
+    ctx.save_for_backward(*ctx.pooled.keep(tensors, y, tuple(saved)).tensors)
     ctx.mark_non_differentiable(*saved)
 
 
 def _pull_pool(ctx: Any, grads: Sequence[Tensor]) -> tuple[Any, ...]:
-    tensors = list(ctx.saved_tensors)
-    inputs, rest = tensors[: ctx.held], tensors[ctx.held :]
-    y = rest.pop(0) if ctx.looks else None
-    found = gather(grads[0], inputs, y, rest, ctx.region, ctx.reducer, ctx.size, ctx.last)
-    return found, None, None, None, None
+    found = gathered(grads[0], ctx.pooled.kept(ctx.saved_tensors), ctx.pooled)
+    return list(found), None, None, None, None
 
 
 def _keep_gather(ctx: Any, inputs: Any, output: Any) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from cnnatomy.backends import FLOATING
 from cnnatomy.backends.layout import is_last
 from cnnatomy.backends.memory import demand
+from cnnatomy.backends.pooled import Pooled
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import per_axis
 from cnnatomy.ops import function, library
@@ -228,5 +229,5 @@ def _summed(y: Tensor, region: Region, size: tuple[int, ...]) -> Tensor:
     if torch.compiler.is_compiling() or not (plain(y) or transformed()):
         found: list[Tensor] = library.gather(y, [], None, [], region.text, _SUM.text, list(size), last)
         return found[0]
-    x: Tensor = function.Gather.apply(region, _SUM, size, last, 0, False, y)[0]  # type: ignore[no-untyped-call]
+    x: Tensor = function.Gather.apply(Pooled(region, _SUM, size, last), y)[0]  # type: ignore[no-untyped-call]
     return x

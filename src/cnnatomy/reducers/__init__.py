@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from importlib import import_module
+from pkgutil import iter_modules
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers.contract import Reducer
@@ -24,6 +26,10 @@ from cnnatomy.reducers.quantile import Quantile
 from cnnatomy.reducers.soft import Soft
 from cnnatomy.reducers.stochastic import Stochastic
 from cnnatomy.reducers.trimmed import Trimmed
+
+for _file in iter_modules(__path__):
+    if not _file.ispkg:  # `contract` and `shared` hold no poolings
+        import_module(f"{__name__}.{_file.name}")
 
 REGISTRY: dict[str, type[Reducer]] = Reducer.registry
 """Every pooling by its name; one that you define joins it."""

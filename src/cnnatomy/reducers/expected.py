@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from cnnatomy.reducers import scaled
 from cnnatomy.reducers.contract import Field, Fold, Lane, Line, Output, State, Windows
+from cnnatomy.reducers.shared import scaled
 
 if TYPE_CHECKING:
     from torch import Tensor

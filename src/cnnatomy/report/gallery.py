@@ -91,7 +91,7 @@ def reduced(x: Tensor, reducer: Reducer) -> Tile:
     """A pooling's result on values (1, 3, H, W) over small windows, and the gradient of a detail."""
     x = x.clone().requires_grad_()
     companions: dict[str, Any] = {name: contrast(x.detach()) for name in reducer.companions}
-    learned = {one.name: torch.tensor(one.start) for one in reducer.parameters}
+    learned: dict[str, Any] = {one.name: torch.tensor(one.start) for one in reducer.parameters}
     y = pool(x, Sliding(WINDOW), reducer, training=True, seed=0, **companions, **learned)
     (gradient,) = torch.autograd.grad(y.sum(), x)
     colours, darker = visible(y.detach()[0])

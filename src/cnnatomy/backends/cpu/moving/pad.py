@@ -1,9 +1,16 @@
 """The kernel that writes a tensor with borders that repeat its cells, or hold one value: one pass over both.
 
 Tensors are seen as (planes, rows, columns, lanes) in the order of memory: columns are the last padded axis,
-lanes all after it, planes what lies evenly before the first padded one, and a table tells where every output
-row's cells begin. One unit of work is one output row. Values are moved, not computed with: only their size
-matters.
+lanes all after it, and planes what lies evenly before the first padded one. One unit of work is one output
+row, and a table says where its cells begin:
+
+    y row    | before: cells named by a table | cells copied as they are | after: cells named by a table |
+    x row               x[start of the row ..   the same run of cells ..]
+
+Values are moved, not computed with: only their size matters.
+
+Measured (time without / with, one thread, AVX2): memory asked for ahead of the copy 1.0 to 1.2. Stores past
+the caches made no difference, and are not used.
 """
 
 from __future__ import annotations
@@ -20,9 +27,9 @@ from llvmlite import ir
 from torch import Tensor
 
 from cnnatomy.backends.cpu.codegen.emitter import Emitter
-from cnnatomy.backends.cpu.codegen.vectors import I32, I64
+from cnnatomy.backends.cpu.codegen.vectors import I64
 from cnnatomy.backends.cpu.runtime import jit, threads
-from cnnatomy.backends.cpu.runtime.huge_pages import STREAM, prefer_large
+from cnnatomy.backends.cpu.runtime.huge_pages import prefer_large
 from cnnatomy.backends.cpu.runtime.sizes import GRAIN
 from cnnatomy.backends.layout import is_last, memory_format
 from cnnatomy.geometry.borders import Pair, source
@@ -44,20 +51,18 @@ _DTYPES = {1: "uint8", 2: "bfloat16", 4: "float32", 8: "float64"}
 
 
 @dataclass(frozen=True)
-class Framing:
+class PadSpec:
     """Writes one kernel.
 
     Args:
         size: bytes of a value.
         constant: whether borders hold one value.
         lanes: whether a cell has several elements.
-        stream: whether the result is too large to be kept in the processor's caches; vectors must be aligned.
     """
 
     size: int
     constant: bool
     lanes: bool
-    stream: bool
 
     def emit(self, name: str) -> str:
         """The kernel's LLVM text."""
@@ -65,7 +70,7 @@ class Framing:
 
 
 class _Writer:
-    def __init__(self, spec: Framing, name: str) -> None:
+    def __init__(self, spec: PadSpec, name: str) -> None:
         self.spec, self.kind = spec, ir.IntType(8 * spec.size)
         self.e = Emitter(name, ("x", "y", "scratch"), _DTYPES[spec.size])
         self.sizes = {slot: self.e.size(i) for i, slot in enumerate(SLOTS)}
@@ -83,8 +88,6 @@ class _Writer:
                 e.either(none, lambda: self.fill(out, s["out"]), lambda: self.row(first, out))
             else:
                 self.row(first, out)
-        if self.spec.stream:
-            e.builder.fence("seq_cst")
         return e.finish()
 
     def row(self, first: Any, out: Any) -> None:
@@ -122,36 +125,29 @@ class _Writer:
             at, to = e.add(first, i), e.add(out, i)
             if ahead and width > 1:
                 e.prefetch(e.pointers["x"], at, ahead)
-                if not self.spec.stream:
-                    e.prefetch(e.pointers["y"], to, ahead, True)
+                e.prefetch(e.pointers["y"], to, ahead, True)
             self.move(at, to, width)
 
         e.sweep(count, self.widths, move)
 
     def move(self, first: Any, out: Any, width: int) -> None:
         """One vector."""
-        self.store(self.e.raw_load(self.e.pointers["x"], first, self.kind, width), out, width)
+        self.store(self.e.raw_load(self.e.pointers["x"], first, self.kind, width), out)
 
-    def store(self, value: Any, out: Any, width: int) -> None:
-        """Elements into the result, past the caches if it is too large for them."""
-        e, whole = self.e, self.widths[0]
-        if not self.spec.stream or width < whole:
-            e.raw_store(value, e.pointers["y"], out, self.kind)
-            return
-        to = e.at(e.pointers["y"], out, self.kind)
-        stored = e.builder.store(value, to, align=whole * self.spec.size)
-        stored.set_metadata("nontemporal", e.module.add_metadata([ir.Constant(I32, 1)]))
+    def store(self, value: Any, out: Any) -> None:
+        """Elements into the result."""
+        self.e.raw_store(value, self.e.pointers["y"], out, self.kind)
 
     def fill(self, out: Any, count: Any) -> None:
         """The one value, again and again."""
         e, value = self.e, self.sizes["value"]
         one = value if self.kind == I64 else e.builder.trunc(value, self.kind)
 
-        e.sweep(count, self.widths, lambda i, n: self.store(e.spread(one, n).value, e.add(out, i), n))
+        e.sweep(count, self.widths, lambda i, n: self.store(e.spread(one, n).value, e.add(out, i)))
 
 
 @lru_cache(maxsize=32)
-def _kernel(spec: Framing) -> jit.Kernel:
+def _kernel(spec: PadSpec) -> jit.Kernel:
     return jit.kernel("kernel", spec.emit("kernel"), 3)
 
 
@@ -230,9 +226,7 @@ def _plan(
     kept |= {"columns": tables[1].ctypes.data, "out": out[inner] * lanes, "value": bits}
     units = math.prod(shape[:begin]) * rows if kept["out"] else 0
     team = min(max(1, units * kept["out"] // GRAIN), max(units, 1))
-    cell = lanes if before or after else kept["out"]  # what all places in a row are multiples of
-    stream = units * kept["out"] * size >= STREAM and not cell * size % jit.vector_bytes()
-    kernel = _kernel(Framing(size, mode == "constant", lanes > 1, stream))
+    kernel = _kernel(PadSpec(size, mode == "constant", lanes > 1))
     return _Plan(kernel, units, team, np.array([kept[slot] for slot in SLOTS], dtype=np.int64), tables)
 
 

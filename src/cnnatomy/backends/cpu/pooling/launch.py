@@ -21,6 +21,7 @@ from cnnatomy.backends.cpu.runtime.scratch import scratch
 from cnnatomy.backends.cpu.runtime.sizes import DTYPES, GRAIN, MANY
 from cnnatomy.backends.layout import is_last, memory_format, saved_dtypes, tap_dtype
 from cnnatomy.backends.memory import demand
+from cnnatomy.backends.pooled import Kept, Pooled, Saved
 from cnnatomy.reducers.contract import Reducer
 from cnnatomy.regions import Region
 
@@ -28,7 +29,6 @@ _CPU = torch.device("cpu")
 _MODEL = torch.empty(0)
 _SWIFT = (torch.float32, torch.float64)
 _TAPS = {torch.uint8: "uint8", torch.int32: "int32"}
-Saved = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,20 +124,15 @@ def forward(
     return fresh[0], tuple(fresh[1:])
 
 
-def backward(
-    grad: Tensor,
-    inputs: Sequence[Tensor],
-    y: Tensor | None,
-    saved: Saved,
-    region: Region,
-    reducer: Reducer,
-    size: tuple[int, ...],
-    last: bool,
-) -> Saved:
-    """The gradients (N, C, *size) of x and its companions, with channels last if x had them so."""
-    call = _backward_call(region.text, reducer.text, grad.dtype, grad.shape, size, last)
+def backward(grad: Tensor, kept: Kept, pooled: Pooled) -> Saved:
+    """The gradients (N, C, *size) of x and its companions, with channels last if x had them so.
+
+    The inputs are kept only if the kernel reads them.
+    """
+    region, reducer = pooled.region.text, pooled.reducer.text
+    call = _backward_call(region, reducer, grad.dtype, grad.shape, pooled.size, pooled.last)
     fresh = [empty(call, kind) for kind in call.results]
-    _run(call, (grad, *inputs, *saved) if y is None else (grad, *inputs, y, *saved), fresh)
+    _run(call, (grad, *kept.tensors), fresh)
     return tuple(fresh)
 
 
