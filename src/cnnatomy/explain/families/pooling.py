@@ -99,7 +99,9 @@ class Pooling:
         one = Windows(ones, inside, torch.ones(1))
         if self.reducer.mixes:
             return int(self.reducer.define(one)[0].shape[1])
-        learned = {name: torch.ones(()) for name in (*self.reducer.learns, "draw")}
+        ranks = {one.name: len(one.start) for one in self.reducer.parameters if one.per == "rank"}
+        names = (*self.reducer.learns, "draw")
+        learned = {name: torch.ones((ranks[name],) if name in ranks else ()) for name in names}
 
         def first(t: Tensor, what: Reducer) -> Tensor:
             return t[..., 0]
