@@ -141,8 +141,9 @@ def __getattr__(name: str) -> Any:
         found: Any = import_module(f"cnnatomy.{name}")
     elif home is not None:
         found = getattr(import_module(home), name)
-    else:  # a pooling, which is found by its file
-        found = import_module("cnnatomy.reducers").Reducer.kinds.get(name)
+    else:  # a pooling, which is found by its file; names of modules are small
+        kinds = import_module("cnnatomy.reducers").Reducer.kinds if name[:1].isupper() else {}
+        found = kinds.get(name)
         if found is None or not found.__module__.startswith("cnnatomy."):
             raise AttributeError(f"module 'cnnatomy' has no attribute {name!r}")
     globals()[name] = found  # asked for once
