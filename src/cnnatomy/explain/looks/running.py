@@ -1,0 +1,130 @@
+"""A network at work in evaluation mode, with what its layers return; it is left as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from cnnatomy import checks
+from cnnatomy.anatomy.search import find
+from cnnatomy.errors import ArgumentError
+from cnnatomy.models.scoring import scores_in
+
+if TYPE_CHECKING:
+    from cnnatomy.runs import Run
+
+    Network = nn.Module | Run
+    """A module, or a run, which stands for its trained network."""
+
+BATCH = 64
+"""Pictures that run at once where there are many."""
+
+
+def module_of(net: Network) -> nn.Module:
+    """The network itself."""
+    from cnnatomy.runs import Run
+
+    return net.model if isinstance(net, Run) else checks.module(net)
+
+
+@contextmanager
+def evaluated(net: nn.Module) -> Iterator[None]:
+    """Put every module into evaluation mode, and then back into its own."""
+    modes = [(one, one.training) for one in net.modules()]
+    try:
+        net.eval()
+        yield
+    finally:
+        for one, mode in modes:
+            one.training = mode
+
+
+@contextmanager
+def listening(net: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """Keep what the layers of these paths return; what runs in place later writes into a copy.
+
+    A path is that of a module, or `path#2` for its second call.
+
+    Raises:
+        ArgumentError: there is no such layer.
+    """
+    kept: dict[str, Tensor] = {}
+    calls: dict[str, int] = {}
+    known = [path for path, _ in net.named_modules() if path]
+    wanted: dict[str, list[str]] = {}
+    for path in paths:
+        wanted.setdefault(known[find(path.partition("#")[0], known)], []).append(path)
+
+    def keep(stem: str) -> Any:
+        def listen(_module: nn.Module, _args: Any, output: Any) -> Any:
+            calls[stem] = calls.get(stem, 0) + 1
+            names = [one for one in wanted[stem] if (one.partition("#")[2] or "1") == str(calls[stem])]
+            if not names or not isinstance(output, Tensor):
+                return None
+            kept.update(dict.fromkeys(names, output))
+            return output.clone()
+
+        return listen
+
+    handles = [net.get_submodule(stem).register_forward_hook(keep(stem)) for stem in wanted]
+    try:
+        with evaluated(net):
+            yield kept
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def outputs(net: nn.Module, x: Tensor, layer: str) -> Tensor:
+    """What a layer returns for pictures (N, C, H, W); with a gradient where x has one.
+
+    Raises:
+        ArgumentError: there is no such layer, it is not called, or returns no tensor.
+    """
+    with listening(net, [layer]) as kept:
+        net(x)
+    if layer not in kept:
+        raise ArgumentError(f"layer {layer!r} returns no tensor", expected="a layer that is called")
+    return kept[layer]
+
+
+def batches(x: Tensor) -> Iterator[Tensor]:
+    """Pictures, a few at a time, on whatever device they lie."""
+    yield from torch.split(x, BATCH)
+
+
+def scores(net: nn.Module, x: Tensor) -> Tensor:
+    """The scores (N, K) of pictures (N, C, H, W).
+
+    Raises:
+        ArgumentError: the network gives no row of scores for each picture.
+    """
+    made = scores_in(net(x))
+    if made.dim() != 2 or len(made) != len(x):
+        got = f"shape {tuple(made.shape)}"
+        raise ArgumentError(
+            "the network gives no scores",
+            expected="(N, K) for N pictures",
+            got=got,
+            hint="flatten(1) at its end",
+        )
+    return made
+
+
+def class_of(net: nn.Module, target: int | str, count: int) -> int:
+    """The number of a class.
+
+    Raises:
+        ArgumentError: there is no such class.
+    """
+    if isinstance(target, str):
+        names = list(getattr(net, "classes", ()))
+        if target not in names:
+            expected = f"one of {', '.join(map(str, names))}" if names else "a whole number"
+            raise ArgumentError("no such class", expected=expected, got=repr(target))
+        return names.index(target)
+    return checks.index("target", target, count)
