@@ -26,6 +26,7 @@ from cnnatomy import __version__, models
 from cnnatomy.anatomy import anatomy
 from cnnatomy.cli import main
 from cnnatomy.cli import meant as names
+from cnnatomy.cli.console import load_torch
 from cnnatomy.cli.help import COMMANDS
 from cnnatomy.cli.options import GROUPS, documentation, to_arguments, to_settings, train_arguments
 from cnnatomy.cli.results import show
@@ -486,3 +487,13 @@ def test_a_matrix_without_room_becomes_a_list() -> None:
         show(evaluation(names), console)
     assert "taken for" in narrow.file.getvalue()  # type: ignore[attr-defined]
     assert "row: what the pictures are" in wide.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_terminal_hears_something_before_torch_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load_torch()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    load_torch()
+    assert capsys.readouterr().err == "starting ...\r\x1b[K"

@@ -71,8 +71,10 @@ def main(words: Sequence[str]) -> None:
     rest, several = split(words)
     arguments = COMMAND.parse(train_arguments(Options), rest)
     options: Options = arguments.run
+    from cnnatomy.cli.console import load_torch, output
+
+    load_torch()
     from cnnatomy.cli.compare_view import show, show_plan
-    from cnnatomy.cli.console import output
     from cnnatomy.studies.arms import demand_consent
     from cnnatomy.studies.folder import StudyFolder, next_study
     from cnnatomy.studies.study import check_request

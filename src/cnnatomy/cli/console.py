@@ -21,6 +21,20 @@ def complaints() -> Console:
     return _console(stderr=True)
 
 
+def load_torch() -> None:
+    """Load torch, which takes seconds on a busy machine, and say so on a terminal meanwhile."""
+    seen = sys.stderr.isatty()
+    if seen:
+        sys.stderr.write("starting ...")
+        sys.stderr.flush()
+    try:
+        import torch  # noqa: F401 (what follows uses it)
+    finally:
+        if seen:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
 def literal(text: str) -> str:
     """Text that came from outside, with nothing in it that a terminal would obey.
 

@@ -61,7 +61,9 @@ def main(words: Sequence[str]) -> None:
     page = arguments.page.expanduser() if arguments.page else None
     if page and (page.is_dir() or not page.parent.is_dir()):
         raise ArgumentError(f"cannot write {page}", expected="a file in a folder that exists")
-    from cnnatomy.cli.console import output
+    from cnnatomy.cli.console import load_torch, output
+
+    load_torch()
     from cnnatomy.data.survey.survey import survey
     from cnnatomy.runs.progress import reporter
 

@@ -63,7 +63,9 @@ def main(words: Sequence[str]) -> None:
     named = arguments.other or arguments.data
     page, table = (path and file_to_write(path) for path in (arguments.report, arguments.csv))
     run, data = arguments.run.expanduser(), str(Path(named).expanduser()) if named else None
-    from cnnatomy.cli.console import output
+    from cnnatomy.cli.console import load_torch, output
+
+    load_torch()
     from cnnatomy.runs.progress import reporter
     from cnnatomy.train import evaluate
     from cnnatomy.train.files import write_whole

@@ -77,6 +77,9 @@ def main(words: Sequence[str]) -> None:
     if arguments.out:
         _redraw(run, sources, arguments.out.expanduser(), arguments.weights)
         return
+    from cnnatomy.cli.console import load_torch
+
+    load_torch()
     from cnnatomy.cli.predictions import write
     from cnnatomy.train import stream
 

@@ -61,8 +61,9 @@ def main(words: Sequence[str]) -> None:
     if more:
         settings = _longer(settings, more, options)
     settings.check()
-    from cnnatomy.cli.console import output
+    from cnnatomy.cli.console import load_torch, output
 
+    load_torch()
     console = output()
     if options.find_lr:
         _find_rate(settings, options, console)
