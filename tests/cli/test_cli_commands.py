@@ -260,6 +260,25 @@ def test_ctrl_c_saves_says_how_to_go_on_and_that_works(
     assert [epoch.epoch for epoch in RunFolder(tmp_path / RUN).log()] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_before_the_first_step_leaves_nothing_behind(
+    number: signal.Signals,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def read(*_: object, **__: object) -> None:
+        assert (tmp_path / RUN).is_dir()
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("cnnatomy.train.engine.train", read)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_DFL)
+    assert main(["train", "digits"]) == 130
+    assert list(tmp_path.iterdir()) == []
+    assert "stopped" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("stopped", "said"),
     [

@@ -15,10 +15,12 @@ import io
 import os
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
+from types import FrameType
 
 from cnnatomy import __version__
 from cnnatomy.cli.help import COMMANDS, overview
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a letter that the terminal lacks is no reason to fail
     try:
-        with suppress(SystemExit):  # tyro's way to end after it has shown help
+        with suppress(SystemExit), _stopped_by_signals():  # tyro ends so after it has shown help
             _dispatch(words)
         sys.stdout.flush()
     except KeyboardInterrupt as stopped:
@@ -61,6 +63,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         said = f"{type(error).__name__}: {error}"
         return _say(f"failed: {said} (a bug in cnnatomy: please report what --debug shows)", BUG, words)
     return DONE
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does, so that what it has begun is put away."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    ours = threading.current_thread() is threading.main_thread()
+    heard = [number for number in numbers if ours and signal.getsignal(number) is signal.SIG_DFL]
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in heard:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _dispatch(words: list[str]) -> None:
