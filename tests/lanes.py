@@ -80,12 +80,12 @@ class Lanes:
         """A constant in every lane."""
         return Lanes(_raw(number, self.value).expand_as(self.value))
 
-    def most(self, other: Any) -> Lanes:
+    def larger(self, other: Any) -> Lanes:
         """The larger of two; where either is NaN, `other`."""
         larger: Truth = self > other
         return larger.select(self, other)
 
-    def least(self, other: Any) -> Lanes:
+    def smaller(self, other: Any) -> Lanes:
         """The smaller of two; where either is NaN, `other`."""
         smaller: Truth = self < other
         return smaller.select(self, other)

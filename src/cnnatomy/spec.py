@@ -19,13 +19,13 @@ T = TypeVar("T")
 class Family(ABCMeta):
     """Of an abstract class whose members all descend from it: `isinstance` looks at nothing else.
 
-    Otherwise it would search a register of strangers, which a small call spends a tenth of its time on.
+    Otherwise it would search the register of virtual subclasses, a tenth of the time of a small call.
     """
 
     __instancecheck__ = type.__instancecheck__
 
     def register(cls, subclass: type[T]) -> type[T]:
-        """Take no strangers.
+        """Refuse classes that do not descend from the family.
 
         Raises:
             TypeError: always.

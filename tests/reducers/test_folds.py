@@ -171,11 +171,11 @@ def gathered(fold: Fold, inputs: list[Tensor], grad: Tensor, seed: int) -> list[
         elif fold.gradient == "sum":
             pulled = (fold.collect(fold.spread(Lanes(grad), output), values[0]),)
         else:
-            given = fold.give(Lanes(grad), output)
-            pulled = fold.pull(fold.own(values), given, here)
+            given = fold.output_terms(Lanes(grad), output)
+            pulled = fold.grad_terms(fold.input_terms(values), given, here)
             fast = fold.fast.pull
             if fast is not None:
-                agree(fast.pull(values, given, here), pulled, fast.trusts(given))
+                agree(fast.grad_terms(values, given, here), pulled, fast.trusts(given))
         found.append([lane.value for lane in pulled if isinstance(lane, Lanes)])
     return [torch.stack(rows) for rows in zip(*found, strict=True)]
 

@@ -99,9 +99,11 @@ def test_gradients_are_those_of_the_definition(k: int, taps: int) -> None:
         assert torch.equal((exact != 0).sum(-1), torch.where(x.isnan().any(-1), 0, min(k, taps)))
         count, state = Lanes(x.new_full((len(x),), taps)), folded(what, x, True, seed)
         y = what.finish(state, count)
-        given = what.give(Lanes(grad), Output(y, what.keep(state, y, count), count))
+        given = what.output_terms(Lanes(grad), Output(y, what.keep(state, y, count), count))
         for tap in range(taps):
-            (pulled,) = what.pull(what.own((Lanes(x[:, tap]),)), given, Lanes(torch.full((len(x),), tap)))
+            (pulled,) = what.grad_terms(
+                what.input_terms((Lanes(x[:, tap]),)), given, Lanes(torch.full((len(x),), tap))
+            )
             assert isinstance(pulled, Lanes)
             close(pulled.value, exact[:, tap])
 
@@ -142,13 +144,13 @@ def test_memory_speed_needs_few_instructions() -> None:
     counted: list[str] = []
 
     class Counting(Lanes):
-        def most(self, other: object) -> Counting:
+        def larger(self, other: object) -> Counting:
             counted.append("most")
-            return Counting(super().most(other).value)
+            return Counting(super().larger(other).value)
 
-        def least(self, other: object) -> Counting:
+        def smaller(self, other: object) -> Counting:
             counted.append("least")
-            return Counting(super().least(other).value)
+            return Counting(super().smaller(other).value)
 
     one, two = (Counting(random((5,), seed=seed)) for seed in (0, 1))
     KMax(2).step((one, two), (one,), None)

@@ -168,10 +168,10 @@ def test_gradients_of_a_trimmed_mean_are_those_of_the_definition(
         (exact,) = torch.autograd.grad(defined(what, leaf, inside)[0], leaf, grad)
         window = Window(x, inside, True, held)
         y, *saved = (Lanes(value) for value in scanned(what, window))
-        given = what.give(Lanes(grad), Output(y, tuple(saved), window.count))
+        given = what.output_terms(Lanes(grad), Output(y, tuple(saved), window.count))
         for tap in range(taps):
             here = Lanes(torch.full((len(x),), tap, dtype=torch.int64))
-            (pulled,) = what.pull(what.own((Lanes(x[:, tap]),)), given, here)
+            (pulled,) = what.grad_terms(what.input_terms((Lanes(x[:, tap]),)), given, here)
             assert isinstance(pulled, Lanes)
             close(torch.where(inside[:, tap], pulled.value, 0), exact[:, tap])
 

@@ -181,10 +181,12 @@ def test_expected_by_brute_force(taps: int) -> None:
         found = fold.finish(state, count)
         assert isinstance(found, Lanes)
         close(found.value, truth)
-        given = fold.give(Lanes(grad), Output(found, fold.keep(state, found, count), count))
+        given = fold.output_terms(Lanes(grad), Output(found, fold.keep(state, found, count), count))
         finite = x.isfinite().all(-1)
         for tap in range(taps):
-            (pulled,) = fold.pull(fold.own((Lanes(x[:, tap]),)), given, Lanes(torch.full((40,), tap)))
+            (pulled,) = fold.grad_terms(
+                fold.input_terms((Lanes(x[:, tap]),)), given, Lanes(torch.full((40,), tap))
+            )
             assert isinstance(pulled, Lanes)
             close(pulled.value[finite], exact[finite, tap])
 

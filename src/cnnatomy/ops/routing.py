@@ -1,4 +1,4 @@
-"""Who watches a call: decides between a direct run, a function for transforms and an operator in a graph."""
+"""How a call runs: chooses between a direct run, a function for transforms and an operator in a graph."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ORDINARY = (Tensor, torch.nn.Parameter)
 
 
 def plain(x: Tensor) -> bool:
-    """True for an ordinary tensor with data, which nobody watches."""
+    """True for an ordinary tensor with data, that no mode, transform or batch wraps."""
     ordinary = type(x) in _ORDINARY and not x.is_meta
     return ordinary and not (_len_torch_dispatch_stack() or is_legacy_batchedtensor(x))
 

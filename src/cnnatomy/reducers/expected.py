@@ -67,7 +67,7 @@ class Expected(Fold):
     def lift(self, values: State, tap: Lane | None) -> State:
         """(x, x^+^2, x^+)"""
         (x,) = values
-        weight = x.like(0.0).most(x)
+        weight = x.like(0.0).larger(x)
         return x, weight * weight, weight
 
     def merge(self, state: State, other: State) -> State:
@@ -83,7 +83,7 @@ class Expected(Fold):
         """Three sums."""
         return ("value", "value", "value")
 
-    def give(self, grad: Lane, output: Output) -> State:
+    def output_terms(self, grad: Lane, output: Output) -> State:
         """(a, b, c): an input's gradient is a x + b if x is positive, else c."""
         (weights,) = output.saved
         some = weights > 0.0
@@ -91,7 +91,7 @@ class Expected(Fold):
         slope, shift = some.select(share * 2.0, 0.0), some.select(share * output.y * -1.0, even)
         return slope, shift, some.select(grad.like(0.0), even)
 
-    def pull(self, own: State, given: State, tap: Lane) -> State:
+    def grad_terms(self, own: State, given: State, tap: Lane) -> State:
         """dy/dx = (2 x - y) / sum x^+ where x > 0, and 1/n where no value is positive."""
         (x,), (slope, shift, even) = own, given
         return ((x > 0.0).select(slope * x + shift, even),)

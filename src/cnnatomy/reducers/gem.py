@@ -85,7 +85,7 @@ class GeM(Power):
 
     def base(self, x: Lane) -> Lane:
         """max(x, c), or x without a clamp: NaN below 0."""
-        return (x < 0.0).select(x.like(math.nan), x) if self.clamp is None else x.like(self.clamp).most(x)
+        return (x < 0.0).select(x.like(math.nan), x) if self.clamp is None else x.like(self.clamp).larger(x)
 
     def turn(self, x: Lane, slope: Lane) -> Lane:
         """No slope below the clamp."""

@@ -88,7 +88,7 @@ class Importance(Fold):
 
     def lift(self, values: State, tap: Lane | None) -> State:
         """(k, m, m x) with e^logit = m 2^k"""
-        x, m, k = self.own(values)
+        x, m, k = self.input_terms(values)
         return k, m, m * x
 
     def merge(self, state: State, other: State) -> State:
@@ -110,18 +110,18 @@ class Importance(Fold):
         """Plain sums forward."""
         return FastPath(_PlainSums(self.normalize))
 
-    def own(self, values: State) -> State:
+    def input_terms(self, values: State) -> State:
         """(x, m, k), which spares the pairs an exponential."""
         x, logit = values
         return (x, *logit.exponential())
 
-    def give(self, grad: Lane, output: Output) -> State:
+    def output_terms(self, grad: Lane, output: Output) -> State:
         """(k, grad / s, t / s)"""
         k, inverse, mean = output.saved
         part = grad * inverse
         return k, part / output.count if self.normalize == "size" else part, mean
 
-    def pull(self, own: State, given: State, tap: Lane) -> State:
+    def grad_terms(self, own: State, given: State, tap: Lane) -> State:
         """dy/dx_i = w_i / sum w and dy/dlogit_i = w_i (x_i - y) / sum w"""
         (x, m, k), (top, part, mean) = own, given
         share = m.scale(k - top) * part

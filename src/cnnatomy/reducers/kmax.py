@@ -14,7 +14,7 @@ from cnnatomy.reducers.contract import NO_TAP, Field, Fold, Lane, Line, Mask, Ou
 from cnnatomy.reducers.kth import Kth
 from cnnatomy.reducers.shared.network import merging
 from cnnatomy.reducers.shared.order import nothing, of_rank, ordered, ranked
-from cnnatomy.reducers.shared.search import least, most
+from cnnatomy.reducers.shared.search import larger, smaller
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -140,8 +140,8 @@ class KMax(Fold):
     def step(self, state: State, values: State, tap: Lane | None) -> State:
         """Put a later value into its place: below those that are as large."""
         (value,), best, taps = values, state[: self.k], state[self.k :]
-        pushed = (*(value.least(above) for above in best[1:]), value)
-        found = [new.most(old) for new, old in zip(pushed, best, strict=True)]
+        pushed = (*(value.smaller(above) for above in best[1:]), value)
+        found = [new.larger(old) for new, old in zip(pushed, best, strict=True)]
         found[0] = value.isnan().select(value, found[0])
         if tap is None:
             return tuple(found)
@@ -155,7 +155,7 @@ class KMax(Fold):
         network = merging(k, k).pruned(range(k, 2 * k))
         nan = state[0].isnan() | other[0].isnan()
         if len(state) == k:
-            found = network.run(state + other, least, most)
+            found = network.run(state + other, smaller, larger)
             return (nan.select(state[0].like(math.nan), found[0]), *found[1:])
         entries = [*zip(state[:k], state[k:], strict=True), *zip(other[:k], other[k:], strict=True)]
         values, taps = zip(*network.run(entries, _later, _sooner), strict=True)
@@ -167,7 +167,7 @@ class KMax(Fold):
         total = (last.isnan() | (count > self.k - 0.5)).select(last, 0.0)
         for missing, value in enumerate(others, 1):
             total += (count > self.k - missing - 0.5).select(value, 0.0)
-        return total / count.least(self.k)
+        return total / count.smaller(self.k)
 
     def keep(self, state: State, y: Lane, count: Lane) -> State:
         """The taps, none of them beside a NaN; or the last value that counts, and its tap."""
@@ -185,11 +185,11 @@ class KMax(Fold):
         """k values, and k taps."""
         return (_VALUE,) * self.k + (_TAP,) * (self.k if track else 0)
 
-    def give(self, grad: Lane, output: Output) -> State:
+    def output_terms(self, grad: Lane, output: Output) -> State:
         """grad / m, and what is kept"""
-        return (grad / output.count.least(self.k), *output.saved)
+        return (grad / output.count.smaller(self.k), *output.saved)
 
-    def pull(self, own: State, given: State, tap: Lane) -> State:
+    def grad_terms(self, own: State, given: State, tap: Lane) -> State:
         """The share of each tap that is kept, or of each value that comes no later than the last."""
         share, *kept = given
         if self.k <= _FEW:

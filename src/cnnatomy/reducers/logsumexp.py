@@ -120,7 +120,7 @@ class LogSumExp(Fold):
 
     def lift(self, values: State, tap: Lane | None) -> State:
         """(k, m) with e^(r x) = m 2^k"""
-        m, k = self.own(values)
+        m, k = self.input_terms(values)
         return k, m
 
     def merge(self, state: State, other: State) -> State:
@@ -143,7 +143,7 @@ class LogSumExp(Fold):
         """A plain sum forward, and one exponential for each input backward."""
         return FastPath(_PlainSum(self), _OneExponential(self))
 
-    def own(self, values: State) -> State:
+    def input_terms(self, values: State) -> State:
         """(m, k), which spares the pairs an exponential."""
         return self.exponent(values).exponential()
 
@@ -152,12 +152,12 @@ class LogSumExp(Fold):
         (x,) = values
         return x if self.sharpness == 1 else x * self.sharpness
 
-    def give(self, grad: Lane, output: Output) -> State:
+    def output_terms(self, grad: Lane, output: Output) -> State:
         """(k, grad / s)"""
         k, inverse = output.saved
         return k, grad * inverse
 
-    def pull(self, own: State, given: State, tap: Lane) -> State:
+    def grad_terms(self, own: State, given: State, tap: Lane) -> State:
         """dy/dx_i = e^(r x_i) / sum_j e^(r x_j)"""
         (m, k), (top, part) = own, given
         return (m.scale(k - top) * part,)
@@ -205,7 +205,7 @@ class _OneExponential(FastPull):
     def __init__(self, whole: LogSumExp) -> None:
         self.whole = whole
 
-    def pull(self, values: State, given: State, tap: Lane) -> State:
+    def grad_terms(self, values: State, given: State, tap: Lane) -> State:
         """dy/dx_i = e^(r x_i) / sum_j e^(r x_j)"""
         top, part = given
         return (self.whole.exponent(values).over(top, part),)

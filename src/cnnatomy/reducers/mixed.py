@@ -137,12 +137,12 @@ class Mixed(Fold):
         """a best + (1 - a) sum / count"""
         return state[1] * self.share + state[0] * (1 - self.share) / count
 
-    def give(self, grad: Lane, output: Output) -> State:
+    def output_terms(self, grad: Lane, output: Output) -> State:
         """(tap, what the winner gets, what the others get)"""
         others = grad * (1 - self.share) / output.count
         return output.saved[0], others + grad * self.share, others
 
-    def pull(self, own: State, given: State, tap: Lane) -> State:
+    def grad_terms(self, own: State, given: State, tap: Lane) -> State:
         """dy/dx_i = (1 - a) / n, and a more for the winner."""
         winner, most, rest = given
         return (tap.same(winner).select(most, rest),)

@@ -118,12 +118,12 @@ class Soft(Fold):
 
     def lift(self, values: State, tap: Lane | None) -> State:
         """(k, m, m r) with e^(x / T) = m 2^k and x / T = k log 2 + r"""
-        k, m, rest = self.own(values)
+        k, m, rest = self.input_terms(values)
         return k, m, m * rest
 
     def merge(self, state: State, other: State) -> State:
         """Both sums, at the larger exponent."""
-        k = state[0].most(other[0])
+        k = state[0].larger(other[0])
         part, sums = _lowered(state, k)
         more, others = _lowered(other, k)
         return k, part + more, sums + others
@@ -145,27 +145,27 @@ class Soft(Fold):
         """Plain sums forward, and one exponential for each input backward."""
         return FastPath(_PlainSums(self), _OneExponential(self))
 
-    def own(self, values: State) -> State:
+    def input_terms(self, values: State) -> State:
         """(k, m, r), which spares the pairs an exponential."""
         v = self.exponent(values)
         m, k = v.exponential()
         high, low = _LN2[v.bits]
-        return k, m, ((v - k * high) - k * low).most(-1.0).least(1.0)
+        return k, m, ((v - k * high) - k * low).larger(-1.0).smaller(1.0)
 
     def exponent(self, values: State) -> Lane:
         """x / T"""
         (x,) = values
         return x if self.temperature == 1 else x * (1 / self.temperature)
 
-    def give(self, grad: Lane, output: Output) -> State:
+    def output_terms(self, grad: Lane, output: Output) -> State:
         """(k, grad / s, 1 - t / s)"""
         k, inverse, rest = output.saved
         return k, grad * inverse, rest.like(1.0) - rest
 
-    def pull(self, own: State, given: State, tap: Lane) -> State:
+    def grad_terms(self, own: State, given: State, tap: Lane) -> State:
         """dy/dx_i = w_i (1 + (x_i - y) / T)"""
         (k, m, rest), (top, part, slope) = own, given
-        down = (k - top).most(_FAR)
+        down = (k - top).larger(_FAR)
         return (m.scale(down) * part * (down * math.log(2) + (rest + slope)),)
 
 
@@ -213,11 +213,11 @@ class _OneExponential(FastPull):
     def __init__(self, soft: Soft) -> None:
         self.soft = soft
 
-    def pull(self, values: State, given: State, tap: Lane) -> State:
+    def grad_terms(self, values: State, given: State, tap: Lane) -> State:
         """dy/dx_i = w_i (1 + (x_i - y) / T)"""
         v, (top, part, slope) = self.soft.exponent(values), given
         high, low = _LN2[v.bits]
-        below = v.like(-BEYOND).most((v - top * high) - top * low)  # x / T - k log 2
+        below = v.like(-BEYOND).larger((v - top * high) - top * low)  # x / T - k log 2
         return (v.over(top, part) * (below + slope),)
 
     def trusts(self, given: State) -> Mask:
@@ -228,6 +228,6 @@ class _OneExponential(FastPull):
 
 def _lowered(state: State, k: Lane) -> tuple[Lane, Lane]:
     """(s, t) as they are at the larger exponent k."""
-    down = (state[0] - k).most(_FAR)
+    down = (state[0] - k).larger(_FAR)
     total = state[1].scale(down)
     return total, state[2].scale(down) + total * down * math.log(2)

@@ -115,7 +115,7 @@ class Stochastic(Scan):
         def weight(value: Lane) -> Lane:
             if self.weights == "exp":
                 return value.same(peak).select(value.like(1.0), (value - peak).exp())
-            return value.same(peak).select(top, even.most(value) * scale)
+            return value.same(peak).select(top, even.larger(value) * scale)
 
         def add(state: State, tap: Tap) -> State:
             return (state[0] + weight(tap.value),)
@@ -141,7 +141,7 @@ class Stochastic(Scan):
 
 
 def _peak(state: State, tap: Tap) -> State:
-    return (tap.value.most(state[0]),)
+    return (tap.value.larger(state[0]),)
 
 
 def _by_value(peak: Lane) -> tuple[Lane, Lane, Lane]:
@@ -150,5 +150,5 @@ def _by_value(peak: Lane) -> tuple[Lane, Lane, Lane]:
     They are relative to the peak, so that no sum of them overflows. Beside an infinite peak they are 0.
     """
     some, one = peak > 0.0, peak.like(1.0)
-    even, scale = some.select(peak.like(0.0), 1.0), some.select(one / peak.most(_TINY), 1.0)
-    return even, scale, (even.most(peak) * scale).least(1.0)
+    even, scale = some.select(peak.like(0.0), 1.0), some.select(one / peak.larger(_TINY), 1.0)
+    return even, scale, (even.larger(peak) * scale).smaller(1.0)

@@ -106,7 +106,7 @@ class Trimmed(Scan):
     def _middle(self, values: Sequence[Lane]) -> Lane:
         n = len(values)
         places = tuple(range(self.lowest.of(n), self.highest.of(n) + 1))
-        first, *rest = selecting(n, places, summed=True).run(values, search.least, search.most)
+        first, *rest = selecting(n, places, summed=True).run(values, search.smaller, search.larger)
         total = sum(rest, first)
         return search.any_nan(values).select(first.like(math.nan), total / float(len(places)))
 
@@ -129,11 +129,11 @@ class Trimmed(Scan):
     def _kept(self, count: Lane) -> Lane:
         return count - self.lowest.among(count) * 2.0
 
-    def give(self, grad: Lane, output: Output) -> State:
+    def output_terms(self, grad: Lane, output: Output) -> State:
         """(grad / number kept, least kept and its tap, greatest kept and its tap)"""
         return (grad / self._kept(output.count), *output.saved)
 
-    def pull(self, own: State, given: State, tap: Lane) -> State:
+    def grad_terms(self, own: State, given: State, tap: Lane) -> State:
         """The share of each value that stands from the least to the greatest that are kept."""
         (x,), (grad, low, at, high, to) = own, given
         from_low = (x > low) | (x.same(low) & ~(tap < at))

@@ -30,18 +30,18 @@ class FastFold(Folding, ABC):
 
 
 class FastPull(ABC):
-    """A cheaper `pull` for inputs that a single output reads, so that nothing of their own is worth keeping.
+    """Cheaper `grad_terms` for inputs that a single output reads: no term of their own is worth keeping.
 
-    Where an output is not trusted, its inputs are told by the reducer's own `pull`.
+    Where an output is not trusted, its inputs get the reducer's own `grad_terms`.
     """
 
     @abstractmethod
-    def pull(self, values: State, given: State, tap: Lane) -> State:
-        """The gradients of x and its companions, as the reducer's `pull(own(values), given, tap)`."""
+    def grad_terms(self, values: State, given: State, tap: Lane) -> State:
+        """The gradients of x and its companions: `grad_terms(input_terms(values), given, tap)`, cheaper."""
 
     @abstractmethod
     def trusts(self, given: State) -> Mask:
-        """Whether `pull` is right for what an output gives."""
+        """Whether `grad_terms` is right for these terms of an output."""
 
 
 @dataclass(frozen=True)

@@ -43,11 +43,11 @@ class Lane(Protocol):
         """A constant of this kind in every lane."""
         ...
 
-    def most(self, other: Lane | float, /) -> Lane:
+    def larger(self, other: Lane | float, /) -> Lane:
         """The larger of two; where either is NaN, `other`. A single instruction."""
         ...
 
-    def least(self, other: Lane | float, /) -> Lane:
+    def smaller(self, other: Lane | float, /) -> Lane:
         """The smaller of two; where either is NaN, `other`. A single instruction."""
         ...
 

@@ -85,7 +85,7 @@ class Reducer(metaclass=spec.Family):
 
     - `"winner"`: an output's gradient goes to its one selected tap, whose number is saved;
     - `"sum"`: an input's gradient is `collect(sum of spread(grad, output), x)` over the outputs that read it;
-    - `"pairs"`: it is the sum of `pull(own(x), give(grad, output), tap)` over them.
+    - `"pairs"`: it is the sum of `grad_terms(input_terms(x), output_terms(grad, output), tap)` over them.
     """
 
     kinds: ClassVar[dict[str, type[Reducer]]] = {}
@@ -209,20 +209,20 @@ class Reducer(metaclass=spec.Family):
         """The gradient of an input from the sum over the outputs that read it (`gradient = "sum"`)."""
         return total
 
-    def give(self, grad: Lane, output: Output) -> State:
-        """What one output tells each input that it reads (`gradient = "pairs"`)."""
+    def output_terms(self, grad: Lane, output: Output) -> State:
+        """What is worked out once for an output, for all inputs that it reads (`gradient = "pairs"`)."""
         return (grad, *output.saved)
 
-    def own(self, values: State) -> State:
-        """What an input, x and its companions, brings to all outputs that read it (`gradient = "pairs"`)."""
+    def input_terms(self, values: State) -> State:
+        """What is worked out once for x and its companions, for all outputs that read them (`"pairs"`)."""
         return values
 
-    def pull(self, own: State, given: State, tap: Lane) -> State:
+    def grad_terms(self, own: State, given: State, tap: Lane) -> State:
         """What one output adds to the gradients of x and its companions (`gradient = "pairs"`).
 
         `tap` is the input's number in the output's window.
         """
-        raise TypeError(f"{self} has no pull")
+        raise TypeError(f"{self} has no grad_terms")
 
 
 def _home(kind: type[Reducer]) -> tuple[str, str]:

@@ -111,20 +111,20 @@ class Power(Fold):
         """A plain sum forward."""
         return FastPath(_PlainSum(self))
 
-    def own(self, values: State) -> State:
+    def input_terms(self, values: State) -> State:
         """(m, k) with base^(p - 1) = m 2^k, m with the sign of the slope of the base"""
         (x,) = values
         m, k = scaled.power(*self.base(x).split(), self.p - 1)
         return self.turn(x, m), k
 
-    def give(self, grad: Lane, output: Output) -> State:
+    def output_terms(self, grad: Lane, output: Output) -> State:
         """(grad m / n, k) with root^(1 - p) = m 2^k; 0 where the root is"""
         (root,) = output.saved
         m, k = scaled.power(*root.split(), 1 - self.p)
         part = grad if self.division == "sum" else grad / output.count
         return root.same(0.0).select(m.like(0.0), part * m), k
 
-    def pull(self, own: State, given: State, tap: Lane) -> State:
+    def grad_terms(self, own: State, given: State, tap: Lane) -> State:
         """dy/dx_i = (base_i / root)^(p - 1), and over n"""
         (m, k), (part, down) = own, given
         return ((m * part).scale(k + down),)

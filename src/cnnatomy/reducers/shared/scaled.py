@@ -25,7 +25,7 @@ NOTHING = -math.inf
 
 def merge(state: State, other: State) -> State:
     """(k, s, ..) + (k', s', ..)"""
-    k = state[0].most(other[0])
+    k = state[0].larger(other[0])
     down, other_down = state[0] - k, other[0] - k
     sums = zip(state[1:], other[1:], strict=True)
     return (k, *(s.scale(down) + t.scale(other_down) for s, t in sums))
@@ -33,7 +33,7 @@ def merge(state: State, other: State) -> State:
 
 def held(v: Lane) -> Lane:
     """v itself where e^v is a normal number in single precision, and the nearest such v elsewhere."""
-    return v.like(_HIGHEST).least(v.like(_LOWEST).most(v))
+    return v.like(_HIGHEST).smaller(v.like(_LOWEST).larger(v))
 
 
 def moderate(total: Lane) -> Mask:
@@ -67,7 +67,7 @@ def power(m: Lane, k: Lane, exponent: float) -> tuple[Lane, Lane]:
 
 def root(m: Lane, k: Lane, degree: float) -> Lane:
     """(m 2^k)^(1 / degree), with k = degree q + r: e^((ln m + r ln 2) / degree) 2^q."""
-    held = k.most(-(2.0**30))  # of an empty sum
+    held = k.larger(-(2.0**30))  # of an empty sum
     high, low = parts(degree)
     q = (held * (1 / degree)).floor()
     r = (held - q * high) - q * low

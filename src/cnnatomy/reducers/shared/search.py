@@ -31,7 +31,7 @@ class Rank:
     def among(self, count: Lane) -> Lane:
         """The rank among so many values in ascending order."""
         last = count - 1.0
-        rank = (count * self.slope + self.offset).floor().least(last).most(0.0)
+        rank = (count * self.slope + self.offset).floor().smaller(last).larger(0.0)
         return last - rank if self.descending else rank
 
 
@@ -45,7 +45,7 @@ def find(taps: Taps, ranks: Sequence[Rank]) -> State:
         wanted = [rank.of(len(values)) for rank in ranks]
         places = sorted(set(wanted))
         network = selecting(len(values), tuple(places))
-        ordered = dict(zip(places, network.run(values, least, most), strict=True))
+        ordered = dict(zip(places, network.run(values, smaller, larger), strict=True))
         found, nan = tuple(ordered[place] for place in wanted), any_nan(values)
     else:
         found = tuple(_chosen(taps, taps.few, rank) for rank in ranks)
@@ -53,14 +53,14 @@ def find(taps: Taps, ranks: Sequence[Rank]) -> State:
     return tuple(nan.select(value.like(math.nan), value) for value in found)
 
 
-def least(one: Lane, other: Lane) -> Lane:
+def smaller(one: Lane, other: Lane) -> Lane:
     """The smaller of two."""
-    return one.least(other)
+    return one.smaller(other)
 
 
-def most(one: Lane, other: Lane) -> Lane:
+def larger(one: Lane, other: Lane) -> Lane:
     """The larger of two."""
-    return one.most(other)
+    return one.larger(other)
 
 
 def any_nan(values: Sequence[Lane]) -> Mask:
@@ -107,7 +107,7 @@ def _chosen(taps: Taps, few: Sequence[Tap], rank: Rank) -> Lane:
     below = [place + n - there for there, place in enumerate(above, 1)]
     fill, places = min((math.inf, above), (-math.inf, below), key=lambda way: len(set(way[1])))
     wanted = tuple(sorted(set(places)))
-    ordered = selecting(n, wanted).run(_filled(few, fill), least, most)
+    ordered = selecting(n, wanted).run(_filled(few, fill), smaller, larger)
     values = dict(zip(wanted, ordered, strict=True))
     found = values[places[0]]
     for there, (before, place) in enumerate(pairwise(places), 2):
@@ -144,4 +144,4 @@ def _searched(taps: Taps, ranks: Sequence[Rank]) -> State:
 
 def _number(key: Lane) -> Lane:
     """The number of a key; keys beyond infinity's are infinite too."""
-    return key.unordered().least(math.inf)
+    return key.unordered().smaller(math.inf)

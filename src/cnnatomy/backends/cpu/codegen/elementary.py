@@ -37,9 +37,9 @@ def _anywhere(v: Lanes) -> tuple[Lanes, Lanes]:
     """As exponential, of any v."""
     high, low = _ln2(v.bits)
     far = _largest(v.bits)
-    k = (v * math.log2(math.e)).nearest().most(-far).least(far)
+    k = (v * math.log2(math.e)).nearest().larger(-far).smaller(far)
     rest = k.times_plus(-low, k.times_plus(-high, v))
-    rest = v.like(-1.0).most(v.like(1.0).least(rest))  # where v is beyond any exponent
+    rest = v.like(-1.0).larger(v.like(1.0).smaller(rest))  # where v is beyond any exponent
     m = _polynomial(rest, _exp_terms(v.bits))
     m = v.same(-math.inf).select(v.like(0.0), m)
     return v.same(math.inf).select(v, m), k
@@ -56,7 +56,7 @@ def decay(v: Lanes) -> Lanes:
     """e^v for v <= 88, held to normal numbers."""
     high, low = _ln2(v.bits)
     least = -1022 if v.bits == 64 else -126
-    held = v.like(math.ceil(least * math.log(2) * 8) / 8).most(v)
+    held = v.like(math.ceil(least * math.log(2) * 8) / 8).larger(v)
     k, scale = _stepped(held * math.log2(math.e))
     rest = k.times_plus(-low, k.times_plus(-high, held))
     return _grown(scale, rest, _exp_terms(v.bits, _steps(v.bits)))
@@ -70,7 +70,7 @@ def over(v: Lanes, power: Lanes, factor: Lanes) -> Lanes:
     """
     high, low = _log2e(v.bits)
     exponent = v.times_plus(low, v.times_plus(high, power * -1.0))  # what cancels is exact
-    exponent = v.like(-1.0 * _layout(v.bits)[1]).most(exponent)
+    exponent = v.like(-1.0 * _layout(v.bits)[1]).larger(exponent)
     k, scale = _stepped(exponent)
     terms = reversed(_exp_terms(v.bits, _steps(v.bits)))
     in_twos = [term * math.log(2) ** n for n, term in enumerate(terms)]
@@ -142,7 +142,7 @@ def _parts(v: Lanes) -> tuple[Lanes, Lanes]:
 def power_of_two(k: Lanes) -> Lanes:
     """2^k for integral k: 0 below every normal number, infinity above."""
     _, bias = _layout(k.bits)
-    return _two_to(k.most(float(-bias)).least(float(bias + 1)))
+    return _two_to(k.larger(float(-bias)).smaller(float(bias + 1)))
 
 
 def _two_to(k: Lanes) -> Lanes:

@@ -185,12 +185,12 @@ class Lanes:
         """True where the value is not a number."""
         return Truth(self.builder, self.builder.fcmp_unordered("uno", self.value, self.value))
 
-    def most(self, other: Lane | float) -> Lanes:
+    def larger(self, other: Lane | float) -> Lanes:
         """The larger of two; where either is NaN, `other`."""
         beside = Lanes(self.builder, self._other(other))
         return (self > beside).select(self, beside)
 
-    def least(self, other: Lane | float) -> Lanes:
+    def smaller(self, other: Lane | float) -> Lanes:
         """The smaller of two; where either is NaN, `other`."""
         beside = Lanes(self.builder, self._other(other))
         return (self < beside).select(self, beside)
@@ -198,12 +198,12 @@ class Lanes:
     def maximum(self, other: Lane) -> Lanes:
         """The larger of two; NaN where either is."""
         beside = Lanes(self.builder, traced(other))
-        return self.most(beside)._and_nan(beside.most(self))
+        return self.larger(beside)._and_nan(beside.larger(self))
 
     def minimum(self, other: Lane) -> Lanes:
         """The smaller of two; NaN where either is."""
         beside = Lanes(self.builder, traced(other))
-        return self.least(beside)._and_nan(beside.least(self))
+        return self.smaller(beside)._and_nan(beside.smaller(self))
 
     def _and_nan(self, same: Lanes) -> Lanes:
         """This, which is `same` but for NaN in one of the two: the bits of both are a NaN, or what both are.

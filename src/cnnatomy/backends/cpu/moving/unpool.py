@@ -1,8 +1,14 @@
 """Kernels that put values at cells named by index, the last of several staying, and take them back.
 
-Tensors are seen as (planes, outputs, lanes) and (planes, cells, lanes), with C lanes for channels_last. One
-unit of work is one plane, so threads never write to the same place. Values are moved, not computed with: only
-their size matters.
+Tensors are seen as (planes, outputs, channels) and (planes, cells, channels), with one channel unless those
+are last. One unit of work is one plane, so threads never write to the same place:
+
+    put     cells = 0;  cells[where[o]] = values[o]     for every output o, in order: the last one stays
+    take    values[o] = cells[where[o]]                 0 where another output has the cell, or o has none
+
+Where several outputs may name one cell, `put` keeps the number of the last one beside each cell in scratch
+memory, and then writes down which outputs those are (`wins`). Values are moved, not computed with: only their
+size matters.
 """
 
 from __future__ import annotations
@@ -35,7 +41,7 @@ AT_ONCE = 8
 
 
 @dataclass(frozen=True)
-class Placing:
+class UnpoolSpec:
     """Writes one kernel.
 
     Args:
@@ -57,7 +63,7 @@ class Placing:
 
 
 class _Writer:
-    def __init__(self, spec: Placing, name: str) -> None:
+    def __init__(self, spec: UnpoolSpec, name: str) -> None:
         self.spec, self.kind = spec, ir.IntType(8 * spec.size)
         self.e = Emitter(name, ("values", "where", "cells", "wins", "wrong", "scratch"), "float32")
         self.sizes = {slot: self.e.size(i) for i, slot in enumerate(SLOTS)}
@@ -163,14 +169,14 @@ class _Writer:
 
 
 @lru_cache(maxsize=64)
-def _kernel(spec: Placing) -> jit.Kernel:
+def _kernel(spec: UnpoolSpec) -> jit.Kernel:
     return jit.kernel("kernel", spec.emit("kernel"), 6)
 
 
 @lru_cache(maxsize=512)
 def _plan(size: int, take: bool, outputs: int, cells: int, lanes: int, ranked: bool) -> tuple[Any, Any]:
     """A kernel and its sizes."""
-    kernel = _kernel(Placing(size, take, lanes > 1, ranked))
+    kernel = _kernel(UnpoolSpec(size, take, lanes > 1, ranked))
     return kernel, np.array([outputs, cells, lanes], dtype=np.int64)
 
 

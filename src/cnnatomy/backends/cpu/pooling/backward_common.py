@@ -5,8 +5,8 @@
     dx, ..           laid out as x
 
 An input's gradient is a sum over the outputs that read it. In `"pairs"` each term is
-`pull(own(input), give(output), tap)`; inputs that one output reads may take a `FastPull` instead, which
-checks itself (`codegen.fast_path`).
+`grad_terms(input_terms(x), output_terms(y), tap)`; inputs that one output reads may take a `FastPull`
+instead, which checks itself (`codegen.fast_path`).
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Row:
 
 @dataclass(frozen=True)
 class FullPull:
-    """The reducer's own `pull`."""
+    """The reducer's own `grad_terms`."""
 
     reducer: Reducer
 
-    def pull(self, values: State, given: State, tap: Lane) -> State:
+    def grad_terms(self, values: State, given: State, tap: Lane) -> State:
         """The gradients of x and its companions."""
-        return self.reducer.pull(self.reducer.own(values), given, tap)
+        return self.reducer.grad_terms(self.reducer.input_terms(values), given, tap)
 
 
 Pull = FullPull | FastPull
@@ -137,7 +137,11 @@ class BackwardWriter:
         if row is None:
             return (e.lanes(e.raw_load(e.pointers["scratch"], at, e.compute, width)),)
         grad, output = self.grad(row, at, width), self.output(row, at, column, width)
-        return self.reducer.give(grad, output) if self.reducer.gradient == "pairs" else (grad, *output.saved)
+        return (
+            self.reducer.output_terms(grad, output)
+            if self.reducer.gradient == "pairs"
+            else (grad, *output.saved)
+        )
 
     # inputs
 
@@ -148,9 +152,9 @@ class BackwardWriter:
         e = self.e
         return tuple(e.load(e.pointers[name], e.add(self.here, column), width) for name in self.inputs)
 
-    def own(self, values: State) -> State:
+    def input_terms(self, values: State) -> State:
         """The inputs' own terms, which all outputs that read them take."""
-        return self.reducer.own(values) if self.reducer.gradient == "pairs" else values
+        return self.reducer.input_terms(values) if self.reducer.gradient == "pairs" else values
 
     def terms(
         self, row: Row | None, own: State, given: State, tap: Any, width: int, counts: bool = False
@@ -163,7 +167,7 @@ class BackwardWriter:
         if counts:
             number = e.counting(number)
         if self.reducer.gradient == "pairs":
-            return self.reducer.pull(own, given, number)
+            return self.reducer.grad_terms(own, given, number)
         grad, winner = given
         return (winner.same(number).select(grad, 0.0),)
 
@@ -183,7 +187,7 @@ class BackwardWriter:
     def write_pulled(self, form: Pull, column: Any, given: State, tap: Lane, width: int) -> None:
         """Store the gradients of the inputs from that column on; `tap` are their numbers."""
         values = self.values(column, width)
-        for name, gradient in zip(self.inputs, form.pull(values, given, tap), strict=True):
+        for name, gradient in zip(self.inputs, form.grad_terms(values, given, tap), strict=True):
             self.write_gradient(name, gradient, values, column, width)
 
     def write_run(self, form: Pull, start: Any, length: Any, one: State, tap: Any) -> None:

@@ -85,7 +85,7 @@ class _Segments(GatherWriter):
 
             def body(i: Any, width: int) -> None:
                 column = e.add(start, i)
-                own = self.own(self.values(column, width))
+                own = self.input_terms(self.values(column, width))
                 given = tuple(e.spread(traced(number), width) for number in one)
                 terms = self.terms(row, own, given, e.add(skip, i), width, counts=True)
                 for k, term in enumerate(terms):

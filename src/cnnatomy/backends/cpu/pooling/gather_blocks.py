@@ -111,7 +111,7 @@ class _Writer(GatherWriter):
         column = e.mul(m, e.const(stride))
         values = self.values(column, width * stride)
         own = [
-            self.own(tuple(e.pick(value, phase, stride, width) for value in values))
+            self.input_terms(tuple(e.pick(value, phase, stride, width) for value in values))
             for phase in range(stride)
         ]
         cells = [self.totals(len(self.inputs), width) for _ in range(stride)]

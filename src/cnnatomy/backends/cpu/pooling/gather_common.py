@@ -197,7 +197,7 @@ class GatherWriter(BackwardWriter):
             def body(lane: Any, width: int) -> None:
                 column = e.add(e.mul(i, lanes), lane)
                 values = self.values(column, width)
-                own, cells = self.own(values), self.totals(len(self.inputs), width)
+                own, cells = self.input_terms(values), self.totals(len(self.inputs), width)
 
                 def gather(row: Row | None) -> None:
                     with e.loop(first, end) as at:

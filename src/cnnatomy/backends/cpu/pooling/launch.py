@@ -117,7 +117,7 @@ def forward(
             return y.contiguous(), tuple(tensor.contiguous() for tensor in saved)
     if flat and len(inputs) == len(call.results) == 1 and seed is None and not x.is_neg():
         y = empty(call, x.dtype)
-        _start(call, (x, y), (y,))  # the usual call, with as little ado as can be
+        _start(call, (x, y), (y,))  # the usual call, without lists of its tensors
         return y, ()
     fresh = [empty(call, kind) for kind in call.results]
     _run(call, inputs, fresh, seed)

@@ -14,11 +14,11 @@ from typing import Any
 from llvmlite import ir
 
 from cnnatomy.backends.cpu.codegen.vectors import I32, Lanes, traced, vector
-from cnnatomy.backends.cpu.resampling.common import Lines, added
+from cnnatomy.backends.cpu.resampling.common import SeparableWriter, added
 
 
 @dataclass(frozen=True)
-class Banded:
+class General:
     """Writes one kernel; taps of an axis are 0 if it stays as it is, and -1 if they are walked in a loop."""
 
     dtype: str
@@ -40,8 +40,8 @@ class Banded:
         return self.widths[0] if self.along and not self.lanes else 1
 
 
-class _Writer(Lines):
-    def __init__(self, spec: Banded, name: str) -> None:
+class _Writer(SeparableWriter):
+    def __init__(self, spec: General, name: str) -> None:
         super().__init__(spec, name)
         self.spec, self.n = spec, spec.widths[0]
 
@@ -60,7 +60,7 @@ class _Writer(Lines):
     def combine(self, row: Any, store: Callable[[Lanes, Any, int], None]) -> None:
         """Combine input rows into what an output row is made of."""
         b, height = self.e.builder, self.sizes["out_height"]
-        self.line(b.sdiv(row, height), b.srem(row, height), self.swept(store))
+        self.output_row(b.sdiv(row, height), b.srem(row, height), self.swept(store))
 
     # along the rows
 

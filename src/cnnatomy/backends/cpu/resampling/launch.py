@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cnnatomy.backends.cpu.resampling import phases
 from cnnatomy.backends.cpu.resampling.common import SLOTS, UNROLLED
-from cnnatomy.backends.cpu.resampling.general import Banded
+from cnnatomy.backends.cpu.resampling.general import General
 from cnnatomy.backends.cpu.resampling.phases import Phases
 from cnnatomy.backends.cpu.resampling.polyphase import Polyphase
 from cnnatomy.backends.cpu.runtime import jit, threads
@@ -156,11 +156,11 @@ def _plan(
     sizes |= {"rows": planes * out[0]}
     layout = _Layout(sizes, real, [], vector_widths(dtype))
     found = phases.find(along) if along and lanes == 1 else None
-    spec: Banded | Polyphase
+    spec: General | Polyphase
     if along and found:
         spec, group, scratch = _phased(layout, dtype, down, along, found, planes)
     else:
-        spec, group, scratch = _turned(layout, dtype, down, along)
+        spec, group, scratch = _general(layout, dtype, down, along)
     where = layout.address([sizes.get(slot, 0) for slot in SLOTS], np.int64)
     shape, most = (planes, *out, lanes), planes * lanes * max(height * width, math.prod(out))
     units = -(-planes * out[0] // group) if math.prod(shape) else 0
@@ -194,7 +194,9 @@ def _phased(
     return spec, 1, 0 if fused else aligned(s["cells"] * layout.real().itemsize)
 
 
-def _turned(layout: _Layout, dtype: str, down: Bands | None, along: Bands | None) -> tuple[Banded, int, int]:
+def _general(
+    layout: _Layout, dtype: str, down: Bands | None, along: Bands | None
+) -> tuple[General, int, int]:
     """The same of a kernel for any outputs."""
     s, widths, item = layout.sizes, layout.widths, layout.real().itemsize
     lanes = s["lanes"]
@@ -206,7 +208,7 @@ def _turned(layout: _Layout, dtype: str, down: Bands | None, along: Bands | None
     turned = aligned((s["width"] + widths[0]) * widths[0] * item) if turns else 0
     s["blocks"] = -(-s["out_width"] // widths[0])
     s["whole"] = layout.address(_whole(along, widths[0], taps[1]), np.int64)
-    spec = Banded(dtype, taps[0], _ones(down), taps[1], lanes > 1, widths)
+    spec = General(dtype, taps[0], _ones(down), taps[1], lanes > 1, widths)
     return spec, group, s["side"] + turned if along else 0
 
 
@@ -244,7 +246,7 @@ class _Layout:
 
 
 @lru_cache(maxsize=256)
-def _kernel(spec: Banded | Polyphase) -> jit.Kernel:
+def _kernel(spec: General | Polyphase) -> jit.Kernel:
     return jit.kernel("kernel", spec.emit("kernel"), 3)
 
 

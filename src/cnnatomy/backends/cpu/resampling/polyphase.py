@@ -1,7 +1,12 @@
 """The kernel of separable linear maps whose outputs along a row come in phases: vectors run over periods.
 
 What a vector of periods reads is one run of memory: it is loaded whole, its phases are picked apart, and the
-outputs' phases are woven together before they are stored.
+outputs' phases are interleaved before they are stored (linear, to double size):
+
+    cells     c0     c1     c2     c3            period m reads cells m - 1, m, m + 1
+    outputs   y0 y1  y2 y3  y4 y5  y6 y7         phase 0: y0 y2 y4 y6,  phase 1: y1 y3 y5 y7
+
+Measured against the table of `general` (time without / with, one thread, AVX2): 1.2 to 2.8.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ from typing import Any
 from llvmlite import ir
 
 from cnnatomy.backends.cpu.codegen.vectors import I32, I64, Lanes, traced
-from cnnatomy.backends.cpu.resampling.common import SLOTS, Lines, added
+from cnnatomy.backends.cpu.resampling.common import SLOTS, SeparableWriter, added
 from cnnatomy.backends.cpu.resampling.phases import Phases
 
 
@@ -50,7 +55,7 @@ class Polyphase:
         return _Writer(self, name).write()
 
 
-class _Writer(Lines):
+class _Writer(SeparableWriter):
     def __init__(self, spec: Polyphase, name: str) -> None:
         super().__init__(spec, name)
         self.spec = spec
@@ -90,11 +95,11 @@ class _Writer(Lines):
         """A row of outputs."""
         e, s = self.e, self.sizes
         if self.spec.fused:
-            self.line(plane, o, lambda at: self.along(row, at))
+            self.output_row(plane, o, lambda at: self.along(row, at))
             return
         scratch, margin = e.pointers["scratch"], s["margin"]
         inside = e.at(scratch, margin, e.compute)
-        self.line(plane, o, self.swept(self.keep(inside)))
+        self.output_row(plane, o, self.swept(self.keep(inside)))
         self.along(row, lambda i, width: e.lanes(e.raw_load(inside, i, e.compute, width)))
 
     def along(self, row: Any, at: Callable[[Any, int], Lanes]) -> None:
