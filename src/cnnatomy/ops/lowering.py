@@ -270,19 +270,19 @@ def is_torchs(x: Tensor, how: str, transposed: bool) -> bool:
 
 def resample(x: Tensor, size: Sequence[int], how: str, transposed: bool, *, keeps: bool = False) -> Tensor:
     """`cnnatomy::resample`: torch's interpolation, or sums of gathered cells."""
-    told = Resampling.parse(how)
-    mode = _mode(told, x.dim() - 2) if is_torchs(x, how, transposed) else None
+    rule = Resampling.parse(how)
+    mode = _mode(rule, x.dim() - 2) if is_torchs(x, how, transposed) else None
     if mode is not None:
-        corners = told.coordinates == "corners" if told.method == "linear" or told.method == "cubic" else None
-        given: dict[str, Any] = {"size": list(size)} if told.scale is None else {"scale_factor": told.scale}
+        corners = rule.coordinates == "corners" if rule.method == "linear" or rule.method == "cubic" else None
+        given: dict[str, Any] = {"size": list(size)} if rule.scale is None else {"scale_factor": rule.scale}
         return F.interpolate(x, **given, mode=mode, align_corners=corners)
     if not all(type(n) is int for n in (*size, *x.shape[2:])):
-        what = f"{told.method} resampling cannot be written out for open sizes"
+        what = f"{rule.method} resampling cannot be written out for open sizes"
         raise ArgumentError(
             what, expected="sizes", got=str(tuple(x.shape[2:])), hint="a fixed height and width"
         )
     sizes = (size, x.shape[2:]) if transposed else (x.shape[2:], size)
-    bands = [told.bands(n, out, i) for i, (n, out) in enumerate(zip(*sizes, strict=True))]
+    bands = [rule.bands(n, out, i) for i, (n, out) in enumerate(zip(*sizes, strict=True))]
     return resampler.plain(x, tuple(one.transposed() for one in bands) if transposed else tuple(bands))
 
 

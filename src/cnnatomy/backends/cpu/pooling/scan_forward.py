@@ -55,7 +55,9 @@ class Scanned:
 
     def emit(self, name: str) -> str:
         """The kernel's LLVM text."""
-        return _Writer(self, name).write()
+        if self.across is not None:
+            return _ColumnsWriter(self, name, self.across).write()
+        return _ChannelsWriter(self, name).write()
 
 
 @dataclass(frozen=True)
@@ -107,15 +109,11 @@ def _reads(across: Strided) -> dict[int, int]:
 
 
 class _Writer(Rows):
+    """What both kinds of vectors share."""
+
     def __init__(self, spec: Scanned, name: str) -> None:
         super().__init__(name, spec.reducer, spec.dtype, spec.taps, spec.track)
         self.spec, self.scan_of = spec, spec.reducer
-
-    def across(self) -> None:
-        if self.spec.across:
-            self.by_columns(self.spec.across)
-        else:
-            self.by_lanes()
 
     def taps_of(self) -> list[tuple[int, int, int]]:
         """All taps of a whole window in row-major order."""
@@ -138,7 +136,64 @@ class _Writer(Rows):
         """The tables of the depth or the height, with the input's size."""
         return self.axes[axis] | {"size": self.sizes["depth" if axis == "d" else "height"]}
 
-    # one lane: vectors over output columns
+    def repeat(self, times: int, state: State, body: Callable[[State], State]) -> State:
+        """`body` in a loop."""
+        cells = [self.e.cell(traced(number).type) for number in state]
+        self.keep(cells, state)
+        with self.e.loop(self.e.const(0), self.e.const(times)):
+            self.keep(cells, body(self.recall(cells)))
+        return self.recall(cells)
+
+    def visit(self, state: State, step: Step, fields: Sequence[Field], width: int) -> State:
+        """`step` through the taps in loops, where they are not held in registers."""
+        raise AssertionError("all taps are held in registers")
+
+    # results
+
+    def finish(
+        self,
+        taps: list[Tap] | None,
+        o: Any,
+        at: Any,
+        width: int,
+        count: Lane,
+        lane: Any = None,
+    ) -> None:
+        inside = taps is not None and all(tap.inside is None for tap in taps)
+        window = _Window(self, width, taps, inside, count, lambda: self.drawn(o, lane, width))
+        y, *saved = self.scan_of.scan(window)
+        index = self.e.add(self.out, at)
+        self.e.store(y, self.e.pointers["y"], index, width)
+        if self.track:
+            self.save(tuple(saved), index, width)
+
+    def drawn(self, o: Any, lane: Any, width: int) -> Lane:
+        """The draw of every output, from its plane (image and channel) and its position there."""
+        e, s = self.e, self.sizes
+        position = self.words(e.add(self.position, o), width, counts=lane is None)
+        plane = self.plane if lane is None else e.add(e.mul(self.plane, s["lanes"]), lane)
+        planes = self.words(plane, width, counts=lane is not None)
+        seeds = [self.words(e.raw_load(e.pointers["seed"], e.const(i), I32, 1), width, False) for i in (0, 1)]
+        bits = uniform((seeds[0], seeds[1]), planes, position)
+        value = e.builder.uitofp(bits.value, vector(e.compute, width))
+        return e.lanes(value) * 2.0**-BITS
+
+    def words(self, number: Any, width: int, counts: bool) -> Lanes:
+        """A number as 32-bit words in all lanes, or counting up from lane to lane."""
+        e = self.e
+        low = number if number.type == I32 else e.builder.trunc(number, I32)
+        words = e.spread(low, width)
+        if not counts or width == 1:
+            return words
+        return e.lanes(e.builder.add(words.value, ir.Constant(words.kind, list(range(width)))))
+
+
+class _ColumnsWriter(_Writer):
+    """One channel: vectors run over output columns."""
+
+    def __init__(self, spec: Scanned, name: str, window: Strided) -> None:
+        super().__init__(spec, name)
+        self.window = window
 
     def rows(self) -> list[tuple[Any, Any]]:
         """For every row of a whole window: whether it lies in the input, and where it begins there."""
@@ -151,9 +206,9 @@ class _Writer(Rows):
                 found.append((there, e.mul(e.add(e.mul(slab, s["height"]), self.held(h, th)), self.row)))
         return found
 
-    def by_columns(self, across: Strided) -> None:
-        """Vectors over output columns; those whose taps are all inside the input need no masks."""
-        e, s = self.e, self.sizes
+    def across(self) -> None:
+        """Vectors whose taps are all inside the input need no masks."""
+        e, s, across = self.e, self.sizes, self.window
         self.window_rows = self.rows()
         whole_rows: Any = splat(ir.IntType(1), 1)
         for there, _ in self.window_rows:
@@ -195,7 +250,7 @@ class _Writer(Rows):
 
     def column_inside(self, first: Any, tap: int, width: int) -> Truth:
         """For outputs from `first` on, whether a tap of theirs lies between the first and the last column."""
-        e, stride = self.e, self.spec.across.stride if self.spec.across else 1
+        e, stride = self.e, self.window.stride
         start = e.spread(e.builder.trunc(e.add(first, e.const(tap)), I32), width)
         steps = ir.Constant(start.kind, [i * stride for i in range(width)]) if width > 1 else splat(I32, 0)
         column = e.builder.add(start.value, steps)
@@ -213,10 +268,11 @@ class _Writer(Rows):
             total += tap.inside.select(one, 0.0)
         return total
 
-    # many lanes, or any table
 
-    def by_lanes(self) -> None:
-        """Vectors over lanes, output by output."""
+class _ChannelsWriter(_Writer):
+    """Any number of channels and any table: vectors run over channels, output by output."""
+
+    def across(self) -> None:
         e, s = self.e, self.sizes
         most = math.prod(self.spec.kernel)
         with e.loop(e.const(0), s["out_width"]) as o:
@@ -270,50 +326,3 @@ class _Writer(Rows):
                 number = e.taps(e.add(tap_base, tw), width)
                 self.keep(cells, step(self.recall(cells), Tap(value, number)))
         return self.recall(cells)
-
-    def repeat(self, times: int, state: State, body: Callable[[State], State]) -> State:
-        """`body` in a loop."""
-        cells = [self.e.cell(traced(number).type) for number in state]
-        self.keep(cells, state)
-        with self.e.loop(self.e.const(0), self.e.const(times)):
-            self.keep(cells, body(self.recall(cells)))
-        return self.recall(cells)
-
-    # results
-
-    def finish(
-        self,
-        taps: list[Tap] | None,
-        o: Any,
-        at: Any,
-        width: int,
-        count: Lane,
-        lane: Any = None,
-    ) -> None:
-        inside = taps is not None and all(tap.inside is None for tap in taps)
-        window = _Window(self, width, taps, inside, count, lambda: self.drawn(o, lane, width))
-        y, *saved = self.scan_of.scan(window)
-        index = self.e.add(self.out, at)
-        self.e.store(y, self.e.pointers["y"], index, width)
-        if self.track:
-            self.save(tuple(saved), index, width)
-
-    def drawn(self, o: Any, lane: Any, width: int) -> Lane:
-        """The draw of every output, from its plane (image and channel) and its position there."""
-        e, s = self.e, self.sizes
-        position = self.words(e.add(self.position, o), width, counts=lane is None)
-        plane = self.plane if lane is None else e.add(e.mul(self.plane, s["lanes"]), lane)
-        planes = self.words(plane, width, counts=lane is not None)
-        seeds = [self.words(e.raw_load(e.pointers["seed"], e.const(i), I32, 1), width, False) for i in (0, 1)]
-        bits = uniform((seeds[0], seeds[1]), planes, position)
-        value = e.builder.uitofp(bits.value, vector(e.compute, width))
-        return e.lanes(value) * 2.0**-BITS
-
-    def words(self, number: Any, width: int, counts: bool) -> Lanes:
-        """A number as 32-bit words in all lanes, or counting up from lane to lane."""
-        e = self.e
-        low = number if number.type == I32 else e.builder.trunc(number, I32)
-        words = e.spread(low, width)
-        if not counts or width == 1:
-            return words
-        return e.lanes(e.builder.add(words.value, ir.Constant(words.kind, list(range(width)))))
