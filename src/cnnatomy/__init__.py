@@ -9,10 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnnatomy import explain, export, filters, nn
+    from cnnatomy import export, filters, nn
     from cnnatomy.adapt.accelerate import accelerate
     from cnnatomy.adapt.swap import convert
     from cnnatomy.anatomy import anatomy
+    from cnnatomy.explain import explain
     from cnnatomy.models import network
     from cnnatomy.ops import convolve, convolve_transposed, pad, pool, resample, unpool, unpool_mean
     from cnnatomy.reducers import (

@@ -79,7 +79,7 @@ def test_an_encoder_decoder_gives_pictures_back(tmp_path: Path) -> None:
     Image.new("L", (20, 20), 200).save(picture)
     with pytest.raises(ArgumentError, match="gives pictures, not classes"):
         predict(tmp_path / "run", [picture])
-    ((_, file, _),) = redraw(tmp_path / "run", [picture], tmp_path / "out")
+    ((_, file, *_),) = redraw(tmp_path / "run", [picture], tmp_path / "out")
     assert file is not None
     with Image.open(file) as drawn:
         assert drawn.size == (16, 16)
