@@ -86,6 +86,17 @@ def test_pictures_are_mirrored_only_where_they_may_be(what: Seen, augment: str) 
     assert settle_recipe(Recipe(), network, what)[0].augment == augment
 
 
+def test_many_small_pictures_get_a_broader_network_and_larger_batches() -> None:
+    for pictures, size, batch in [(20_000, "32x32", 64), (20_001, "32x32", 128), (20_001, "96x96", 64)]:
+        network, _ = settle_network(NetworkSettings(size=size), seen(pictures))
+        recipe, _ = settle_recipe(Recipe(), network, seen(pictures))
+        assert network.model is not None
+        assert ("res(" in network.model) == (batch == 64)
+        assert recipe.batch_size == batch
+    asked = settle_recipe(Recipe(smoothing=0.05, warmup=0.3), network, seen(20_001))[0]
+    assert (asked.smoothing, asked.warmup) == (0.05, 0.3)
+
+
 @given(st.integers(2, 100_000))
 def test_a_run_makes_enough_passes_and_steps(pictures: int) -> None:
     for what in (seen(pictures), seen(pictures, family=False), seen(pictures, classes=DIGITS, channels=1)):
@@ -93,7 +104,8 @@ def test_a_run_makes_enough_passes_and_steps(pictures: int) -> None:
         recipe, _ = settle_recipe(Recipe(), network, what)
         assert recipe.epochs is not None
         assert recipe.batch_size is not None
-        least, steps = (16, 400) if recipe.optimizer == "muon" else (20, 1_500)
+        many = what.family and pictures > 20_000
+        least, steps = (7 if many else 16, 400) if recipe.optimizer == "muon" else (20, 1_500)
         assert recipe.epochs >= least
         assert recipe.epochs * -(-pictures // recipe.batch_size) >= steps
         assert recipe.batch_size <= pictures

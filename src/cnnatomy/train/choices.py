@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from cnnatomy.errors import ArgumentError
 from cnnatomy.files.text import counted
 from cnnatomy.models.catalog import are_digits, find
-from cnnatomy.models.families import DEEP_SIDE, picture_network
+from cnnatomy.models.families import DEEP_SIDE, are_many, picture_network
 from cnnatomy.models.settings import NetworkSettings
 from cnnatomy.train.optimizer_names import OPTIMIZERS
 from cnnatomy.train.recipe import Recipe
@@ -23,10 +23,12 @@ Size = tuple[int, int]
 
 SMALL = 10_000
 """Fewer training pictures than this are a small set: small batches, and changes to the pictures."""
-LENGTH, MUON_LENGTH = (20, 1_500), (16, 400)
-"""Passes over a large set, and steps of a small one at least: muon needs fewer of both."""
+LENGTH, MUON_LENGTH, MANY_LENGTH = (20, 1_500), (16, 400), (7, 400)
+"""Passes over a large set, and steps of a small one at least; muon needs fewer, least of many pictures."""
 LENET_LR, FINETUNE_LR = 5e-3, 5e-4
-SMOOTHING = 0.1
+SMOOTHING, MANY_SMOOTHING = 0.1, 0.2
+MANY_WARMUP = 0.05
+"""Share of the training in which the rate rises where there are many pictures."""
 SIDES = (32, 48, 64)
 """Input sides for small pictures: the smallest that holds half of them."""
 PHOTO_SIDE = {"cpu": 112, "gpu": 224}
@@ -112,15 +114,19 @@ def settle_recipe(recipe: Recipe, network: NetworkSettings, seen: Seen) -> tuple
     augment, why = _augmentation(recipe, network, seen)
     lenet, small = network.model == "lenet5", seen.pictures < SMALL
     name = recipe.optimizer or ("muon" if seen.family and not lenet else "adamw")
+    _, height, width = network.shape()
+    size = (height or 0, width or height or 0)
+    many = name == "muon" and seen.family and are_many(size, seen.pictures)
     usual = OPTIMIZERS[name].lr
     if name == "adamw":
         usual = FINETUNE_LR if network.weights else LENET_LR if lenet else usual
-    batch = min(recipe.batch_size or (32 if small and name != "muon" else 64), seen.pictures)
+    batch = min(recipe.batch_size or (128 if many else 32 if small and name != "muon" else 64), seen.pictures)
     decay = OPTIMIZERS[name].weight_decay if recipe.weight_decay is None else recipe.weight_decay
-    smoothing = recipe.smoothing if recipe.smoothing is not None else 0.0 if lenet else SMOOTHING
+    smoothing = MANY_SMOOTHING if many else 0.0 if lenet else SMOOTHING
+    brief = many and recipe.schedule == "one-cycle" and recipe.warmup is None
     epochs = recipe.epochs
     if epochs is None and recipe.time is None:
-        passes, steps = MUON_LENGTH if name == "muon" else LENGTH
+        passes, steps = MANY_LENGTH if many else MUON_LENGTH if name == "muon" else LENGTH
         epochs = max(passes, math.ceil(steps / math.ceil(seen.pictures / batch)))
     settled = replace(
         recipe,
@@ -130,7 +136,8 @@ def settle_recipe(recipe: Recipe, network: NetworkSettings, seen: Seen) -> tuple
         optimizer=name,
         lr=recipe.lr or usual,
         weight_decay=decay,
-        smoothing=smoothing,
+        warmup=MANY_WARMUP if brief else recipe.warmup,
+        smoothing=smoothing if recipe.smoothing is None else recipe.smoothing,
     )
     return settled, [Choice("changes", augment, why, ("--augment",)), _training(settled)]
 
