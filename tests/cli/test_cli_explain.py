@@ -69,3 +69,29 @@ def test_what_cannot_be_is_told_in_one_line(
     text = said(capfd, *words, code=2)
     assert match in text
     assert text.count("\n") == 1
+
+
+def test_a_unit_of_a_run_is_explained_on_a_picture(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = [
+        "train",
+        "digits",
+        "--limit",
+        "60",
+        "--epochs",
+        "1",
+        "--threads",
+        "1",
+        "--quiet",
+        "--run",
+        str(run),
+    ]
+    assert main(words) == 0
+    capfd.readouterr()
+    Image.new("L", (20, 30), 200).save(tmp_path / "seven.png")
+    picture = str(tmp_path / "seven.png")
+    text = said(capfd, str(run), picture, "--layer", "c3", "--at", "4,4", "--channel", "3")
+    assert "layer c3; the unit sees rows 8..21 and columns 8..21 of the picture" in text
+    assert "agrees with the operator" in text
+    assert "--layer" in said(capfd, str(run), picture, code=2)
+    assert "no layer is called 'c9'" in said(capfd, str(run), picture, "--layer", "c9", code=2)

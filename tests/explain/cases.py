@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import cnnatomy as ca
-import cnnatomy.nn as ours
+import cnnatomy.nn
 from cnnatomy.reducers import REGISTRY, Reducer
 from cnnatomy.regions import Region
 
+ours: Any = cnnatomy.nn
 REGIONS: Sequence[Region] = (
     ca.Sliding(3, 2, 1),
     ca.Adaptive((3, 2)),
@@ -111,6 +113,18 @@ def filled(module: nn.Module, seed: int) -> nn.Module:
 
 
 TABLE = [[1, 0, 1], [0, 1, 1], [1, 1, 0], [0, 0, 1]]
+MODES = (
+    "constant",
+    "edge",
+    "reflect",
+    "symmetric",
+    "wrap",
+    "linear_ramp",
+    "mean",
+    "maximum",
+    "minimum",
+    "median",
+)
 OPERATORS: dict[str, Callable[[], Any]] = {
     "torch conv": lambda: nn.Conv2d(4, 3, 3, padding=1),
     "grouped dilated conv": lambda: nn.Conv2d(4, 6, 2, 2, groups=2, dilation=2, padding=2),
@@ -144,21 +158,7 @@ OPERATORS: dict[str, Callable[[], Any]] = {
     "mean unpooling": lambda: ours.MeanUnpool2d(3, 1),
     "normalized mean unpooling": lambda: ours.MeanUnpool2d(2, 1, normalize=True),
     "pixel shuffle": lambda: nn.PixelShuffle(2),
-    **{
-        f"pad {mode}": (lambda mode=mode: ours.Pad2d(((2, 1), (3, -1)), mode))
-        for mode in (
-            "constant",
-            "edge",
-            "reflect",
-            "symmetric",
-            "wrap",
-            "linear_ramp",
-            "mean",
-            "maximum",
-            "minimum",
-            "median",
-        )
-    },
+    **{f"pad {mode}": partial(ours.Pad2d, ((2, 1), (3, -1)), mode) for mode in MODES},
     "pad odd reflect": lambda: ours.Pad2d(2, "reflect", reflect_type="odd"),
     "pad constants": lambda: ours.Pad2d(1, "constant", constant_values=3.0),
     "torch reflection": lambda: nn.ReflectionPad2d((1, 2, 0, 3)),
@@ -170,6 +170,9 @@ OPERATORS: dict[str, Callable[[], Any]] = {
     "torch power": lambda: nn.LPPool2d(2, 2),
     "torch grid": lambda: nn.AdaptiveAvgPool2d((3, 2)),
 }
+
+FINITE = ("connected conv", "bilinear", "bicubic corners", "lanczos down", "area", "gaussian")
+"""What takes no other numbers."""
 
 
 def operator(name: str, i: int) -> Case:
@@ -185,7 +188,7 @@ def operator(name: str, i: int) -> Case:
         "linear resize conv",
     )
     shape = (2, 7) if vector else (2, 4, 5, 6)
-    kind = "normal" if rough or (name == "connected conv" and kind in ("nan", "inf")) else kind
+    kind = "normal" if rough or (name in FINITE and kind in ("nan", "inf")) else kind
     x = numbers(i, shape, kind)
     at = (i % 2, 0) if vector else (i % 2, 0, 0, 0)
 

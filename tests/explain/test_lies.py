@@ -62,7 +62,8 @@ def send(record: Record) -> None:
 
 def _read(record: Record) -> int:
     """A tap that reads a cell, and not the first."""
-    return next(k for k, one in reversed(list(enumerate(record["taps"]["cell"]))) if one >= 0)
+    cells: list[int] = record["taps"]["cell"]
+    return next(k for k, one in reversed(list(enumerate(cells))) if one >= 0)
 
 
 EVERYWHERE = (tap, cell, partial, result, gradient, consistent, send)
@@ -76,10 +77,10 @@ FAMILIES = (
 
 def lied(monkeypatch: pytest.MonkeyPatch, lie: Callable[[Record], None]) -> None:
     """Let what is written down be changed before it is held to the operator."""
-    honest = explaining.recorded
+    honest = getattr(explaining, "recorded")  # noqa: B009
 
     def false(*args: Any, **kwargs: Any) -> Record:
-        record = honest(*args, **kwargs)
+        record: Record = honest(*args, **kwargs)
         lie(record)
         return record
 

@@ -30,7 +30,7 @@ def unit(lenet: tuple[LeNet5, torch.Tensor], layer: str, *at: int) -> dict[str, 
 
 def test_every_layer_of_lenet_is_explained(lenet: tuple[LeNet5, torch.Tensor]) -> None:
     net, x = lenet
-    known = {}
+    known: dict[str, torch.Tensor] = {}
     for name in ("c1", "s2", "c3", "s4", "c5", "f6", "head"):
         net.get_submodule(name).register_forward_hook(
             lambda module, args, y, name=name: known.__setitem__(name, y.detach())

@@ -15,12 +15,13 @@ from anatomy.test_present import TYPES, faults
 from explain.cases import filled, numbers
 
 import cnnatomy as ca
-import cnnatomy.nn as ours
+import cnnatomy.nn
 from cnnatomy.errors import ArgumentError
 from cnnatomy.explain import Explanation
 from cnnatomy.explain.explanation import text_of
 from cnnatomy.explain.reading import value_of
 
+ours: Any = cnnatomy.nn
 PUBLISHED = Path(ca.__file__).parent / "explain" / "explanation.schema.json"
 SCHEMA = json.loads(
     PUBLISHED.read_text("utf-8").replace('"additionalProperties": false,', "")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cnnatomy.errors import CnnatomyError
 from cnnatomy.explain.laid import ABSENT, FILL, Call, Laid
-from cnnatomy.explain.record import Record, gradient
+from cnnatomy.explain.record import Record, gradient, own_of
 
 
 class Disagreement(CnnatomyError):
@@ -177,6 +177,9 @@ def _outputs(record: Record, laid: Laid, operator: _Operator) -> None:
     else:
         y = laid.law.compute(values).detach()
         scale = values["x"].masked_fill(~there, 0).abs().amax(1) if there.shape[1] else y.abs()
+        twice = laid.law.compute({**values, "x": values["x"] * 2}).detach()
+        if not torch.allclose(twice, 2 * y, rtol=1e-3, atol=0, equal_nan=True):
+            scale = scale.clamp(min=1)  # exponentials and logarithms have a scale of their own
     found = operator.block.detach().to(kind)
     rounding = 0.0 if laid.law.exact else _rounding(laid, there.shape[1])
     allowed = rounding * torch.maximum(y.abs(), scale.nan_to_num(0, 0, 0))
@@ -205,7 +208,8 @@ def _derivatives(record: Record, laid: Laid, operator: _Operator, grad: Any) -> 
             allowed = _rounding(laid, laid.reads.cells.shape[1] + readers) * torch.maximum(
                 loose, _slack(part)
             )
-            part = torch.where(spoilt, summed, part)
+            vague = _undefined(record, laid, cells, outputs) & (part.isnan() | summed.isnan())
+            part = torch.where(spoilt | vague, summed, part)
             _close(record, f"{what} of {name} against autograd", summed, part, allowed)
             _nothing_else(laid, wanted)
     _parameters(record, laid, operator, given)
@@ -213,6 +217,16 @@ def _derivatives(record: Record, laid: Laid, operator: _Operator, grad: Any) -> 
     partial = tensor(taps["partial"], laid.call.wide)
     _close(record, "grad_x", written, _summed(cells, given[outputs] * partial, written), 0.0)
     _covers(record, cells, outputs, given[outputs] * partial)
+
+
+def _undefined(record: Record, laid: Laid, cells: Tensor, outputs: Tensor) -> Tensor:
+    """Cells beside a NaN or an infinity: a derivative there has no one value."""
+    y = tensor(record["tensors"]["y"]["values"])
+    odd = ~tensor(record["taps"]["value"]).isfinite()
+    beside = torch.zeros(len(y), dtype=torch.bool).index_fill(0, outputs[odd], True) | ~y.isfinite()
+    read = (cells >= 0) & beside[outputs]
+    found = torch.zeros(math.prod(record["tensors"]["x"]["shape"]), dtype=torch.bool)
+    return found.index_fill(0, cells[read], True)
 
 
 def _parameters(record: Record, laid: Laid, operator: _Operator, given: Tensor) -> None:
@@ -226,11 +240,10 @@ def _parameters(record: Record, laid: Laid, operator: _Operator, given: Tensor) 
         spoilt = law.part(operator.spoilt()[law.weight]).reshape(-1)
         found["weight"] = said, torch.where(spoilt, said, wanted)
     for name, one in record.get("learned", {}).items():
-        whole = pulled[name].reshape(-1).to(kind)
-        found[name] = tensor([one["grad"]], kind), whole[whole != 0][:1] if len(whole) > 1 else whole
+        said, wanted = tensor([one["grad"]], kind), own_of(laid, pulled[name]).reshape(1).to(kind)
+        spoilt = own_of(laid, operator.spoilt()[name]).reshape(1)
+        found[name] = said, torch.where(spoilt, said, wanted)
     for name, (said, wanted) in found.items():
-        if said.shape != wanted.shape:  # a gradient of 0 among those of other channels
-            wanted = torch.zeros_like(said)
         scale = (given.abs().sum() * record_scale(record)).nan_to_num(0, 0, 0)
         allowed = _rounding(laid, len(given) * laid.reads.cells.shape[1]) * (scale + wanted.abs())
         _close(record, f"gradient of {name} against autograd", said, wanted, allowed)
@@ -270,7 +283,7 @@ def _nothing_else(laid: Laid, wanted: Tensor) -> None:
 def _rounding(laid: Laid, terms: int) -> float:
     """How far rounding may take sums of so many terms apart, in units of the terms."""
     kinds = (laid.call.dtype, laid.call.wide)
-    return max(torch.finfo(kind).eps for kind in kinds) * (16 + terms)
+    return max(torch.finfo(kind).eps for kind in kinds) * (16 + terms) * laid.law.looseness
 
 
 def _slack(part: Tensor) -> Tensor:

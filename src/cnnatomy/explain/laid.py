@@ -164,6 +164,7 @@ class Law:
         line: how these outputs are written.
         winner: the chosen tap of every output (O,); None where nothing is chosen.
         exact: whether the operator does just the same arithmetic, so that nothing may differ.
+        looseness: how much more than the rounding of a sum may differ, where equations are solved.
         weight: the name of the input that holds what taps are multiplied by.
         part: the numbers out of that input that these outputs are multiplied by.
         which: the flat place in this part of every tap's number (O, T).
@@ -179,6 +180,7 @@ class Law:
     line: Callable[[Values], Line]
     winner: Callable[[Values], Tensor] | None = None
     exact: bool = False
+    looseness: float = 1.0
     weight: str | None = None
     part: Callable[[Tensor], Tensor] | None = None
     which: Tensor | None = None

@@ -8,18 +8,21 @@ export function mount(root, data) {
 
   const step = () => data[kind][at[kind]];
 
+  const marked = { read: [], sent: [], here: [] };
+
   function mark(name, numbers) {
-    for (const cell of root.querySelectorAll(`.board td.${name}`)) cell.classList.remove(name);
+    for (const number of marked[name]) cells[number].classList.remove(name);
     for (const number of numbers) cells[number].classList.add(name);
+    marked[name] = numbers;
   }
 
   function show(follow = true) {
     const now = step();
-    for (const name of ["read", "sent", "here"]) mark(name, now[name]);
+    for (const name of Object.keys(marked)) mark(name, now[name]);
     for (const [id, said] of [["name", now.name], ["line", now.line], ["remark", now.remark], ["back", now.back ?? ""]]) {
       byId(id).textContent = said;
     }
-    if (follow) for (const number of now.here) cells[number].scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (follow) cells[now.here[0]].scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   function go(number) {

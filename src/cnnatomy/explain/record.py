@@ -131,12 +131,13 @@ def _tensor(value: Tensor) -> dict[str, Any]:
 
 def _own(laid: Laid) -> dict[str, Tensor]:
     """What the law learns, as one number each for the channel at hand."""
-    channel = laid.reads.channels[0] if laid.reads.channels else 0
-    found = {}
-    for name, value in laid.law.learned.items():
-        flat = value.reshape(-1).to(laid.call.wide)
-        found[name] = flat[channel if len(flat) > 1 else 0]
-    return found
+    return {name: own_of(laid, value).to(laid.call.wide) for name, value in laid.law.learned.items()}
+
+
+def own_of(laid: Laid, parameter: Tensor) -> Tensor:
+    """A parameter's value, or its gradient, for the channel at hand: the only one, or that of the channel."""
+    flat = parameter.reshape(-1)
+    return flat[laid.reads.channels[0] if len(flat) > 1 else 0]
 
 
 def _partials(y: Tensor, values: Mapping[str, Tensor]) -> dict[str, Tensor]:

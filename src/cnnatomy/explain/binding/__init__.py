@@ -111,12 +111,13 @@ def as_ours(module: nn.Module) -> nn.Module:
         >>> as_ours(nn.MaxPool2d(2)).__class__.__module__
         'cnnatomy.nn.dropin'
     """
-    bases = [kind for kind in type(module).__mro__ if kind.__module__.startswith("torch.nn.modules")]
-    known = getattr(ours, bases[0].__name__, None)
+    kinds: tuple[Any, ...] = type(module).__mro__
+    bases = [kind for kind in kinds if kind.__module__.startswith("torch.nn.modules")]
+    known: Any = getattr(ours, bases[0].__name__, None)
     if not isinstance(known, type) or known is bases[0] or isinstance(module, known):
         return module
     if not issubclass(known, bases[0]) or issubclass(known, Convolution | TransposedConvolution):
         return module
-    twin = copy.copy(module)
-    twin.__class__ = known  # type: ignore[assignment]  # of the same layout: a subclass of torch's own
+    twin: nn.Module = copy.copy(module)
+    twin.__class__ = known
     return twin

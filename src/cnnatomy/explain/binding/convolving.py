@@ -77,26 +77,21 @@ def fixed_filter(twin: Any, module: nn.Module, x: Tensor, options: Options) -> B
     """A filter that is not learned, on every channel by itself."""
     taken(options, {}, type(module).__name__)
     layer: Any = module
-    batch, rank = batched(x, layer.kernel.dim()), layer.kernel.dim()
+    batch = batched(x, layer.kernel.dim())
     channels = batch.shape[1]
     weight = layer.kernel.to(batch.dtype).expand(channels, 1, *layer.kernel.shape)
     axes = layer.stride, layer.padding, layer.dilation
-
-    def run(inputs: Mapping[str, Tensor]) -> Tensor:
-        y = layer(inputs["x"])
-        again = convolve(inputs["x"].detach(), inputs["weight"], None, *axes, groups=channels)
-        made: Tensor = y + (again - again.detach())  # the weight's gradient, which a buffer has none of
-        return made
 
     call = called(
         code(layer),
         "filter",
         settings(layer, ("stride", "padding", "dilation")),
         {"x": batch, "weight": weight},
-        run,
+        functional(layer, ()),
     )
-    assert rank == batch.dim() - 2
-    return _bound(call, channels, channels, None, axes, "constant")
+    bound = _bound(call, channels, channels, None, axes, "constant")
+    assert isinstance(bound.family, Convolving), "zeros are padded"
+    return bound._replace(family=replace(bound.family, fixed=True))
 
 
 def _bound(call: Any, outputs: int, groups: int, places: Tensor | None, axes: Any, mode: Any) -> Bound:

@@ -54,9 +54,13 @@ def tensor_of(x: Any, name: str = "x") -> Tensor:
     if not x.is_floating_point():
         what, expected = "numbers with a derivative are explained", "a floating-point dtype"
         raise TensorError(what, expected=expected, got=str(x.dtype), hint=f"{name}.float()")
-    if x.is_meta or x.layout is not torch.strided or x.is_nested:
-        what, expected = f"{name} has no numbers to show", "a dense tensor in memory"
-        raise TensorError(what, expected=expected, got=f"{x.layout} on {x.device}")
+    if x.layout is not torch.strided or x.is_nested or not x.is_cpu:
+        what, expected, got = (
+            f"{name} is not to be read",
+            "a dense tensor on the CPU",
+            f"{x.layout} on {x.device}",
+        )
+        raise TensorError(what, expected=expected, got=got, hint=f"{name}.cpu()" if x.is_cuda else None)
     found: Tensor = x.detach()
     return found
 

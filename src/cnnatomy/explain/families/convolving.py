@@ -66,6 +66,7 @@ class Convolving:
         windows: the window of every axis.
         mode: what is in the padding: `"constant"`, zeros, or a mode that repeats cells.
         block: cells of the output that come of one place, if channels become cells (sub-pixel).
+        fixed: whether the weights are no parameters, so that they have no gradient.
     """
 
     call: Call
@@ -74,6 +75,7 @@ class Convolving:
     windows: tuple[Window, ...]
     mode: str = "constant"
     block: tuple[int, ...] = ()
+    fixed: bool = False
 
     def laid(self, at: At) -> Laid:
         """The plane that an output is on."""
@@ -170,7 +172,8 @@ class Convolving:
         which = lookup[rows] * kernel + torch.arange(kernel).repeat(rows.shape[1] // kernel)
         factors = part(weight.detach()).reshape(-1).to(wide)[which]
         bias = self.call.inputs["bias"].detach().to(wide)[owner] if "bias" in self.call.inputs else None
-        return linear.summing(FORMULA, cells, factors, bias, weight="weight", part=part, which=which)
+        more = {} if self.fixed else {"weight": "weight", "part": part, "which": which}
+        return linear.summing(FORMULA, cells, factors, bias, **more)
 
 
 @dataclass(frozen=True)

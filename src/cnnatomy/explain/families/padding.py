@@ -204,14 +204,14 @@ class Padding:
         """The largest, the smallest or the middle of the cells next to the border."""
         text, reduce = _CHOOSES[self.mode]
         there = on >= 0
-        fill = {"maximum": -math.inf, "minimum": math.inf}.get(self.mode, math.inf)
+        counts = there.sum(1)
 
         def compute(values: Values) -> Tensor:
-            if self.mode == "median":
-                return torch.stack(
-                    [reduce(row[own][None])[0] for row, own in zip(values["x"], there, strict=True)]
-                )
-            return reduce(values["x"].masked_fill(~there, fill))
+            found = torch.zeros(len(on), dtype=values["x"].dtype)
+            for count in counts.unique().tolist():
+                rows = (counts == count).nonzero().squeeze(1)
+                found = found.index_copy(0, rows, reduce(values["x"][rows, :count]))
+            return found
 
         def line(values: Values) -> Line:
             if self.mode != "median":

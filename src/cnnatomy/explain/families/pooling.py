@@ -22,6 +22,9 @@ from cnnatomy.regions import Region
 At = tuple[int, int, tuple[int, ...] | None]
 """An image, a channel of the output, and a place on its plane; None for the first."""
 
+SOLVED = 1e4
+"""Eigenvalues that are close lose so many times the precision of a sum."""
+
 
 @dataclass(frozen=True)
 class Pooling:
@@ -75,6 +78,7 @@ class Pooling:
             worked.line,
             worked.winner if reducer.selects else None,
             exact=reducer.selects,
+            looseness=SOLVED if reducer.mixes else 1.0,
             learned={name: self.call.inputs[name].detach() for name in reducer.learns},
             draw=worked.noise.reshape(-1) if worked.noise is not None else None,
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cnnatomy.errors import ArgumentError
 from cnnatomy.explain.families import linear
 from cnnatomy.explain.families.pooling import At
 from cnnatomy.explain.laid import ABSENT, Call, Laid, Reads, cropped, leading, plane
@@ -32,6 +33,9 @@ class Resized:
     def laid(self, at: At) -> Laid:
         """The plane that an output is on."""
         x = self.call.inputs["x"]
+        if not (self.how.picks or bool(x.isfinite().all())):
+            what = "resizing weighs what it does not read by 0, which a NaN or an infinity passes"
+            raise ArgumentError(what, expected="finite numbers in x")
         image, channel, place = at
         of = leading((image, channel), (len(x), x.shape[1]))
         inner = tuple(x.shape[2:])
@@ -57,6 +61,7 @@ class Resized:
             how="copy" if self.how.picks else "sum",
             text="<{x}; + >" if self.how.picks else None,
             exact=self.how.picks,
+            looseness=float(max(*inner, *self.size)),  # places are computed along the axis
         )
         facts = linear.moved(
             [
