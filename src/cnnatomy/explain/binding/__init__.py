@@ -119,5 +119,5 @@ def as_ours(module: nn.Module) -> nn.Module:
     if not issubclass(known, bases[0]) or issubclass(known, Convolution | TransposedConvolution):
         return module
     twin: nn.Module = copy.copy(module)
-    twin.__class__ = known
+    twin.__class__ = known  # type: ignore[assignment]  # of the same layout: a subclass of torch's own
     return twin

@@ -172,7 +172,7 @@ class Convolving:
         which = lookup[rows] * kernel + torch.arange(kernel).repeat(rows.shape[1] // kernel)
         factors = part(weight.detach()).reshape(-1).to(wide)[which]
         bias = self.call.inputs["bias"].detach().to(wide)[owner] if "bias" in self.call.inputs else None
-        more = {} if self.fixed else {"weight": "weight", "part": part, "which": which}
+        more: dict[str, Any] = {} if self.fixed else {"weight": "weight", "part": part, "which": which}
         return linear.summing(FORMULA, cells, factors, bias, **more)
 
 

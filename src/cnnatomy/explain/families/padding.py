@@ -208,7 +208,7 @@ class Padding:
 
         def compute(values: Values) -> Tensor:
             found = torch.zeros(len(on), dtype=values["x"].dtype)
-            for count in counts.unique().tolist():
+            for count in sorted(set(counts.tolist())):
                 rows = (counts == count).nonzero().squeeze(1)
                 found = found.index_copy(0, rows, reduce(values["x"][rows, :count]))
             return found
