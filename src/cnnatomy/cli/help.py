@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "solve": "Find the kernel, stride, padding or depth that gives a wanted size or field.",
     "networks": "List the classic networks, with their papers and their notation.",
     "explain": "Show how each number of a pooling or a layer comes about, forward and backward.",
+    "look": "Write a page on what a trained network looks for: filters, patches, maps, heat, curves.",
     "pools": "List the poolings and regions, explain one, or draw them all on a picture.",
 }
 
@@ -26,6 +27,7 @@ EXAMPLES = {
     "cnnatomy train ~/pictures": "or on a folder of pictures, one subfolder a class",
     "cnnatomy evaluate runs/digits-1": "judge it again",
     "cnnatomy predict runs/digits-1 seven.png": "and use it",
+    "cnnatomy look runs/digits-1": "see what it looks for",
     "cnnatomy inspect lenet5": "see what it is made of",
     "cnnatomy rf lenet5 c3 --at 4,4": "and what a unit of it sees",
     'cnnatomy explain max --input "1 3; 2 4" --kernel 2': "see where the 4 comes from",

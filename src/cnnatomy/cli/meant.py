@@ -68,12 +68,19 @@ _EXPLAIN = {
     "--save": "--output --out --html --page -o",
 }
 
+_LOOK = _JUDGED | {
+    "--data": "--dataset --data-path --path --source --input -d",
+    "--picture": "--image --img -i",
+    "--page": "--report --html --out --output --save -o",
+    "--seed": "--random-seed --random-state --manual-seed",
+}
+
 
 def _names(kept: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType({other: own for own, others in kept.items() for other in others.split()})
 
 
 TRAIN, EVALUATE, PREDICT = _names(_TRAIN), _names(_EVALUATE), _names(_PREDICT)
-EXPLAIN = _names(_EXPLAIN)
+EXPLAIN, LOOK = _names(_EXPLAIN), _names(_LOOK)
 """What is meant here by an option of another tool: torchvision's and timm's scripts, ultralytics, Lightning,
 fastai, Keras and Hugging Face's trainer."""

@@ -12,13 +12,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cnnatomy.explain.looks.attribution import grad_cam, integrated_gradients, occlusion, saliency
     from cnnatomy.explain.looks.cropping import Patch, patches
+    from cnnatomy.explain.looks.layers import Filters, feature_maps, first_filters
+    from cnnatomy.explain.looks.looking import look
+    from cnnatomy.explain.looks.maximising import Maximised, maximise
+    from cnnatomy.explain.looks.varying import Curve, curve, shift_curve
 
 _HOMES = {
     **dict.fromkeys(("grad_cam", "integrated_gradients", "occlusion", "saliency"), "attribution"),
     **dict.fromkeys(("Patch", "patches"), "cropping"),
+    **dict.fromkeys(("Filters", "feature_maps", "first_filters"), "layers"),
+    "look": "looking",
+    **dict.fromkeys(("Maximised", "maximise"), "maximising"),
+    **dict.fromkeys(("Curve", "curve", "shift_curve"), "varying"),
 }
 
-__all__ = ["Patch", "grad_cam", "integrated_gradients", "occlusion", "patches", "saliency"]
+__all__ = [
+    "Curve",
+    "Filters",
+    "Maximised",
+    "Patch",
+    "curve",
+    "feature_maps",
+    "first_filters",
+    "grad_cam",
+    "integrated_gradients",
+    "look",
+    "maximise",
+    "occlusion",
+    "patches",
+    "saliency",
+    "shift_curve",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,10 +10,16 @@ from torch import Tensor, nn
 
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
-from cnnatomy.explain.looks.running import batches, class_of, evaluated, listening, module_of, scores
-
-if TYPE_CHECKING:
-    from cnnatomy.explain.looks.running import Network
+from cnnatomy.explain.looks.running import (
+    Network,
+    batches,
+    class_of,
+    evaluated,
+    listening,
+    module_of,
+    one_picture,
+    scores,
+)
 
 
 def saliency(net: Network, picture: Tensor, target: int | str) -> Tensor:
@@ -41,7 +46,7 @@ def saliency(net: Network, picture: Tensor, target: int | str) -> Tensor:
     """
     module = module_of(net)
     with evaluated(module):
-        return _gradient(module, _batch(picture), target)[0].abs()
+        return _gradient(module, one_picture(picture), target)[0].abs()
 
 
 def integrated_gradients(
@@ -73,7 +78,7 @@ def integrated_gradients(
         >>> torch.allclose(parts.sum(), net(x[None])[0, 0])
         True
     """
-    module, x = module_of(net), _batch(picture)
+    module, x = module_of(net), one_picture(picture)
     begin = _like(baseline, x, "baseline")
     nodes, weights = np.polynomial.legendre.leggauss(checks.count("steps", steps, most=10_000))
     points = torch.from_numpy((nodes + 1) / 2).to(x)
@@ -109,7 +114,7 @@ def grad_cam(net: Network, picture: Tensor, target: int | str, layer: str) -> Te
         >>> grad_cam(net, torch.rand(1, 8, 8), 2, "0").shape
         torch.Size([6, 6])
     """
-    module, x = module_of(net), _batch(picture).requires_grad_()
+    module, x = module_of(net), one_picture(picture).requires_grad_()
     with listening(module, [layer]) as kept, torch.enable_grad():
         made = scores(module, x)
         score = made[0, class_of(module, target, made.shape[1])]
@@ -159,7 +164,7 @@ def occlusion(
         >>> occlusion(net, torch.ones(1, 2, 2), 0, patch=1, stride=1).tolist()
         [[1.0, -2.0], [0.0, 3.0]]
     """
-    module, x = module_of(net), _batch(picture)
+    module, x = module_of(net), one_picture(picture)
     height, width = x.shape[2:]
     checks.count("patch", patch, most=min(height, width))
     checks.count("stride", stride, most=patch)
@@ -193,23 +198,6 @@ def _gradient(module: nn.Module, x: Tensor, target: int | str) -> Tensor:
         made = scores(module, given)
         (gradient,) = torch.autograd.grad(made[:, class_of(module, target, made.shape[1])].sum(), given)
     return gradient
-
-
-def _batch(picture: Tensor) -> Tensor:
-    """One picture as a batch of one, free of what came before.
-
-    Raises:
-        ArgumentError: this is no picture of floating-point numbers.
-    """
-    if not isinstance(picture, Tensor) or picture.dim() != 3 or not picture.is_floating_point():
-        got = (
-            f"{picture.dtype} {tuple(picture.shape)}"
-            if isinstance(picture, Tensor)
-            else type(picture).__name__
-        )
-        hint = "picture[None] for one channel, model.preprocess for bytes"
-        raise ArgumentError("picture", expected="floats (C, H, W)", got=got, hint=hint)
-    return picture.detach()[None]
 
 
 def _like(value: Tensor | float, x: Tensor, name: str) -> Tensor:

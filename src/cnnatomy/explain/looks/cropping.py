@@ -14,11 +14,10 @@ from torch.nn import functional as F
 from cnnatomy import checks
 from cnnatomy.anatomy.present.maps import borderless, layout, unit_at
 from cnnatomy.errors import ArgumentError
-from cnnatomy.explain.looks.running import batches, listening, module_of
+from cnnatomy.explain.looks.running import Network, batches, listening, module_of
 
 if TYPE_CHECKING:
     from cnnatomy.anatomy.field import Field
-    from cnnatomy.explain.looks.running import Network
 
 Box = tuple[range, range]
 """Rows and columns."""
@@ -67,8 +66,8 @@ class Seeing:
     def __init__(self, net: nn.Module, shape: Sequence[int], layer: str) -> None:
         from cnnatomy.anatomy import anatomy
 
-        self.net, self.layer = net, layer
-        axes: tuple[Field, ...] = anatomy(net, tuple(shape))[layer].field.axes
+        self.net, self.layer, self.shape = net, layer, tuple(shape)
+        axes: tuple[Field, ...] = anatomy(net, self.shape)[layer].field.axes
         if len(axes) != 2:
             raise ArgumentError("patches are of pictures", expected="(C, H, W)", got=f"{len(axes)} axes")
         self.axes = axes
@@ -77,6 +76,11 @@ class Seeing:
     def channels(self) -> int:
         """How many channels the layer returns."""
         return self.axes[0].shape[self._order[0]]
+
+    @property
+    def sizes(self) -> list[int]:
+        """The sizes of its map; none where it returns no map."""
+        return [n for dim, n in enumerate(self.axes[0].shape) if dim not in (0, self._order[0])]
 
     @cached_property
     def _order(self) -> tuple[int, int, int, int]:
@@ -87,7 +91,6 @@ class Seeing:
         values, places = [], []
         with listening(self.net, [self.layer]) as kept, torch.no_grad():
             for some in batches(x):
-                kept.clear()
                 self.net(some)
                 value, place = self._flat(kept[self.layer]).max(2)
                 values.append(value)
@@ -100,10 +103,8 @@ class Seeing:
 
     def patch(self, picture: int, channel: int, value: float, place: int) -> Patch:
         """The patch of a unit, whose place is counted along the map."""
-        shape = self.axes[0].shape
-        sizes = [n for dim, n in enumerate(shape) if dim not in (0, self._order[0])]
         at: list[int] = []
-        for n in reversed(sizes):
+        for n in reversed(self.sizes):
             place, rest = divmod(place, n)
             at.insert(0, rest)
         unit = unit_at(self.axes, at, channel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,8 @@ from cnnatomy.models.scoring import scores_in
 if TYPE_CHECKING:
     from cnnatomy.runs import Run
 
-    Network = nn.Module | Run
-    """A module, or a run, which stands for its trained network."""
+Network: TypeAlias = "nn.Module | Run"
+"""A module, or a run, which stands for its trained network."""
 
 BATCH = 64
 """Pictures that run at once where there are many."""
@@ -45,7 +45,7 @@ def evaluated(net: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def listening(net: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Keep what the layers of these paths return; what runs in place later writes into a copy.
+    """Keep what the layers of these paths return in the last run; what writes in place later gets a copy.
 
     A path is that of a module, or `path#2` for its second call.
 
@@ -70,26 +70,17 @@ def listening(net: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tensor
 
         return listen
 
+    def begin(_module: nn.Module, _args: Any) -> None:
+        calls.clear()
+        kept.clear()
+
     handles = [net.get_submodule(stem).register_forward_hook(keep(stem)) for stem in wanted]
     try:
-        with evaluated(net):
+        with evaluated(net), net.register_forward_pre_hook(begin):
             yield kept
     finally:
         for handle in handles:
             handle.remove()
-
-
-def outputs(net: nn.Module, x: Tensor, layer: str) -> Tensor:
-    """What a layer returns for pictures (N, C, H, W); with a gradient where x has one.
-
-    Raises:
-        ArgumentError: there is no such layer, it is not called, or returns no tensor.
-    """
-    with listening(net, [layer]) as kept:
-        net(x)
-    if layer not in kept:
-        raise ArgumentError(f"layer {layer!r} returns no tensor", expected="a layer that is called")
-    return kept[layer]
 
 
 def batches(x: Tensor) -> Iterator[Tensor]:
@@ -128,3 +119,20 @@ def class_of(net: nn.Module, target: int | str, count: int) -> int:
             raise ArgumentError("no such class", expected=expected, got=repr(target))
         return names.index(target)
     return checks.index("target", target, count)
+
+
+def one_picture(picture: Tensor) -> Tensor:
+    """One picture as a batch of one, free of what came before.
+
+    Raises:
+        ArgumentError: this is no picture of floating-point numbers.
+    """
+    if not isinstance(picture, Tensor) or picture.dim() != 3 or not picture.is_floating_point():
+        got = (
+            f"{picture.dtype} {tuple(picture.shape)}"
+            if isinstance(picture, Tensor)
+            else type(picture).__name__
+        )
+        hint = "picture[None] for one channel, model.preprocess for bytes"
+        raise ArgumentError("picture", expected="floats (C, H, W)", got=got, hint=hint)
+    return picture.detach()[None]
