@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cnnatomy.anatomy.assumed import Assumptions
 from cnnatomy.anatomy.costs import connected, cost
@@ -68,8 +68,8 @@ def anatomy(
         138357544
     """
     module = load(model, input=input_size if is_shape(input_size) else None)
-    size = getattr(module, "input_shape", None) if input_size is None else input_size
-    if not isinstance(size, Tensor) and not size:
+    size = (getattr(module, "input_shape", None) or None) if input_size is None else input_size
+    if size is None:
         what = "this network was made for no one input"
         raise ArgumentError(what, expected="input_size", hint="input_size=(3, 224, 224)")
     with uncollected():

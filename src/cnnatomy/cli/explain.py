@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from cnnatomy.cli.meant import EXPLAIN
-from cnnatomy.cli.parsing import CODE, Command, Common, Switch, file_to_write
+from cnnatomy.cli.parsing import Command, Common, Switch, file_to_write
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ COMMAND = Command(
             "cnnatomy explain max photo.png --kernel 8 --at 3,4": "on a picture, in grey",
             "cnnatomy explain runs/digits-1 seven.png --layer c3 --at 4,4": "one unit of a trained network",
         },
-        "code and data": CODE,
     },
     EXPLAIN,
 )

@@ -178,7 +178,8 @@ def _outputs(record: Record, laid: Laid, operator: _Operator) -> None:
         y = laid.law.compute(values).detach()
         scale = values["x"].masked_fill(~there, 0).abs().amax(1) if there.shape[1] else y.abs()
         twice = laid.law.compute({**values, "x": values["x"] * 2}).detach()
-        if not torch.allclose(twice, 2 * y, rtol=1e-3, atol=0, equal_nan=True):
+        same = 1e3 * torch.finfo(kind).eps
+        if not torch.allclose(twice, 2 * y, rtol=same, atol=0, equal_nan=True):
             scale = scale.clamp(min=1)  # exponentials and logarithms have a scale of their own
     found = operator.block.detach().to(kind)
     rounding = 0.0 if laid.law.exact else _rounding(laid, there.shape[1])
