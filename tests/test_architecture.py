@@ -16,7 +16,7 @@ from cnnatomy.reducers import REGISTRY
 
 ROOT = Path(cnnatomy.__file__).parent
 LAYERS = [
-    *("errors", "checks", "files", "spec", "geometry", "regions", "reducers", "backends"),
+    *("lazy", "errors", "checks", "files", "spec", "geometry", "regions", "reducers", "backends"),
     *("ops", "filters", "nn"),
     *(
         "adapt",

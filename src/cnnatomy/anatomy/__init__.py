@@ -7,10 +7,9 @@ can be called as well: `cnnatomy.anatomy(model, (3, 224, 224))`.
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cnnatomy.lazy import loader, make_callable
 
 if TYPE_CHECKING:
     from cnnatomy.anatomy.advice import Advice
@@ -68,19 +67,6 @@ __all__ = [
     "solve",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name on first use: the parts of an anatomy import each other in no fixed order."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-class _Callable(ModuleType):
-    """`cnnatomy.anatomy` is this package, and stands for its function."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return import_module(f"{__name__}.measure").anatomy(*args, **kwargs)
-
-
-sys.modules[__name__].__class__ = _Callable
+if not TYPE_CHECKING:  # a type checker sees the imports above, and reports names that are not there
+    __getattr__ = loader(__name__, _HOMES)
+make_callable(__name__, "measure")

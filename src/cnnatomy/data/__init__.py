@@ -8,8 +8,9 @@ a network trains.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from cnnatomy.lazy import loader
 
 if TYPE_CHECKING:
     from cnnatomy.data.augment import RECIPES, Augment
@@ -49,11 +50,5 @@ _HOMES = {
     "read_pictures": "loading",
 }
 
-
 if not TYPE_CHECKING:  # a type checker sees the imports above, and reports names that are not there
-
-    def __getattr__(name: str) -> object:
-        """Import a public name when it is first used: the catalog must not load torch."""
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    __getattr__ = loader(__name__, _HOMES)

@@ -7,10 +7,9 @@ itself can be called as well: `cnnatomy.explain(torch.nn.MaxPool2d(2), x)`.
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cnnatomy.lazy import loader, make_callable
 
 if TYPE_CHECKING:
     from cnnatomy.explain.checks import Disagreement
@@ -21,19 +20,6 @@ _HOMES = {"explain": "explaining", "Explanation": "explanation", "Disagreement":
 
 __all__ = ["Disagreement", "Explanation", "explain"]
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name on first use."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-class _Callable(ModuleType):
-    """`cnnatomy.explain` is this package, and stands for its function."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return import_module(f"{__name__}.explaining").explain(*args, **kwargs)
-
-
-sys.modules[__name__].__class__ = _Callable
+if not TYPE_CHECKING:  # a type checker sees the imports above, and reports names that are not there
+    __getattr__ = loader(__name__, _HOMES)
+make_callable(__name__, "explaining")

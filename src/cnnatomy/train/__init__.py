@@ -8,9 +8,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from cnnatomy.lazy import loader
 from cnnatomy.train.reporter import Choice, Epoch, Plan, Reporter, Silent, StopTraining, Tick
 from cnnatomy.train.settings import PRESETS, Settings, preset
 
@@ -65,9 +65,5 @@ _HOMES = {
     "train": "engine",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first used: a command's help must not load torch."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:  # a type checker sees the imports above, and reports names that are not there
+    __getattr__ = loader(__name__, _HOMES)

@@ -7,11 +7,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from cnnatomy.data.augment.parsing import check, parse
 from cnnatomy.data.augment.terms import RECIPES, TERMS, describe
+from cnnatomy.lazy import loader
 
 if TYPE_CHECKING:
     from cnnatomy.data.augment.varying import Augment, recipe
@@ -19,9 +19,4 @@ if TYPE_CHECKING:
 __all__ = ["RECIPES", "TERMS", "Augment", "check", "describe", "parse", "recipe"]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and reports names that are not there
-
-    def __getattr__(name: str) -> object:
-        """Import what needs torch when it is first used."""
-        if name in ("Augment", "recipe"):
-            return getattr(import_module(f"{__name__}.varying"), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__ = loader(__name__, {"Augment": "varying", "recipe": "varying"})

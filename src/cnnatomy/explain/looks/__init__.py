@@ -6,8 +6,9 @@ their paths, and returns plain data.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cnnatomy.lazy import loader
 
 if TYPE_CHECKING:
     from cnnatomy.explain.looks.attribution import grad_cam, integrated_gradients, occlusion, saliency
@@ -44,9 +45,5 @@ __all__ = [
     "shift_curve",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name on first use."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:  # a type checker sees the imports above, and reports names that are not there
+    __getattr__ = loader(__name__, _HOMES)
