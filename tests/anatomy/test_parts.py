@@ -3,6 +3,8 @@ noise."""
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -29,6 +31,7 @@ def test_a_part_has_every_figure_of_its_layer() -> None:
     assert repr(known["2"]) == "2 Conv2d: 4×6×6; 184 parameters, 6,480 MACs"
     with pytest.raises(AttributeError):
         _ = known["2"].colour
+    assert copy.copy(known["2"]).macs == known["2"].macs
 
 
 def test_a_unit_sees_what_changes_it() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from explain.arithmetic import same, summed
+from torch import nn
 
 import cnnatomy as ca
 from cnnatomy.data import load
@@ -120,3 +121,35 @@ def test_a_page_of_a_layer_says_what_the_unit_sees(
 ) -> None:
     page = ca.explain(*lenet, layer="s2").save(tmp_path / "s2.html").read_text("utf-8")
     assert "layer s2; the unit sees rows 12..17 and columns 12..17 of the picture" in page
+
+
+def test_the_second_call_of_a_layer_sees_more() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.c = nn.Conv2d(1, 1, 3, padding=1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.c(self.c(x))  # type: ignore[no-any-return]
+
+    x = torch.randn(1, 1, 12, 12)
+    for layer, cells in [("c", [2, 4]), ("c#2", [1, 5])]:
+        found = ca.explain(Twice(), x, at=(0, 0, 3, 3), layer=layer).record["network"]["field"]
+        assert [axis["cells"] for axis in found] == [cells, cells]
+    for wrong in ("c#0", "c#abc", "c#"):
+        with pytest.raises(ArgumentError, match="second call"):
+            ca.explain(Twice(), x, layer=wrong)
+
+
+def test_an_activation_that_writes_in_place_is_explained() -> None:
+    x = torch.tensor([[[[-1.0, 2.0]]]])
+    assert ca.explain(nn.ReLU(inplace=True), x).record["tensors"]["y"]["values"] == [0, 2]
+    assert x.tolist() == [[[[-1, 2]]]]
+
+
+def test_the_call_that_a_record_tells_gives_its_outputs() -> None:
+    x = torch.randn(1, 1, 8, 8, dtype=torch.float64)
+    made = ca.explain(ca.resample, x, size=4, antialias=True)
+    told = eval(made.record["operator"]["call"], {"cnnatomy": ca, "x": x})
+    assert told.reshape(-1).tolist() == pytest.approx(made.record["tensors"]["y"]["values"])
+    assert any(check["allowed"] > 0 for check in made.record["checks"])

@@ -54,6 +54,8 @@ def assumptions(given: Assumptions | str | None) -> dict[str, Any]:
     if isinstance(given, str):
         pairs = [part.strip().partition("=") for part in given.split(",")]
         given = {name: _number(text) for name, _, text in pairs}
+    if given is not None and not isinstance(given, Mapping):
+        raise ArgumentError("assume", expected='answers by name, such as {"nonzero": "all"}', got=repr(given))
     for name, answer in (given or {}).items():
         if name not in QUESTIONS:
             raise ArgumentError("assume", expected=f"one of {', '.join(QUESTIONS)}", got=repr(name))

@@ -33,6 +33,8 @@ class Part:
     whole: Anatomy
 
     def __getattr__(self, name: str) -> Any:
+        if name == "layer" or name.startswith("__"):  # a copy is asked for them before it has a layer
+            raise AttributeError(name)
         return getattr(self.layer, name)
 
     @cached_property

@@ -322,8 +322,7 @@ def _close(record: Record, what: str, said: Tensor, found: Tensor, allowed: Tens
     """
     if said.shape != found.shape:
         raise Disagreement(what, expected=f"{found.numel()} numbers", got=str(said.numel()))
-    if isinstance(allowed, Tensor):
-        allowed = allowed.nan_to_num(0, 0, 0)
+    allowed = torch.as_tensor(allowed).nan_to_num(0, 0, 0)
     same = (said == found) | (said.isnan() & found.isnan())
     apart = torch.where(same, 0, (said - found).abs())
     wrong = (~same & ~(apart <= allowed)).nonzero().reshape(-1)
@@ -332,6 +331,6 @@ def _close(record: Record, what: str, said: Tensor, found: Tensor, allowed: Tens
         k = int(wrong[0])
         got, expected = f"{float(said[k])!r}", f"{float(found[k])!r}"
         raise Disagreement(f"{what} disagrees at {k}", expected=expected, got=got)
-    most = float(allowed.max()) if isinstance(allowed, Tensor) and allowed.numel() else 0.0
+    most = float(allowed.max()) if allowed.numel() else 0.0
     if "against" in what:
         record["checks"].append({"what": what, "worst": worst, "allowed": most, "ok": True})

@@ -45,7 +45,9 @@ def met(net: nn.Module, x: Any, layer: str) -> Met:
     stem, _, call = layer.partition("#")
     paths = [path for path, _ in net.named_modules() if path]
     path = paths[find(stem, paths)]
-    module, wanted = net.get_submodule(path), int(call) if call.isdigit() else 1
+    if "#" in layer and not (call.isdecimal() and int(call)):
+        raise ArgumentError("layer", expected="a path, or path#2 for its second call", got=repr(layer))
+    module, wanted = net.get_submodule(path), int(call or 1)
     calls: Counter[str] = Counter()
     kept: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
@@ -72,7 +74,7 @@ def met(net: nn.Module, x: Any, layer: str) -> Met:
         got = f"{calls[path]} calls"
         raise ArgumentError(f"layer {layer!r} is not called", expected=f"at least {wanted} calls", got=got)
     args, kwargs = kept[0]
-    return Met(path, module, *_arguments(module, args, kwargs))
+    return Met(path if wanted == 1 else f"{path}#{wanted}", module, *_arguments(module, args, kwargs))
 
 
 def _arguments(

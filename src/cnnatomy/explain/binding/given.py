@@ -122,7 +122,8 @@ def functional(module: nn.Module, names: Sequence[str], *more: Any) -> Run:
 
     def run(inputs: Mapping[str, Tensor]) -> Tensor:
         own = {name: inputs[name] for name in names}
-        y = torch.func.functional_call(module, own, (inputs["x"], *more))
+        x = inputs["x"].clone()  # some write in place
+        y = torch.func.functional_call(module, own, (x, *more))
         return y[0] if isinstance(y, tuple) else y  # type: ignore[no-any-return]
 
     return run

@@ -127,7 +127,8 @@ def resample_function(x: Tensor, options: Options) -> Bound:
         return resample(inputs["x"], given["size"], given["scale"], given["method"], **how)
 
     size = f"size={given['size']!r}" if given["scale"] is None else f"scale={given['scale']!r}"
-    text = f"cnnatomy.resample(x, {size}, method={given['method']!r})"
+    more = "".join(f", {name}={value!r}" for name, value in how.items() if value != own[name])
+    text = f"cnnatomy.resample(x, {size}, method={given['method']!r}{more})"
     return _resized(text, batched(x, rank), given["method"], how, given["scale"], run)
 
 

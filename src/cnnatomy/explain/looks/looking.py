@@ -131,10 +131,8 @@ def _of_module(net: nn.Module, data: str | Path | None, input: Sequence[int] | N
     if isinstance(net, Classifier):
         return _Given(net, found, FIT, title)
     like = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(()))
-    training = net.training
-    with torch.no_grad():
-        count = scores_in(net.eval()(torch.zeros(2, *shape).to(like))).shape[-1]
-    net.train(training)
+    with torch.no_grad(), evaluated(net):
+        count = scores_in(net(torch.zeros(2, *shape).to(like))).shape[-1]
     names = found.classes if count == len(found.classes) else max(int(count), 2)
     model = adopt(net, classes=names, input=shape)
     model.adapt(found.train.images)
