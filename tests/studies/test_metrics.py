@@ -28,7 +28,7 @@ def test_the_mean_is_the_metric(seed: int) -> None:
         "accuracy": accuracy_score(told.labels, told.predicted),
         "balanced": balanced_accuracy_score(told.labels, told.predicted),
         "macro-f1": f1_score(told.labels, told.predicted, average="macro"),
-        "loss": log_loss(told.labels, shares),
+        "log-loss": log_loss(told.labels, shares),
     }
     assert set(wanted) == set(METRICS)
     for name, value in wanted.items():
@@ -53,4 +53,4 @@ def test_the_chance_of_the_macro_f1_score_is_that_of_drawing_pictures_anew() -> 
 
 def test_a_probability_of_nothing_has_a_finite_loss() -> None:
     told = Given(np.array([0, 1]), np.array([1, 1]), np.array([0.0, 1.0]))
-    assert METRICS["loss"].scores(told).tolist() == pytest.approx([87.336, 0], abs=1e-3)
+    assert METRICS["log-loss"].scores(told).tolist() == pytest.approx([87.336, 0], abs=1e-3)

@@ -57,7 +57,7 @@ class Options(Common):
     baseline: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
     """The arm that the others are compared with. Left out: the first."""
     metric: Annotated[str, tyro.conf.arg(metavar="NAME")] = "accuracy"
-    """By what arms are compared: accuracy; balanced, which counts every class alike; macro-f1; or loss."""
+    """By what arms are compared: accuracy; balanced, every class counted alike; macro-f1; or log-loss."""
     jobs: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
     """Runs at once, each in a process of its own; it changes no result."""
     dry_run: Switch = False

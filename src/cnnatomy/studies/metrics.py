@@ -46,7 +46,7 @@ class Metric(NamedTuple):
         """A value of the metric: shares in percent.
 
         Example:
-            >>> METRICS["accuracy"].value(0.8125), METRICS["loss"].value(0.8125)
+            >>> METRICS["accuracy"].value(0.8125), METRICS["log-loss"].value(0.8125)
             ('81.25%', '0.8125')
         """
         return f"{self.factor * value:.{self.digits}f}{'%' if self.unit == 'points' else ''}"
@@ -56,7 +56,7 @@ class Metric(NamedTuple):
 
         Example:
             >>> change = METRICS["accuracy"].change
-            >>> change(0.0123), change(-0.004), change(-1e-9), METRICS["loss"].change(0.0123)
+            >>> change(0.0123), change(-0.004), change(-1e-9), METRICS["log-loss"].change(0.0123)
             ('+1.23', '-0.40', '0.00', '+0.0123')
         """
         told = f"{self.factor * value:+.{self.digits}f}"
@@ -89,7 +89,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "accuracy": Metric("the share of test pictures that got their label", lambda given: given.hits),
         "balanced": Metric("the same, every class counted alike", _balanced),
         "macro-f1": Metric("the F1 score, averaged over the classes", _macro_f1),
-        "loss": Metric("-log of the probability of the label; less is better", _loss, 1.0, "nats", 4),
+        "log-loss": Metric("-log of the probability of the label; less is better", _loss, 1.0, "nats", 4),
     }
 )
 """Every metric by name, the default first."""

@@ -135,7 +135,7 @@ def figures(study: Study) -> list[tuple[str, Markup]]:
                 "multiply-accumulates of a picture",
                 axis,
                 costs,
-                less=by == "loss",
+                less=by == "log-loss",
             ),
         ),
     ]

@@ -15,7 +15,9 @@ Two questions have two answers. *On these test pictures*: what would other seeds
 S paired means. *On pictures like these*: what would other seeds on other pictures give? The variance of the
 mean is then (MS_seed + MS_picture - MS_rest) / (S N), with Satterthwaite's degrees of freedom; where a source
 of chance comes out below zero it counts as none, which leaves MS_seed / (S N) or MS_picture / (S N) at least.
-(Without it six equal arms differed in 6.8% of simulated studies, with it in 4.8% at most; 5% are allowed.)
+(Without it six equal arms differed in 6.8% of simulated studies, with it in 5.7% at most; 5% are allowed.)
+Other pictures only add chance: where few seeds make the interval over them the wider of the two, it answers
+both questions. (With two seeds the sum alone held the truth in 89% of simulated studies, the wider in 95%.)
 An interval over seeds alone, which is what most tables print, says nothing of other pictures.
 
 Sources: F. E. Satterthwaite, An approximate distribution of estimates of variance components, 1946;
@@ -52,6 +54,10 @@ class Interval(NamedTuple):
     def shows(self) -> bool:
         """Whether it leaves out zero."""
         return self.low > 0 or self.high < 0
+
+    def wider(self, other: Interval) -> Interval:
+        """The less sure of two intervals about one mean."""
+        return max(self, other, key=lambda one: (one.high - one.low, one.p))
 
 
 class Spread(NamedTuple):
@@ -110,7 +116,7 @@ def difference(d: NDArray[np.floating] | NDArray[np.integer]) -> Difference:
     variance = max(of_seed + of_picture - of_rest, of_seed, of_picture)
     degrees = _satterthwaite(variance, of_seed, of_picture, of_rest, seeds, pictures)
     spread = Spread(max(of_seed - of_rest, 0.0) / pictures, max(of_picture - of_rest, 0.0) / seeds, of_rest)
-    alike = _interval(mean, math.sqrt(variance / (seeds * pictures)), degrees)
+    alike = here.wider(_interval(mean, math.sqrt(variance / (seeds * pictures)), degrees))
     return Difference(mean, seeds, pictures, spread, here, alike)
 
 
@@ -183,19 +189,24 @@ def pictures_needed(spread: Spread, size: float, seeds: int) -> int | None:
 
 
 def _detects(spread: Spread, size: float, seeds: int, pictures: int) -> bool:
-    """Whether a test at 5% finds a difference of this size four times in five."""
-    variance = spread.of_mean(seeds, pictures)
-    if not variance:
-        return True
+    """Whether both intervals leave out zero four times in five where there is a difference of this size."""
     parts = (
         (spread.seed / seeds, seeds - 1),
         (spread.picture / pictures, pictures - 1),
         (spread.rest / (seeds * pictures), (seeds - 1) * (pictures - 1)),
     )
-    degrees = max(1.0, variance**2 / sum(part**2 / of for part, of in parts))
-    apart, t = size / math.sqrt(variance), _distributions().t
-    edge = t.ppf((1 + LEVEL) / 2, degrees)
-    return float(_distributions().nct.sf(edge, degrees, apart)) >= POWER
+    two_way = sum(part for part, _ in parts)
+    degrees = max(1.0, two_way**2 / sum(part**2 / of for part, of in parts)) if two_way else 1.0
+    over_seeds = parts[0][0] + parts[2][0]
+    return min(_power(size, over_seeds, seeds - 1), _power(size, two_way, degrees)) >= POWER
+
+
+def _power(size: float, variance: float, degrees: float) -> float:
+    """How often a t test at 5% of a mean with this variance finds a difference of this size."""
+    if not variance:
+        return 1.0
+    edge = _distributions().t.ppf((1 + LEVEL) / 2, degrees)
+    return float(_distributions().nct.sf(edge, degrees, size / math.sqrt(variance)))
 
 
 def _least(holds: Callable[[int], bool], first: int) -> int | None:

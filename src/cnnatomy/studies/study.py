@@ -149,7 +149,7 @@ def compare(
         seeds: how many, from 0 on, or which.
         study: the study's folder; left out, the next free studies/DATA-NUMBER.
         baseline: the arm that the others are compared with; left out, the first.
-        metric: accuracy, balanced, macro-f1 or loss.
+        metric: accuracy, balanced, macro-f1 or log-loss.
         jobs: runs at once, each in a process of its own; it changes no result.
         callbacks: whom to tell of the steps, where there is one process.
         told: who hears of every run that has ended: (arm, seed), and why it failed if it did.
