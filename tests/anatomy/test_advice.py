@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import cnnatomy.nn as own
-from cnnatomy.anatomy.advice import RULES, Advice, advise
-from cnnatomy.anatomy.advice.channels import needed_channels
-from cnnatomy.anatomy.advice.facts import Facts
+from cnnatomy.anatomy.ask.advice import RULES, Advice, advise
+from cnnatomy.anatomy.ask.advice.anatomy_facts import Facts
+from cnnatomy.anatomy.ask.advice.channels import needed_channels
 from cnnatomy.anatomy.measure import anatomy
 from cnnatomy.errors import ArgumentError
 from cnnatomy.nn.convolution import Conv2d

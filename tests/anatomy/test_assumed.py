@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from cnnatomy.anatomy import Anatomy, anatomy
-from cnnatomy.anatomy.fitting import fit
-from cnnatomy.anatomy.tracing import trace
+from cnnatomy.anatomy.ask.fitting import fit
+from cnnatomy.anatomy.record.tracing import trace
 from cnnatomy.cli import main
 from cnnatomy.errors import ArgumentError
 

@@ -11,7 +11,7 @@ from anatomy import zoo
 from rich.console import Console
 from torch import Tensor, nn
 
-from cnnatomy.anatomy.compare import Difference, diff
+from cnnatomy.anatomy.ask.compare import Difference, diff
 from cnnatomy.anatomy.measure import anatomy
 from cnnatomy.anatomy.result import Anatomy
 

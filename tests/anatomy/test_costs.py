@@ -18,9 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode
 import cnnatomy
 from cnnatomy import nn as ours
 from cnnatomy.anatomy.costs import connected, cost, inside
-from cnnatomy.anatomy.graph import Call, Value, signature
-from cnnatomy.anatomy.result import Cost
-from cnnatomy.anatomy.tracing import trace
+from cnnatomy.anatomy.figures import Cost
+from cnnatomy.anatomy.record.graph import Call, Value, signature
+from cnnatomy.anatomy.record.tracing import trace
 
 CONVOLUTIONS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED: dict[int, Any] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}

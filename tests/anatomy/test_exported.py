@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cnnatomy import anatomy
-from cnnatomy.anatomy.exported_text import is_operator, is_size
-from cnnatomy.anatomy.source import load
+from cnnatomy.anatomy.record.exported_text import is_operator, is_size
+from cnnatomy.anatomy.record.model_source import load
 from cnnatomy.cli.main import main
 from cnnatomy.errors import ArgumentError
 

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import cnnatomy
-from cnnatomy.anatomy.field import Fields, arrays, law
-from cnnatomy.anatomy.field.result import Place
-from cnnatomy.anatomy.tracing import trace
+from cnnatomy.anatomy.field import Fields, law
+from cnnatomy.anatomy.field.algebra import arrays
+from cnnatomy.anatomy.field.axis_field import Place
+from cnnatomy.anatomy.record.tracing import trace
 from cnnatomy.models.catalog import NAMES
 from cnnatomy.nn import depth_to_space
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cnnatomy.anatomy.field import Field, Fields
-from cnnatomy.anatomy.tracing import trace
+from cnnatomy.anatomy.record.tracing import trace
 
 SHAPE = (2, 4, 3, 6)
 sdpa = F.scaled_dot_product_attention

@@ -11,7 +11,7 @@ from anatomy import zoo
 from torch import nn
 
 from cnnatomy.anatomy.field import Fields, Law
-from cnnatomy.anatomy.tracing import trace
+from cnnatomy.anatomy.record.tracing import trace
 
 
 def end(make: Callable[[], nn.Module], size: int, axis: int = 0) -> tuple[Law, Fields]:

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnnatomy.anatomy.field import Fields
-from cnnatomy.anatomy.field.rules import resampling, views, windows
-from cnnatomy.anatomy.field.table import Table
-from cnnatomy.anatomy.field.taps import Rows, Taps
-from cnnatomy.anatomy.graph import Graph
-from cnnatomy.anatomy.tracing import trace
+from cnnatomy.anatomy.field.algebra.field_table import Table
+from cnnatomy.anatomy.field.algebra.taps import Rows, Taps
+from cnnatomy.anatomy.field.rules import moving_rules, resampling_rules, window_rules
+from cnnatomy.anatomy.record.graph import Graph
+from cnnatomy.anatomy.record.tracing import trace
 from cnnatomy.geometry import Window
 from cnnatomy.geometry.resampling import Resampling
 
@@ -146,19 +146,19 @@ def _bilinear_as_nearest(right: Any) -> Any:
 
 
 MUTATIONS: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
-    "dilation dropped": (windows, "sliding", _window(lambda w: replace(w, dilation=1))),
-    "padding dropped": (windows, "sliding", _window(lambda w: replace(w, padding=(0, 0)))),
-    "stride off by one": (windows, "sliding", _window(lambda w: replace(w, stride=w.stride + 1))),
-    "kernel one short": (windows, "sliding", _window(lambda w: replace(w, kernel=max(1, w.kernel - 1)))),
-    "ceil_mode dropped": (windows, "sliding", _last_dropped),
-    "groups dropped": (windows, "grouped", _no_groups),
-    "transposed as nearest": (windows, "transposed", _as_nearest),
-    "output_padding dropped": (windows, "transposed", _no_output_padding),
-    "align_corners dropped": (resampling, "resampled", _no_corners),
-    "bilinear as nearest": (resampling, "resampled", _bilinear_as_nearest),
-    "roll dropped": (views, "rolled", lambda right: lambda n, shift: right(n, 0)),
+    "dilation dropped": (window_rules, "sliding", _window(lambda w: replace(w, dilation=1))),
+    "padding dropped": (window_rules, "sliding", _window(lambda w: replace(w, padding=(0, 0)))),
+    "stride off by one": (window_rules, "sliding", _window(lambda w: replace(w, stride=w.stride + 1))),
+    "kernel one short": (window_rules, "sliding", _window(lambda w: replace(w, kernel=max(1, w.kernel - 1)))),
+    "ceil_mode dropped": (window_rules, "sliding", _last_dropped),
+    "groups dropped": (window_rules, "grouped", _no_groups),
+    "transposed as nearest": (window_rules, "transposed", _as_nearest),
+    "output_padding dropped": (window_rules, "transposed", _no_output_padding),
+    "align_corners dropped": (resampling_rules, "resampled", _no_corners),
+    "bilinear as nearest": (resampling_rules, "resampled", _bilinear_as_nearest),
+    "roll dropped": (moving_rules, "rolled", lambda right: lambda n, shift: right(n, 0)),
     "borders all replicate": (
-        *(views, "bordered"),
+        *(moving_rules, "bordered"),
         lambda right: lambda n, a, b, mode: right(n, a, b, mode and "edge"),
     ),
 }

@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from cnnatomy.anatomy.ask.fitting import Fits, fit
+from cnnatomy.anatomy.ask.fitting.fit import losses_of
+from cnnatomy.anatomy.ask.fitting.fits import Fit, runs
+from cnnatomy.anatomy.ask.resizing import Resizing
 from cnnatomy.anatomy.field import Fields
-from cnnatomy.anatomy.fitting import Fits, fit
-from cnnatomy.anatomy.fitting.fit import losses_of
-from cnnatomy.anatomy.fitting.fits import Fit, runs
-from cnnatomy.anatomy.resizing import Resizing
-from cnnatomy.anatomy.tracing import trace
-from cnnatomy.anatomy.windows import lost
+from cnnatomy.anatomy.record.call_windows import lost
+from cnnatomy.anatomy.record.tracing import trace
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import Window
 

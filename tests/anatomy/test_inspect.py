@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from cnnatomy.anatomy import Anatomy, anatomy
-from cnnatomy.anatomy.result import Layer
+from cnnatomy.anatomy.figures import Layer
 from cnnatomy.errors import ArgumentError
 
 

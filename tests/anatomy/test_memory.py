@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.checkpoint import checkpoint
 
 from cnnatomy.anatomy.memory import memory, peak, saved_by_call
-from cnnatomy.anatomy.tracing import trace
+from cnnatomy.anatomy.record.tracing import trace
 from cnnatomy.nn import MaxPool2d
 
 

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 from torch.utils.checkpoint import checkpoint
 
-from cnnatomy.anatomy.graph import Graph
 from cnnatomy.anatomy.measure import anatomy
-from cnnatomy.anatomy.tracing import trace
+from cnnatomy.anatomy.record.graph import Graph
+from cnnatomy.anatomy.record.tracing import trace
 from cnnatomy.errors import ArgumentError
 
 Pair = namedtuple("Pair", ["first", "second"])

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from cnnatomy.anatomy import Anatomy, Cost, Layer, Memory, Operation, anatomy
 from cnnatomy.anatomy.present.columns import COLUMNS
-from cnnatomy.anatomy.present.units import counted, stored
+from cnnatomy.anatomy.present.number_text import counted, stored
 from cnnatomy.errors import ArgumentError
 
 NUMBERS = ("116", "1,450", "1,586")

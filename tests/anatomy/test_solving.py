@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnatomy.anatomy.solving import solve
+from cnnatomy.anatomy.ask.solving import solve
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import Window
 

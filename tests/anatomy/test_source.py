@@ -14,11 +14,11 @@ import torch
 from torch import nn
 
 from cnnatomy import models
-from cnnatomy.anatomy.building import build
-from cnnatomy.anatomy.given import given
 from cnnatomy.anatomy.measure import anatomy
-from cnnatomy.anatomy.source import load
-from cnnatomy.anatomy.tracing import trace
+from cnnatomy.anatomy.record.building import build
+from cnnatomy.anatomy.record.example_inputs import given
+from cnnatomy.anatomy.record.model_source import load
+from cnnatomy.anatomy.record.tracing import trace
 from cnnatomy.errors import ArgumentError
 
 FILE = """

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from cnnatomy import Mean, Sliding, pool
-from cnnatomy.anatomy import quick
-from cnnatomy.anatomy.graph import Graph
-from cnnatomy.anatomy.tracing import trace
+from cnnatomy.anatomy.record import meta_kernels
+from cnnatomy.anatomy.record.graph import Graph
+from cnnatomy.anatomy.record.tracing import trace
 from cnnatomy.errors import ArgumentError
 
 
@@ -84,18 +84,18 @@ AMBIGUOUS = (
     torch.rand(2, 1, 1, 6).permute(0, 3, 1, 2),  # one cell
     torch.rand(2, 8, 5, 4).to(memory_format=torch.channels_last)[:, 2:6],  # part of a tensor
 )
-UNARY = [getattr(torch.ops.aten, name).default for name in (*quick._UNARY, "empty_like", "ones_like")]
+UNARY = [getattr(torch.ops.aten, name).default for name in (*meta_kernels._UNARY, "empty_like", "ones_like")]
 
 
 @pytest.mark.parametrize("operator", UNARY, ids=str)
 def test_quick_answers_about_layouts_that_may_be_read_two_ways_are_the_operators_own(operator: Any) -> None:
     for x in AMBIGUOUS:
         args = (x, 0.1) if "clamp" in str(operator) else (x,)
-        told = quick.answer(operator, args, {})
+        told = meta_kernels.answer(operator, args, {})
         assert told is None or told.stride() == operator(*args).stride()
 
 
-@pytest.mark.parametrize("name", quick._BINARY)
+@pytest.mark.parametrize("name", meta_kernels._BINARY)
 def test_quick_answers_about_broadcasting_are_the_operators_own(name: str) -> None:
     operator, answered = getattr(torch.ops.aten, name).Tensor, 0
     for x in AMBIGUOUS:
@@ -103,7 +103,7 @@ def test_quick_answers_about_broadcasting_are_the_operators_own(name: str) -> No
         smalls = [torch.rand(shape) for shape in ((), (c, 1, 1), (1, 1, 1, w), (2, c, 1, 1), x.shape)]
         pairs = [(x, 2.0), (x, x)] + [pair for small in smalls for pair in ((x, small), (small, x))]
         for pair in pairs:
-            told, real = quick.answer(operator, pair, {}), operator(*pair)
+            told, real = meta_kernels.answer(operator, pair, {}), operator(*pair)
             assert told is None or (told.shape, told.stride()) == (real.shape, real.stride())
             answered += told is not None
     assert answered >= 10
@@ -113,18 +113,23 @@ def test_a_quick_answer_never_lets_a_wrong_shape_pass() -> None:
     aten, x = torch.ops.aten, torch.empty(1, 3, 8, 8, device="meta")
     w = torch.empty(4, 5, 3, 3, device="meta")
     window: tuple[Any, ...] = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
-    assert quick.answer(aten.convolution.default, (x, w, None, *window), {}) is None
+    assert meta_kernels.answer(aten.convolution.default, (x, w, None, *window), {}) is None
     fitting = torch.empty(4, 3, 3, 3, device="meta")
     bias = torch.empty(5, device="meta")
-    assert quick.answer(aten.convolution.default, (x, fitting, bias, *window), {}) is None
-    assert quick.answer(aten.convolution.default, (x, fitting, None, *window), {}).shape == (1, 4, 6, 6)
+    assert meta_kernels.answer(aten.convolution.default, (x, fitting, bias, *window), {}) is None
+    assert meta_kernels.answer(aten.convolution.default, (x, fitting, None, *window), {}).shape == (
+        1,
+        4,
+        6,
+        6,
+    )
     other = torch.empty(1, 3, 7, 8, device="meta")
-    assert quick.answer(aten.add.Tensor, (x, other), {}) is None
-    assert quick.answer(aten.add_.Tensor, (other, x), {}) is None
-    assert quick.answer(aten.cat.default, ([x, other], 1), {}) is None
-    assert quick.answer(aten.cat.default, ([x, other], 2), {}).shape == (1, 3, 15, 8)
-    assert quick.answer(aten.mm.default, (x[0, 0], x[0, 0, :7]), {}) is None
-    assert quick.answer(aten.max_pool2d_with_indices.default, (x, [2, 2], [2, 2], [2, 2]), {}) is None
+    assert meta_kernels.answer(aten.add.Tensor, (x, other), {}) is None
+    assert meta_kernels.answer(aten.add_.Tensor, (other, x), {}) is None
+    assert meta_kernels.answer(aten.cat.default, ([x, other], 1), {}) is None
+    assert meta_kernels.answer(aten.cat.default, ([x, other], 2), {}).shape == (1, 3, 15, 8)
+    assert meta_kernels.answer(aten.mm.default, (x[0, 0], x[0, 0, :7]), {}) is None
+    assert meta_kernels.answer(aten.max_pool2d_with_indices.default, (x, [2, 2], [2, 2], [2, 2]), {}) is None
 
 
 COLD = """
@@ -132,7 +137,7 @@ import sys, torch
 from torch import nn
 layers = [nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(True), nn.MaxPool2d(2), nn.Conv2d(8, 8, 1, groups=8)]
 layers += [nn.SiLU(), nn.Upsample(scale_factor=2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)]
-from cnnatomy.anatomy.tracing import trace
+from cnnatomy.anatomy.record.tracing import trace
 before = set(sys.modules)
 assert trace(nn.Sequential(*layers), [torch.empty(1, 3, 32, 32)]).reason is None
 assert not {name.split(".")[0] for name in set(sys.modules) - before} & {"sympy", "mpmath"}

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 import cnnatomy
 from cnnatomy.anatomy import anatomy
-from cnnatomy.anatomy.advice import advise
+from cnnatomy.anatomy.ask.advice import advise
+from cnnatomy.anatomy.ask.fitting import fit
 from cnnatomy.anatomy.field import Fields, fields
-from cnnatomy.anatomy.fitting import fit
-from cnnatomy.anatomy.tracing import trace
+from cnnatomy.anatomy.record.tracing import trace
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch on uneven "same" padding, and on copies it makes
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from cnnatomy import models
 from cnnatomy.anatomy import Anatomy, anatomy
-from cnnatomy.anatomy.effective import effective
+from cnnatomy.anatomy.ask.effective import effective
 from cnnatomy.anatomy.present.rows import made_by
 from cnnatomy.report import anatomy_page
 from cnnatomy.report.anatomy_flow import flow

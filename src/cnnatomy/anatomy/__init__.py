@@ -12,32 +12,34 @@ from typing import TYPE_CHECKING
 from cnnatomy.lazy import loader, make_callable
 
 if TYPE_CHECKING:
-    from cnnatomy.anatomy.advice import Advice
-    from cnnatomy.anatomy.advice.advise import advise
-    from cnnatomy.anatomy.compare.diff import diff
-    from cnnatomy.anatomy.compare.difference import Difference
-    from cnnatomy.anatomy.effective import effective
-    from cnnatomy.anatomy.explain import Peer, explain_macs
+    from cnnatomy.anatomy.ask.advice import Advice
+    from cnnatomy.anatomy.ask.advice.advise import advise
+    from cnnatomy.anatomy.ask.compare.diff import diff
+    from cnnatomy.anatomy.ask.compare.difference import Difference
+    from cnnatomy.anatomy.ask.effective import effective
+    from cnnatomy.anatomy.ask.explain_macs import Peer, explain_macs
+    from cnnatomy.anatomy.ask.fitting.fit import fit
+    from cnnatomy.anatomy.ask.fitting.fits import Fit, Fits
+    from cnnatomy.anatomy.ask.solving import Option, Solution, solve
     from cnnatomy.anatomy.field import Field, Fields, Law
-    from cnnatomy.anatomy.fitting.fit import fit
-    from cnnatomy.anatomy.fitting.fits import Fit, Fits
+    from cnnatomy.anatomy.figures import Cost, Layer, Memory, Operation, Total
     from cnnatomy.anatomy.measure import anatomy
-    from cnnatomy.anatomy.result import Anatomy, Cost, Layer, Memory, Operation, Total
-    from cnnatomy.anatomy.solving import Option, Solution, solve
-    from cnnatomy.anatomy.source import load
+    from cnnatomy.anatomy.record.model_source import load
+    from cnnatomy.anatomy.result import Anatomy
 
 _HOMES = {
     "anatomy": "measure",
-    "explain_macs": "explain",
-    "Peer": "explain",
-    "load": "source",
-    "effective": "effective",
-    **dict.fromkeys(("Anatomy", "Cost", "Layer", "Memory", "Operation", "Total"), "result"),
-    **dict.fromkeys(("Advice", "advise"), "advice"),
-    **dict.fromkeys(("Difference", "diff"), "compare"),
+    "explain_macs": "ask.explain_macs",
+    "Peer": "ask.explain_macs",
+    "load": "record.model_source",
+    "effective": "ask.effective",
+    "Anatomy": "result",
+    **dict.fromkeys(("Cost", "Layer", "Memory", "Operation", "Total"), "figures"),
+    **dict.fromkeys(("Advice", "advise"), "ask.advice"),
+    **dict.fromkeys(("Difference", "diff"), "ask.compare"),
     **dict.fromkeys(("Field", "Fields", "Law"), "field"),
-    **dict.fromkeys(("Fit", "Fits", "fit"), "fitting"),
-    **dict.fromkeys(("Option", "Solution", "solve"), "solving"),
+    **dict.fromkeys(("Fit", "Fits", "fit"), "ask.fitting"),
+    **dict.fromkeys(("Option", "Solution", "solve"), "ask.solving"),
 }
 
 __all__ = [

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from cnnatomy.anatomy.assumed import Assumptions
 from cnnatomy.anatomy.costs import connected, cost
-from cnnatomy.anatomy.given import given, is_shape
-from cnnatomy.anatomy.graph import Call, Graph
-from cnnatomy.anatomy.layers import fold
+from cnnatomy.anatomy.figures import Cost, Memory, Operation
+from cnnatomy.anatomy.layer_figures import fold
 from cnnatomy.anatomy.memory import memory, saved_by_call
-from cnnatomy.anatomy.result import Anatomy, Cost, Memory, Operation
-from cnnatomy.anatomy.source import Source, load
+from cnnatomy.anatomy.record.assumed_values import Assumptions
+from cnnatomy.anatomy.record.example_inputs import given, is_shape
+from cnnatomy.anatomy.record.graph import Call, Graph
+from cnnatomy.anatomy.record.model_source import Source, load
+from cnnatomy.anatomy.record.tracing import trace
+from cnnatomy.anatomy.result import Anatomy
 from cnnatomy.anatomy.totals import total
-from cnnatomy.anatomy.tracing import trace
-from cnnatomy.anatomy.uncollected import uncollected
 from cnnatomy.errors import ArgumentError
 
 
@@ -72,15 +72,14 @@ def anatomy(
     if size is None:
         what = "this network was made for no one input"
         raise ArgumentError(what, expected="input_size", hint="input_size=(3, 224, 224)")
-    with uncollected():
-        args, kwargs = given(module, size, dtype)
-        try:
-            return _measured(model, module, partial(trace, module, args, kwargs, assume=assume), training)
-        except ArgumentError as error:
-            if is_shape(size) and len(size) > 3 and size[0] == 1:
-                hint = f"input_size={tuple(size[1:])}, without the batch"
-                raise ArgumentError(str(error).partition("; try ")[0], hint=hint) from error
-            raise
+    args, kwargs = given(module, size, dtype)
+    try:
+        return _measured(model, module, partial(trace, module, args, kwargs, assume=assume), training)
+    except ArgumentError as error:
+        if is_shape(size) and len(size) > 3 and size[0] == 1:
+            hint = f"input_size={tuple(size[1:])}, without the batch"
+            raise ArgumentError(str(error).partition("; try ")[0], hint=hint) from error
+        raise
 
 
 def _measured(model: Source, module: nn.Module, record: Callable[..., Graph], training: bool) -> Anatomy:

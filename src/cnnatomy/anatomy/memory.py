@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from cnnatomy.anatomy.graph import Call, Graph
-from cnnatomy.anatomy.result import Memory
+from cnnatomy.anatomy.figures import Memory
+from cnnatomy.anatomy.record.graph import Call, Graph
 
 
 def memory(graph: Graph, training: Graph | None = None) -> Memory:
@@ -23,7 +23,7 @@ def memory(graph: Graph, training: Graph | None = None) -> Memory:
 
     Example:
         >>> import torch
-        >>> from cnnatomy.anatomy.tracing import trace
+        >>> from cnnatomy.anatomy.record.tracing import trace
         >>> net, x = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh()), torch.empty(1, 4)
         >>> memory(trace(net, [x]), trace(net, [x], training=True))
         Memory(weights=160, inference=80, saved=48, training=272)
@@ -79,7 +79,7 @@ def saved_by_call(graph: Graph) -> dict[int, int]:
 
     Example:
         >>> import torch
-        >>> from cnnatomy.anatomy.tracing import trace
+        >>> from cnnatomy.anatomy.record.tracing import trace
         >>> net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh())
         >>> graph = trace(net, [torch.empty(1, 4)], training=True)
         >>> {graph.calls[call].name: size for call, size in saved_by_call(graph).items()}

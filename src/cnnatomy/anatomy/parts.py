@@ -11,7 +11,8 @@ from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
     from cnnatomy.anatomy.field import Field
-    from cnnatomy.anatomy.result import Anatomy, Layer
+    from cnnatomy.anatomy.figures import Layer
+    from cnnatomy.anatomy.result import Anatomy
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from cnnatomy.anatomy.result import Anatomy, Grouping, Layer, Total
+from cnnatomy.anatomy.figures import Grouping, Layer, Total
+from cnnatomy.anatomy.result import Anatomy
 from cnnatomy.errors import ArgumentError
 
 

@@ -39,7 +39,7 @@ def main(words: Sequence[str]) -> None:
     """Compare two networks."""
     told: Arguments = COMMAND.parse(Arguments, words)
     told.shapes()
-    from cnnatomy.anatomy.compare import diff
+    from cnnatomy.anatomy.ask.compare import diff
 
     before, after = (one.measure(one.load()) for one in (told, replace(told, model=told.other)))
     found = diff(before, after)

@@ -46,7 +46,7 @@ def main(words: Sequence[str]) -> None:
     model = told.load()
     import torch
 
-    from cnnatomy.anatomy.fitting import fit
+    from cnnatomy.anatomy.ask.fitting import fit
 
     own: tuple[int, ...] | None = getattr(model, "input_shape", None)
     shapes = given or ([own] if own else [])

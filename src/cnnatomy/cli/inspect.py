@@ -157,7 +157,7 @@ def _page(arguments: Arguments, model: nn.Module, known: Anatomy) -> None:
     assert arguments.out is not None
     effective = None
     if arguments.effective:
-        from cnnatomy.anatomy.effective import effective as effective_fields
+        from cnnatomy.anatomy.ask.effective import effective as effective_fields
 
         effective = effective_fields(model, known)
     picture = arguments.picture.expanduser() if arguments.picture else None
@@ -186,7 +186,7 @@ def _explain(known: Anatomy) -> None:
     from rich.text import Text
 
     from cnnatomy.anatomy import explain_macs
-    from cnnatomy.anatomy.present.units import counted, exact
+    from cnnatomy.anatomy.present.number_text import counted, exact
     from cnnatomy.cli.console import output
 
     console = output()

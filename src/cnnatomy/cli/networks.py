@@ -73,7 +73,7 @@ class Network(Common):
         """
         self.shapes()
         if self.assume is not None:
-            from cnnatomy.anatomy.assumed import assumptions
+            from cnnatomy.anatomy.record.assumed_values import assumptions
 
             assumptions(self.assume)
         if self.dtype is not None and self.dtype not in DTYPES:
@@ -92,7 +92,7 @@ class Network(Common):
             return RunFolder(Path(self.model)).load_model()[0]
         if re.search(_SOURCE, self.model):
             self._demand_no_choice("{model}({name}=...)")
-            from cnnatomy.anatomy.source import load
+            from cnnatomy.anatomy.record.model_source import load
 
             return load(self.model)
         if self.classes is not None and self.classes < 2:

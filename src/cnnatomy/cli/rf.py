@@ -50,14 +50,14 @@ def main(words: Sequence[str]) -> None:
     arguments: Arguments = COMMAND.parse(Arguments, words)
     arguments.check()
     at = _place(arguments.at)
-    from cnnatomy.anatomy.search import find
+    from cnnatomy.anatomy.layer_search import find
 
     known = arguments.measure(arguments.load(), training=False)
     if known.reason is not None and not known.layers:
         raise ArgumentError(f"nothing was measured: {known.reason}")
     found = find(arguments.layer, [layer.path for layer in known.layers])
     fields = _fields(known, found, arguments.reading)
-    from cnnatomy.anatomy.present.maps import layout, unit_at
+    from cnnatomy.anatomy.present.map_layout import layout, unit_at
     from cnnatomy.cli.console import output
     from cnnatomy.cli.rf_view import show
 

@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cnnatomy.anatomy.present.maps import borderless, layout
-from cnnatomy.anatomy.present.units import NONE, part
-from cnnatomy.anatomy.present.words import title
-from cnnatomy.anatomy.table import sizes
+from cnnatomy.anatomy.present.map_layout import borderless, layout
+from cnnatomy.anatomy.present.number_text import NONE, part
+from cnnatomy.anatomy.present.sentences import title
+from cnnatomy.anatomy.shapes import sizes
 
 if TYPE_CHECKING:
     from cnnatomy.anatomy import Anatomy
     from cnnatomy.anatomy.field import Field
-    from cnnatomy.anatomy.result import Layer
+    from cnnatomy.anatomy.figures import Layer
 
 COLUMNS, LINES = 56, 20
 """The most letters and lines of the drawn input."""

@@ -56,7 +56,7 @@ class Arguments(Common):
 def main(words: Sequence[str]) -> None:
     """Solve for a part of a window."""
     told: Arguments = COMMAND.parse(Arguments, words)
-    from cnnatomy.anatomy.solving import solve
+    from cnnatomy.anatomy.ask.solving import solve
 
     numbers = {
         name: getattr(told, name) for name in ("n", "out", "field", "layers", "kernel", "stride", "dilation")

@@ -100,7 +100,7 @@ def main(words: Sequence[str]) -> None:
     """Print the arithmetic of windows."""
     told: Arguments = COMMAND.parse(Arguments, words)
     layers = list(chain(told))
-    from cnnatomy.anatomy.solving.depth import field
+    from cnnatomy.anatomy.ask.solving.depth import field
 
     for number, layer in enumerate(layers, 1):
         if len(layers) > 1:
@@ -174,8 +174,8 @@ def _reading(window: Window) -> str:
 
 
 def _ways(window: Window, n: int) -> Iterator[str]:
-    from cnnatomy.anatomy.solving import solve
-    from cnnatomy.anatomy.solving.solution import count
+    from cnnatomy.anatomy.ask.solving import solve
+    from cnnatomy.anatomy.ask.solving.solution import count
 
     found = solve(
         n=n, kernel=window.kernel, stride=window.stride, padding=window.padding, dilation=window.dilation
@@ -186,7 +186,7 @@ def _ways(window: Window, n: int) -> Iterator[str]:
 
 def _compared(layers: Sequence[Layer]) -> Iterator[str]:
     """Several layers beside the one that sees as much: weights for C maps in and C maps out."""
-    from cnnatomy.anatomy.solving.depth import field
+    from cnnatomy.anatomy.ask.solving.depth import field
 
     windows = [layer.windows[-1] for layer in layers]
     if len(layers) == 1 or any(len(set(layer.windows)) > 1 or layer.groups > 1 for layer in layers):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnnatomy.anatomy.search import find
+from cnnatomy.anatomy.layer_search import find
 from cnnatomy.errors import ArgumentError
 from cnnatomy.explain.binding.given import tensor_of
 from cnnatomy.explain.record import numbers
@@ -119,7 +119,7 @@ def seen(net: nn.Module, x: Tensor, path: str, unit: Sequence[int]) -> dict[str,
         unit: image, channel and place of the unit.
     """
     from cnnatomy.anatomy import anatomy
-    from cnnatomy.anatomy.present.maps import unit_at
+    from cnnatomy.anatomy.present.map_layout import unit_at
     from cnnatomy.anatomy.present.rows import fields_of
 
     known = anatomy(net, tuple(x.shape[1:]), dtype=x.dtype, training=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import product
 
-from cnnatomy.anatomy.graph import Call, Graph, Value
+from cnnatomy.anatomy.record.graph import Graph, Value
 from cnnatomy.anatomy.result import Anatomy
 
 _Seen = tuple[tuple[int, ...], tuple[int, ...], int]
@@ -65,7 +65,7 @@ def flow(anatomy: Anatomy) -> Flow:
     for at, operation in enumerate(anatomy.operations):
         call = graph.calls[operation.index]
         layer = anatomy.layers[operation.layer]
-        if not layer.leaf and _only_views(call):
+        if not layer.leaf and call.is_view:
             for result, given in product(call.outputs, call.inputs[:1]):
                 if (maker := makers.of(given)) is not None:
                     makers.viewed(result, maker)
@@ -76,7 +76,7 @@ def flow(anatomy: Anatomy) -> Flow:
             box = len(boxes) - 1
         edges |= dict.fromkeys(_edges(makers, call.inputs, box))
         for value in [*call.outputs, *call.written()]:
-            (makers.viewed if _only_views(call) else makers.wrote)(value, box)
+            (makers.viewed if call.is_view else makers.wrote)(value, box)
     _leave(graph, boxes, makers, edges)
     return Flow(boxes, list(edges))
 
@@ -90,12 +90,6 @@ def _leave(graph: Graph, boxes: list[Box], makers: _Makers, edges: dict[tuple[in
 def _edges(makers: _Makers, values: Iterable[Value], box: int) -> list[tuple[int, int]]:
     found = (makers.of(value) for value in values)
     return [(maker, box) for maker in found if maker is not None and maker != box]
-
-
-def _only_views(call: Call) -> bool:
-    """Whether it writes nothing and returns what it was given, seen in another way."""
-    given = {value.storage for value in call.inputs}
-    return bool(call.outputs) and not call.written() and all(out.storage in given for out in call.outputs)
 
 
 def _seen(value: Value) -> _Seen:

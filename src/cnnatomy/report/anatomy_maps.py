@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from cnnatomy.anatomy.field import Field
-from cnnatomy.anatomy.field.result import Cells, Law
-from cnnatomy.anatomy.present.maps import Layout, along, layout
+from cnnatomy.anatomy.field.axis_field import Cells, Law
+from cnnatomy.anatomy.present.map_layout import Layout, along, layout
 from cnnatomy.anatomy.readings import Reading
 from cnnatomy.anatomy.result import Anatomy
 

@@ -13,12 +13,13 @@ from markupsafe import Markup
 from PIL import Image
 from torch import Tensor
 
-from cnnatomy.anatomy.advice import advise
-from cnnatomy.anatomy.present import texts, units, words
+from cnnatomy.anatomy.ask.advice import advise
+from cnnatomy.anatomy.figures import Operation
+from cnnatomy.anatomy.present import number_text, sentences, texts
 from cnnatomy.anatomy.present.rows import View, fields_of
 from cnnatomy.anatomy.readings import READINGS
-from cnnatomy.anatomy.result import Anatomy, Operation
-from cnnatomy.anatomy.table import Shape, sizes
+from cnnatomy.anatomy.result import Anatomy
+from cnnatomy.anatomy.shapes import Shape, sizes
 from cnnatomy.data import read_pictures
 from cnnatomy.report.anatomy_flow import Box, flow
 from cnnatomy.report.anatomy_maps import Tables, mapped
@@ -71,9 +72,9 @@ def render(
     data = json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
     advice = sorted(advise(anatomy), key=lambda one: _ORDER.index(one.level))
     return template("anatomy.html.j2").render(
-        title=words.title(anatomy),
+        title=sentences.title(anatomy),
         totals=totals(anatomy),
-        said=words.sentences(anatomy),
+        said=sentences.sentences(anatomy),
         advice=advice,
         credit="" if picture else CREDIT,
         effective=bool(effective),
@@ -87,11 +88,11 @@ def render(
 
 def totals(anatomy: Anatomy) -> dict[str, str]:
     """The figures at the head of the page."""
-    known = {"parameters": units.exact(anatomy.parameters), "MACs": units.counted(anatomy.macs)}
+    known = {"parameters": number_text.exact(anatomy.parameters), "MACs": number_text.counted(anatomy.macs)}
     if anatomy.memory:
-        known["inference peak"] = units.stored(anatomy.memory.inference)
+        known["inference peak"] = number_text.stored(anatomy.memory.inference)
     if anatomy.memory and anatomy.memory.saved is not None:
-        known["saved for backward"] = units.stored(anatomy.memory.saved)
+        known["saved for backward"] = number_text.stored(anatomy.memory.saved)
     return known
 
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from cnnatomy import checks
 from cnnatomy.anatomy import anatomy
-from cnnatomy.anatomy.present.units import stored
-from cnnatomy.anatomy.source import Source, load
+from cnnatomy.anatomy.present.number_text import stored
+from cnnatomy.anatomy.record.model_source import Source, load
 from cnnatomy.errors import ArgumentError
 from cnnatomy.files.machine import free_memory
 from cnnatomy.train.optimizers import make_optimizer

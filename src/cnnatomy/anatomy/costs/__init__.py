@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import cnnatomy.anatomy.costs.detection
-import cnnatomy.anatomy.costs.windows  # noqa: F401 (rules are entered when these are loaded)
-from cnnatomy.anatomy.costs.pointwise import one
-from cnnatomy.anatomy.costs.products import BACKWARD, CONVOLUTIONS, convolution, convolution_backward, inside
-from cnnatomy.anatomy.costs.traffic import CREATES, MOVES, is_view, moved
+import cnnatomy.anatomy.costs.detection_costs
+import cnnatomy.anatomy.costs.window_costs  # noqa: F401 (rules are entered when these are loaded)
+from cnnatomy.anatomy.costs.pointwise_costs import one
+from cnnatomy.anatomy.costs.product_costs import BACKWARD, convolution, convolution_backward, inside
+from cnnatomy.anatomy.costs.traffic import CREATES, MOVES, moved
 from cnnatomy.anatomy.costs.work import RULES, Work
-from cnnatomy.anatomy.graph import Call, Graph, Value
-from cnnatomy.anatomy.result import Cost
+from cnnatomy.anatomy.figures import Cost
+from cnnatomy.anatomy.record.graph import Call, Graph, Value
 
 __all__ = ["connected", "cost", "inside"]
 
@@ -38,7 +38,7 @@ def cost(call: Call, connections: Mapping[int, int] = _NOTHING) -> Cost:
 
     Example:
         >>> import torch
-        >>> from cnnatomy.anatomy.tracing import trace
+        >>> from cnnatomy.anatomy.record.tracing import trace
         >>> graph = trace(torch.nn.Conv2d(3, 64, 7, 2, 3), (torch.empty(1, 3, 224, 224),))
         >>> found = cost(graph.calls[0])
         >>> found.macs, found.flops, found.formula
@@ -56,14 +56,14 @@ def work(call: Call, connections: Mapping[int, int] = _NOTHING) -> Work:
     plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
     if plain in MOVES or plain in CREATES:
         return Work()
-    if name in CONVOLUTIONS or name in BACKWARD:
+    if call.convolves or name in BACKWARD:
         weight = call.argument("weight")
         known = connections.get(weight.storage) if isinstance(weight, Value) else None
-        return (convolution if name in CONVOLUTIONS else convolution_backward)(call, known)
+        return (convolution if call.convolves else convolution_backward)(call, known)
     if call.signature.own:
-        import cnnatomy.anatomy.costs.own  # noqa: F401 (it enters its rules; other networks need no reducers)
+        import cnnatomy.anatomy.costs.own_costs  # noqa: F401 (it enters its rules; other networks need no reducers)
     rule = RULES.get(plain)
-    if rule is None and (is_view(call) or not call.outputs):
+    if rule is None and (call.is_view or not call.outputs):
         return Work()
     if rule is None and call.signature.pointwise:
         rule = one

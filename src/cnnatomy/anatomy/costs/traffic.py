@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
 
-from cnnatomy.anatomy.graph import Call, Value
-from cnnatomy.anatomy.table import Shape
+from cnnatomy.anatomy.record.graph import Call, Value
+from cnnatomy.anatomy.shapes import Shape
 
 
 def _aten(names: str) -> set[str]:
@@ -45,14 +45,6 @@ MOVES.add("cnnatomy.pool_indices")
 _OVERWRITES = _aten("copy_ fill_ zero_ normal_ uniform_ bernoulli_ random_ exponential_")
 
 
-def is_view(call: Call) -> bool:
-    """Whether all that it returns is memory that it was given, and it wrote no element."""
-    if not call.outputs or call.writes:
-        return False
-    given = {value.storage for value in call.inputs}
-    return all(out.storage in given for out in call.outputs)
-
-
 def elements(value: Value) -> int:
     """Elements of a tensor in memory: broadcast ones once."""
     return _elements(value.shape, value.strides)
@@ -66,7 +58,7 @@ def _elements(shape: Shape, strides: Shape) -> int:
 def moved(call: Call) -> tuple[int, int]:
     """Bytes read and written."""
     name, inputs, outputs = call.name, call.inputs, call.outputs
-    if name in _UNFILLED or is_view(call):
+    if name in _UNFILLED or call.is_view:
         return 0, 0
     written = (*outputs, *(call.written() if call.writes else ()))
     if name in LOOKUPS:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
-from cnnatomy.anatomy.graph import Call, Value
+from cnnatomy.anatomy.record.graph import Call, Value
 
 
 class Work(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
+from cnnatomy.anatomy.field.axis_field import Field, Law
 from cnnatomy.anatomy.field.fields import Fields
-from cnnatomy.anatomy.field.result import Field, Law
 
 __all__ = ["Field", "Fields", "Law"]

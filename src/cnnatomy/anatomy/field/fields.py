@@ -8,15 +8,15 @@ from math import prod
 
 import numpy as np
 
+from cnnatomy.anatomy.field.algebra.field_table import Table
+from cnnatomy.anatomy.field.axis_field import Field, Place
 from cnnatomy.anatomy.field.flow import Flow, Plan
 from cnnatomy.anatomy.field.law import law_of, places
-from cnnatomy.anatomy.field.result import Field, Place
-from cnnatomy.anatomy.field.rules.windows import CONVOLUTIONS, POOLS, windows_of
-from cnnatomy.anatomy.field.table import Table
-from cnnatomy.anatomy.graph import Graph
 from cnnatomy.anatomy.readings import Reading
+from cnnatomy.anatomy.record.call_windows import slid, spatial, transposes
+from cnnatomy.anatomy.record.graph import Graph
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry import Window, per_axis
+from cnnatomy.geometry import Window
 from cnnatomy.geometry.table import left_out
 
 _MOST = 2**29
@@ -43,7 +43,7 @@ class Fields:
 
     Example:
         >>> import torch
-        >>> from cnnatomy.anatomy.tracing import trace
+        >>> from cnnatomy.anatomy.record.tracing import trace
         >>> net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, padding=1), torch.nn.MaxPool2d(2))
         >>> graph = trace(net, [torch.zeros(1, 1, 6, 6)])
         >>> rows, columns = Fields(graph).of(len(graph.calls) - 1)
@@ -76,7 +76,7 @@ class Fields:
         """
         self._check(call, output)
         flows = self._all(reading)
-        return self._fields([flow.called(call, output) for flow in flows])
+        return self._fields([flow.calls[call][output] for flow in flows])
 
     def returned(self, visit: int, output: int = 0, reading: Reading = "exact") -> tuple[Field, ...]:
         """The fields of what a module returned, as it was then: parts may be written after a tensor's making.
@@ -96,7 +96,7 @@ class Fields:
             count = len(visits[visit].outputs)
             raise ArgumentError(f"no output {output}", expected=f"one of {count} tensors returned")
         flows = self._all(reading)
-        return self._fields([flow.returned(visit, output) for flow in flows])
+        return self._fields([flow.visits[visit][output] for flow in flows])
 
     def unread(self, input: str, axis: int) -> tuple[range, ...] | None:
         """Cells of an input that no output of the model reads, as ranges of neighbours.
@@ -110,7 +110,7 @@ class Fields:
 
         Example:
             >>> import torch
-            >>> from cnnatomy.anatomy.tracing import trace
+            >>> from cnnatomy.anatomy.record.tracing import trace
             >>> Fields(trace(torch.nn.MaxPool2d(3), [torch.zeros(1, 1, 7, 9)])).unread("0", 2)
             (range(6, 7),)
         """
@@ -130,18 +130,11 @@ class Fields:
         """
         self._check(call)
         one = self.graph.calls[call]
-        name = one.operator._opname
-        sizes = one.inputs[0].shape if one.inputs else ()
-        if one.name == f"aten.{name}" and name in CONVOLUTIONS:
-            if one.argument("transposed"):
-                return None
-            windows = windows_of(one, one.argument("weight").shape[2:])
-        elif one.name == f"aten.{name}" and name in POOLS:
-            rank = int(name.split("pool")[1][0])
-            windows = windows_of(one, per_axis(list(one.argument("kernel_size")), rank, "kernel_size"))
-        else:
+        windows = () if transposes(one) else slid(one)
+        if not windows:
             return None
-        return 1 - prod(_inside(w, n) for w, n in zip(windows, sizes[-len(windows) :], strict=True))
+        sizes = spatial(one.inputs[0], windows)
+        return 1 - prod(_inside(window, n) for window, n in zip(windows, sizes, strict=True))
 
     def _fields(self, tables: Sequence[Table]) -> tuple[Field, ...]:
         """Those of one tensor, from its tables of every axis."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnatomy.anatomy.field.arrays import members
-from cnnatomy.anatomy.field.mirror import symmetric, turned
+from cnnatomy.anatomy.field.algebra.arrays import members
+from cnnatomy.anatomy.field.algebra.field_table import Table
 from cnnatomy.anatomy.field.rules import NotKnown, everything, rule_of
-from cnnatomy.anatomy.field.rules.registry import Rule
+from cnnatomy.anatomy.field.rules.rule_registry import Rule
 from cnnatomy.anatomy.field.store import Store, View, view_of
-from cnnatomy.anatomy.field.table import Table
-from cnnatomy.anatomy.graph import Call, Graph, Value
 from cnnatomy.anatomy.readings import Reading
-from cnnatomy.anatomy.uncollected import uncollected
+from cnnatomy.anatomy.record.graph import Call, Graph, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +45,6 @@ class Flow:
     """Of what every module call returned, as it was when it returned."""
     outputs: tuple[Table, ...]
     """Of what the model returned."""
-    turned: bool = False
-    """Whether they are those of the other axis, which a table that is asked for is then turned from."""
-
-    def called(self, call: int, output: int) -> Table:
-        """The table of one output of a call."""
-        return self._turn(self.calls[call][output])
-
-    def returned(self, visit: int, output: int) -> Table:
-        """The table of one tensor that a module call returned."""
-        return self._turn(self.visits[visit][output])
-
-    def _turn(self, table: Table) -> Table:
-        return turned(table) if self.turned else table
 
 
 class Plan:
@@ -83,16 +68,6 @@ class Plan:
         """Its calls."""
         return list(map(_step, self.graph.calls))
 
-    @cached_property
-    def symmetric(self) -> bool:
-        """Whether the tables of rows tell those of columns."""
-        return symmetric(self.graph)
-
-    def twin(self, axis: int) -> int:
-        """The axis whose tables tell this one's: itself, or rows for columns."""
-        rows, columns = 2, 3
-        return rows if axis == columns and self.symmetric else axis
-
     def alive(self, call: int) -> set[int]:
         """The storages that something may still read from a call on."""
         freed = self.graph.freed
@@ -102,14 +77,7 @@ class Plan:
         """Carry one axis of one input through the pass, once."""
         at = name, axis, reading
         if at not in self._flows:
-            own = self.twin(axis)
-            if own != axis:
-                self._flows[at] = replace(self.flow(name, own, reading), turned=True)
-            else:
-                with uncollected():
-                    self._flows[at] = (
-                        self._local(name, axis) if reading == "local" else self._exact(name, axis)
-                    )
+            self._flows[at] = self._local(name, axis) if reading == "local" else self._exact(name, axis)
         return self._flows[at]
 
     def _exact(self, name: str, axis: int) -> Flow:
@@ -135,7 +103,7 @@ class Plan:
         The set of every unit is carried on, gaps and all, as long as something will read its tensor.
         """
         cells = self.graph.inputs[name].shape[axis]
-        store = self.start(name, self.twin(axis), True)
+        store = self.start(name, axis, True)
         for at, step in enumerate(self.steps):
             _kept(step, _found(step, store), store)
             for storage in self._freed.get(at, ()):

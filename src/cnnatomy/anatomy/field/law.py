@@ -8,11 +8,11 @@ from math import prod
 
 import numpy as np
 
-from cnnatomy.anatomy.field.arrays import Array
-from cnnatomy.anatomy.field.result import Law, Place
-from cnnatomy.anatomy.field.table import Table
-from cnnatomy.anatomy.field.term import Term
-from cnnatomy.anatomy.field.union import DRIFT, union
+from cnnatomy.anatomy.field.algebra.arrays import Array
+from cnnatomy.anatomy.field.algebra.field_table import Table
+from cnnatomy.anatomy.field.algebra.term import Term
+from cnnatomy.anatomy.field.algebra.union import DRIFT, union
+from cnnatomy.anatomy.field.axis_field import Law, Place
 
 _Strip = tuple[int, Array, Place | None]
 """Cells moved per period, (lo, -hi) of the units of one, and which units these are."""

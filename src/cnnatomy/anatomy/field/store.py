@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from cnnatomy.anatomy.field.arrays import EMPTY, Array
-from cnnatomy.anatomy.field.joining import written
-from cnnatomy.anatomy.field.table import Shape, Table
-from cnnatomy.anatomy.field.term import Term
-from cnnatomy.anatomy.graph import Value
+from cnnatomy.anatomy.field.algebra.arrays import EMPTY, Array
+from cnnatomy.anatomy.field.algebra.field_table import Shape, Table
+from cnnatomy.anatomy.field.algebra.joining import written
+from cnnatomy.anatomy.field.algebra.term import Term
+from cnnatomy.anatomy.record.graph import Value
 
 View = tuple[Shape, Shape, int]
 """Shape, strides and offset."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cnnatomy.anatomy.present import units
+from cnnatomy.anatomy.present import number_text
+from cnnatomy.anatomy.present.number_text import NONE
 from cnnatomy.anatomy.present.rows import Row, View, per_axis, rows
-from cnnatomy.anatomy.present.units import NONE
-from cnnatomy.anatomy.table import sizes
+from cnnatomy.anatomy.shapes import sizes
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -69,12 +69,12 @@ def _field(name: str, rank: int, what: Any) -> Column:
 
 def _cost(name: str, title: str, rank: int, total: Total) -> Column:
     """A column of one kind of cost."""
-    return _amount(name, title, rank, lambda row: row.cost(name), units.counted, total)
+    return _amount(name, title, rank, lambda row: row.cost(name), number_text.counted, total)
 
 
 def _so_far(name: str) -> Total:
     """What the model itself costs, of a pass that stopped early up to there."""
-    return lambda known: units.counted(getattr(known.layers[0], name) if known.layers else None)
+    return lambda known: number_text.counted(getattr(known.layers[0], name) if known.layers else None)
 
 
 _COUNTED = ("macs", "flops", "intensity")
@@ -92,7 +92,7 @@ def _own(row: Row) -> str:
     own, shared = row.parameters(), row.parameters("shared")
     if not own:
         return f"({shared:,})" if shared else NONE
-    return units.exact(own) + (f" ({shared:,})" if shared else "")
+    return number_text.exact(own) + (f" ({shared:,})" if shared else "")
 
 
 def _shapes(row: Row) -> str:
@@ -109,7 +109,7 @@ def _output(anatomy: Anatomy) -> str:
 
 def _saved(anatomy: Anatomy) -> str:
     known = anatomy.memory
-    return units.stored(known.saved) if known and known.saved is not None else ""
+    return number_text.stored(known.saved) if known and known.saved is not None else ""
 
 
 def _path(row: Row) -> str:
@@ -124,17 +124,19 @@ _ALL = (
     Column("path", "layer", 0, _path, lambda row: row.layer.path or "(itself)", number=False),
     Column("type", "type", 4, _type, _type, number=False),
     Column("output", "output shape", 1, _bare_shapes, _shapes, _output, number=False),
-    Column("parameters", "parameters", 0, Row.parameters, _own, lambda known: units.exact(known.parameters)),
+    Column(
+        "parameters", "parameters", 0, Row.parameters, _own, lambda known: number_text.exact(known.parameters)
+    ),
     _cost("macs", "MACs", 2, _so_far("macs")),
     _cost("flops", "FLOPs", 8, _so_far("flops")),
-    _amount("memory", "output bytes", 6, lambda row: row.memory, units.stored),
-    _amount("saved", "saved", 9, lambda row: row.saved, units.stored, _saved),
+    _amount("memory", "output bytes", 6, lambda row: row.memory, number_text.stored),
+    _amount("saved", "saved", 9, lambda row: row.saved, number_text.stored, _saved),
     _field("field", 3, "size"),
     _field("jump", 5, "jump"),
     _field("start", 7, "start"),
-    _amount("padding", "padding", 11, lambda row: row.padding, units.share),
-    _amount("intensity", "FLOPs/B", 12, lambda row: row.intensity, units.ratio),
-    _amount("share", "share", 10, lambda row: row.share, units.share),
+    _amount("padding", "padding", 11, lambda row: row.padding, number_text.share),
+    _amount("intensity", "FLOPs/B", 12, lambda row: row.intensity, number_text.ratio),
+    _amount("share", "share", 10, lambda row: row.share, number_text.share),
 )
 COLUMNS: dict[str, Column] = {column.name: column for column in _ALL}
 """Every column by name."""

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypedDict
 
-from cnnatomy.anatomy.present.units import NONE, UNKNOWN, part
+from cnnatomy.anatomy.present.number_text import NONE, UNKNOWN, part
 from cnnatomy.anatomy.readings import Reading
-from cnnatomy.anatomy.table import Shape
+from cnnatomy.anatomy.shapes import Shape
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
     from cnnatomy.anatomy.field import Field
-    from cnnatomy.anatomy.result import Anatomy, Layer, Operation
+    from cnnatomy.anatomy.figures import Layer, Operation
+    from cnnatomy.anatomy.result import Anatomy
 
 
 class Choice(TypedDict, total=False):

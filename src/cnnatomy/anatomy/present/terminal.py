@@ -12,10 +12,10 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cnnatomy.anatomy.present import words
+from cnnatomy.anatomy.present import sentences
 from cnnatomy.anatomy.present.columns import Column, Grid, grid
+from cnnatomy.anatomy.present.number_text import NONE, UNKNOWN
 from cnnatomy.anatomy.present.rows import View
-from cnnatomy.anatomy.present.units import NONE, UNKNOWN
 
 if TYPE_CHECKING:
     from cnnatomy.anatomy.result import Anatomy
@@ -38,13 +38,13 @@ class Terminal:
         table = grid(self.anatomy, self.view)
         body = self._indented(table)
         widths, left_out = fitted(table, body, options.max_width)
-        yield Text(words.title(self.anatomy), style="bold")
+        yield Text(sentences.title(self.anatomy), style="bold")
         yield _drawn(table, body, widths)
-        if said := words.partial(self.anatomy):
+        if said := sentences.partial(self.anatomy):
             yield Text(said, style="yellow")
-        if said := words.memory(self.anatomy):
+        if said := sentences.memory(self.anatomy):
             yield Text(said)
-        yield from (Text(note, style="dim") for note in words.notes(self.anatomy))
+        yield from (Text(note, style="dim") for note in sentences.notes(self.anatomy))
         if left_out:
             yield Text(f"no room for: {', '.join(left_out)} (choose columns, or widen)", style="dim")
         yield from _advised(self.anatomy)
@@ -132,7 +132,7 @@ def _advised(anatomy: Anatomy) -> Iterator[Text]:
     """What stands out, the gravest first."""
     if anatomy.graph is None:
         return
-    from cnnatomy.anatomy.advice import advise
+    from cnnatomy.anatomy.ask.advice import advise
 
     found = advise(anatomy)
     order = ("error", "warning", "note")

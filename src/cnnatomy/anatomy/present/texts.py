@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cnnatomy.anatomy.present.columns import COLUMNS, chosen, grid, sorted_rows
 from cnnatomy.anatomy.present.rows import View
-from cnnatomy.anatomy.present.words import sentences, title
+from cnnatomy.anatomy.present.sentences import sentences, title
 
 if TYPE_CHECKING:
     from cnnatomy.anatomy.result import Anatomy

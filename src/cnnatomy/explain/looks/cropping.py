@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnnatomy import checks
-from cnnatomy.anatomy.present.maps import borderless, layout, unit_at
+from cnnatomy.anatomy.present.map_layout import borderless, layout, unit_at
 from cnnatomy.errors import ArgumentError
 from cnnatomy.explain.looks.running import Network, batches, listening, module_of
 

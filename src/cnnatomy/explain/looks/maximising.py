@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnnatomy import checks
-from cnnatomy.anatomy.present.maps import unit_at
+from cnnatomy.anatomy.present.map_layout import unit_at
 from cnnatomy.errors import ArgumentError
 from cnnatomy.explain.looks.cropping import Seeing
 from cnnatomy.explain.looks.running import Network, listening, module_of

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnatomy import checks
-from cnnatomy.anatomy.search import find
+from cnnatomy.anatomy.layer_search import find
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.scoring import scores_in
 

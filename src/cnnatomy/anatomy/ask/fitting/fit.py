@@ -1,0 +1,130 @@
+"""Run a network's shell on many input sizes and see which windows divide what they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from cnnatomy.anatomy.ask.fitting.fits import Fit, Fits, Loss
+from cnnatomy.anatomy.ask.resizing import Resizing
+from cnnatomy.anatomy.field import Fields
+from cnnatomy.anatomy.record.assumed_values import Assumptions, assumptions
+from cnnatomy.anatomy.record.call_windows import lost, slid, spatial, transposes
+from cnnatomy.anatomy.record.graph import Graph
+from cnnatomy.anatomy.record.shell import shell_of
+from cnnatomy.anatomy.record.tracing import trace
+from cnnatomy.checks import whole_number
+from cnnatomy.errors import ArgumentError
+
+MOST = 4096
+"""Sizes looked at in one go."""
+_AROUND = 32
+
+
+def fit(
+    model: nn.Module,
+    input_size: tuple[int, ...],
+    sizes: Iterable[int] | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    assume: Assumptions | str | None = None,
+) -> Fits:
+    """Find the input sizes that a network divides cleanly: no window loses a cell, and every cell is used.
+
+    Every size is really tried: the network's weightless copy runs on it, so that any Python between the
+    layers counts. On every axis at once, the size takes the place of all but the first of `input_size`.
+    A window loses cells where the division in floor((n + lo + hi - f*) / s) + 1 leaves a remainder that
+    reaches into the input. The gaps that a stride above the kernel leaves everywhere are not counted here.
+
+    Args:
+        model: any module that takes one tensor; it is left as it is.
+        input_size: (C, *spatial) of one input; where the network only runs on some sizes, one of them.
+        sizes: what to try; left out, 32 below to 32 above the given one.
+        dtype: of the input; left out, that of the model's parameters.
+        assume: what to take for numbers that depend on the picture, as in `anatomy`.
+
+    Raises:
+        ArgumentError: the input has no spatial axis, a size is not an int >= 1, there are too many, or what
+            is assumed is no answer.
+
+    Source:
+        Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, relationship 6.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.MaxPool2d(2))
+        >>> found = fit(net, (1, 32, 32), range(28, 37))
+        >>> found.clean, found[30].told
+        ((28, 32, 36), '3 loses 1 of 9; 2 of 30 input cells reach no output')
+    """
+    if len(input_size) < 2:
+        raise ArgumentError("the input has no spatial axis", expected="(C, *spatial)", got=repr(input_size))
+    n = input_size[1]
+    wanted = sorted(
+        {whole_number("size", size, 1) for size in (sizes or range(max(1, n - _AROUND), n + _AROUND + 1))}
+    )
+    if len(wanted) > MOST:
+        raise ArgumentError("too many sizes", expected=f"at most {MOST}", got=str(len(wanted)))
+    shell, _ = shell_of(model)
+    kind = dtype or next((p.dtype for p in model.parameters() if p.dtype.is_floating_point), None)
+    assumed = assumptions(assume)
+    tried = tuple(_tried(shell, input_size, size, kind, assumed) for size in wanted)
+    return Fits(type(model).__name__, tried)
+
+
+def _tried(
+    shell: nn.Module,
+    input_size: tuple[int, ...],
+    size: int,
+    dtype: torch.dtype | None,
+    assumed: Assumptions,
+) -> Fit:
+    shape = (1, input_size[0], *(size for _ in input_size[1:]))
+    try:
+        graph = trace(shell, (torch.empty(shape, dtype=dtype, device="meta"),), assume=assumed)
+    except ArgumentError as error:
+        return Fit(size, reason=str(error).partition(", from a model input")[0])
+    if graph.reason is not None:
+        return Fit(size, reason=graph.reason.splitlines()[0])
+    outputs = tuple(value.shape for value in graph.outputs.values())
+    losses = tuple(losses_of(graph))
+    unread = _unread(graph, exact=not losses)
+    return Fit(size, losses, unread or (), outputs, determined=unread is not None)
+
+
+def losses_of(graph: Graph) -> list[Loss]:
+    """Every axis of every window operator that does not reach the end of what it is given."""
+    found = []
+    for call in graph.calls:
+        windows = slid(call)
+        if windows and not transposes(call):
+            value = call.inputs[0]
+            for axis, (window, n) in enumerate(
+                zip(windows, spatial(value, windows), strict=True), len(value.shape) - len(windows)
+            ):
+                if cells := len(lost(window, n)):
+                    found.append(Loss(graph.visits[call.visit].path, axis, n, cells))
+    return found
+
+
+def _unread(graph: Graph, *, exact: bool) -> tuple[tuple[int, int], ...] | None:
+    """Cells of the inputs that reach no output, by axis; where arithmetic does not tell, only if exact.
+
+    None if that was not determined.
+    """
+    resizing = Resizing(graph)
+    if resizing.source is not None and (same := resizing.at(resizing.source.shape[2])) is not None:
+        rank = len(resizing.source.shape)
+        counts = [(axis, run.unread) for axis, run in zip(range(2, rank), same.runs, strict=True)]
+    elif not exact:
+        return ()
+    else:
+        fields, inputs = Fields(graph), graph.inputs.items()
+        axes = [(name, axis) for name, value in inputs for axis in range(2, len(value.shape))]
+        counts = []
+        for name, axis in axes:
+            if (ranges := fields.unread(name, axis)) is None:
+                return None
+            counts.append((axis, sum(map(len, ranges))))
+    return tuple((axis, cells) for axis, cells in counts if cells)

@@ -1,6 +1,0 @@
-"""Which kernel, stride, padding or depth gives a wanted output size or receptive field; geometry alone."""
-
-from cnnatomy.anatomy.solving.solution import Option, Solution
-from cnnatomy.anatomy.solving.solve import solve
-
-__all__ = ["Option", "Solution", "solve"]
