@@ -175,22 +175,12 @@ def numbers(name: str, text: str) -> Tensor:
         >>> numbers("--input", "1 3; 2 4").tolist()
         [[1.0, 3.0], [2.0, 4.0]]
     """
-    import torch
+    from cnnatomy.explain.typed import rows
 
     path = Path(text).expanduser()
     if not re.search(r"[;\s]", text) and path.is_file():
         text = path.read_text("utf-8", "replace")
-    rows = [row.replace(",", " ").split() for row in re.split(r"[;\n]", text) if row.strip()]
-    try:
-        values = [[float(value) for value in row] for row in rows]
-    except ValueError as error:
-        got = str(error).rpartition(": ")[2]
-        raise ArgumentError(name, expected='numbers such as "1 3; 2 4", or a file', got=got) from None
-    if not values or len({len(row) for row in values}) > 1:
-        got = "no numbers" if not values else f"rows of {sorted({len(row) for row in values})}"
-        raise ArgumentError(name, expected="rows of one length", got=got)
-    found = torch.tensor(values)
-    return found[0] if len(values) == 1 else found
+    return rows(name, text)
 
 
 def size_of(name: str, text: str | None) -> int | tuple[int, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -14,8 +15,8 @@ from cnnatomy.explain.binding.given import Bound, tensor_of
 from cnnatomy.explain.checks import together, verify
 from cnnatomy.explain.explanation import Explanation
 from cnnatomy.explain.families.pooling import At
-from cnnatomy.explain.laid import Laid
-from cnnatomy.explain.record import recorded
+from cnnatomy.explain.laid import Call, Laid
+from cnnatomy.explain.record import Record, recorded
 
 
 def explain(
@@ -56,24 +57,66 @@ def explain(
         >>> print(explain(torch.nn.AvgPool1d(2), [1.0, 2.0, 6.0, 0.0]).line(1))
         (6 + 0)/2 = 3
     """
+    return draft(what, x, at, grad, layer=layer, **options).checked()
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A plane written down by the operator's definition, and not yet held to the operator itself.
+
+    Args:
+        record: what is written.
+        laid: the plane.
+        grad: the gradient of its outputs.
+        whole: the operator as it was asked for, where the plane is only the last of its steps.
+    """
+
+    record: Record
+    laid: Laid
+    grad: Any = None
+    whole: Call | None = None
+
+    def checked(self) -> Explanation:
+        """The explanation, held to its operator.
+
+        Raises:
+            Disagreement: the numbers are not the operator's: a bug.
+        """
+        verify(self.record, self.laid, self.grad)
+        if self.whole is not None and self.laid.parts is not None:
+            together(self.record, self.laid, self.whole, self.grad)
+        return Explanation(self.record)
+
+
+def draft(
+    what: Any,
+    x: Any,
+    at: int | Sequence[int] | None = None,
+    grad: Any = None,
+    *,
+    layer: str | None = None,
+    **options: Any,
+) -> Draft:
+    """What `explain` writes down, before it is held to the operator, whose kernel may have to be compiled.
+
+    Raises:
+        ArgumentError: there is no explanation of this, or it does not take these arguments.
+    """
     if layer is not None:
         return _layer(what, x, at, grad, layer, options)
     bound = bind(what, x, options)
-    return _explained(bound, placed(at, bound.axes), grad)
+    return _drafted(bound, placed(at, bound.axes), grad)
 
 
-def _explained(bound: Bound, at: At, grad: Any) -> Explanation:
+def _drafted(bound: Bound, at: At, grad: Any) -> Draft:
     laid = bound.family.laid(at)
-    found = checked(laid, grad)
-    if bound.whole is not None and laid.parts is not None:
-        together(found.record, laid, bound.whole, grad)
-    return found
+    return Draft(recorded(laid, grad), laid, grad, bound.whole)
 
 
 def _layer(
     net: Any, x: Any, at: int | Sequence[int] | None, grad: Any, layer: str, options: dict[str, Any]
-) -> Explanation:
-    """The explanation of one layer of a network."""
+) -> Draft:
+    """One layer of a network."""
     if not isinstance(net, nn.Module):
         got = type(net).__name__
         raise ArgumentError("only a network has layers", expected="an nn.Module", got=got, hint="no layer=")
@@ -84,7 +127,7 @@ def _layer(
     if place[2] is None:
         whole = bound.family.laid(place).plane.whole
         place = (*place[:2], network.middle(whole, len(whole)))
-    made = _explained(bound, place, grad)
+    made = _drafted(bound, place, grad)
     picture = tensor_of(x)
     unit = (place[0], place[1], *(place[2] or ()))
     made.record["network"] = network.seen(net, picture, found.path, unit)
@@ -93,9 +136,7 @@ def _layer(
 
 def checked(laid: Laid, grad: Any = None) -> Explanation:
     """The explanation of a plane, held to its operator."""
-    record = recorded(laid, grad)
-    verify(record, laid, grad)
-    return Explanation(record)
+    return Draft(recorded(laid, grad), laid, grad).checked()
 
 
 def placed(at: int | Sequence[int] | None, axes: int) -> At:

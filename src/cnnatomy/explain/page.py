@@ -6,7 +6,9 @@ import base64
 import hashlib
 import html
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -15,13 +17,15 @@ from cnnatomy.explain import lines, text
 from cnnatomy.explain.explanation import flat
 from cnnatomy.explain.gather import output_name
 from cnnatomy.explain.record import Record
-from cnnatomy.explain.views import View, view
+from cnnatomy.explain.views import view
 
 LARGEST = 2_000_000
 """Bytes that a page has at most."""
 LISTED = 16
 """Outputs in the table that needs no script."""
 HEIGHT = "38rem"
+_START = """const data = JSON.parse(document.querySelector("#data").textContent);
+mount(document.querySelector("#explanation"), data);"""
 
 
 def render(record: Record) -> str:
@@ -30,24 +34,28 @@ def render(record: Record) -> str:
     Raises:
         ArgumentError: the page would be too large.
     """
+    shown, data = parts(record)
+    return alone(f"{record['operator']['name']}, step by step", shown, data)
+
+
+def alone(title: str, shown: Markup, data: Markup) -> str:
+    """What is shown of a record as a page that needs nothing but itself.
+
+    Raises:
+        ArgumentError: the page would be too large.
+    """
     from cnnatomy.report.render import template
 
-    here, shown = Path(__file__).parent, view(record)
-    script = (here / "page.js").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
+    here = Path(__file__).parent
+    script = f"\n{(here / 'stepper.js').read_text('utf-8')}\n{_START}\n"
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     made = template("page.html.j2", "cnnatomy.explain").render(
-        record=record,
-        view=shown,
-        title=f"{record['operator']['name']}, step by step",
-        sentences=text.sentences(record),
-        agreement=text.agreement(record),
-        seen=text.sees(record["network"]) if "network" in record else "",
-        at=flat(record["at"], record["tensors"]["y"]["shape"]),
-        data=Markup(_data(record, shown)),
+        title=title,
+        shown=shown,
+        data=data,
         own=Markup((here / "page.css").read_text("utf-8")),
-        script=Markup(f"\n{script}"),
+        script=Markup(script),
         digest=digest,
-        parts=[(part["role"], part["record"]["operator"]["call"]) for part in record.get("parts", ())],
     )
     if len(made.encode()) > LARGEST:
         got, expected = f"{len(made.encode()):,} bytes", f"at most {LARGEST:,}"
@@ -56,14 +64,33 @@ def render(record: Record) -> str:
     return made
 
 
-def _data(record: Record, shown: View) -> str:
-    """The steps as JSON that no page can take for its own markup."""
-    data = {
-        "outputs": shown.outputs,
-        "cells": shown.cells,
-        "at": flat(record["at"], record["tensors"]["y"]["shape"]),
-    }
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+def parts(record: Record, cell: int | None = None) -> tuple[Markup, Markup]:
+    """What is shown of a record, and its steps as JSON, which the script moves through.
+
+    Args:
+        record: what is shown.
+        cell: the cell of the input to begin with, gathered; the output that was asked for if left out.
+    """
+    from cnnatomy.report.render import template
+
+    shown, at = view(record), flat(record["at"], record["tensors"]["y"]["shape"])
+    made = template("explanation.html.j2", "cnnatomy.explain").render(
+        record=record,
+        view=shown,
+        sentences=text.sentences(record),
+        agreement=text.agreement(record),
+        seen=text.sees(record["network"]) if "network" in record else "",
+        at=at,
+        parts=[(part["role"], part["record"]["operator"]["call"]) for part in record.get("parts", ())],
+    )
+    begin = {"at": at, "cell": cell or 0, "kind": "outputs" if cell is None else "cells"}
+    return Markup(made), data_of({"outputs": shown.outputs, "cells": shown.cells, **begin})
+
+
+def data_of(data: Mapping[str, Any]) -> Markup:
+    """Data as JSON that no page can take for its own markup."""
+    text_of = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Markup(text_of.replace("<", "\\u003c"))
 
 
 def embedded(record: Record) -> str:

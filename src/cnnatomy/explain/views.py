@@ -113,6 +113,7 @@ def _output(record: Record, frame: _Frame, numbers: dict[str, list[int]], o: int
     )
     return {
         "name": f"{gather.output_name(record, o)} =",
+        "place": gather.place(o, record["tensors"]["y"]["shape"], record["tensors"]["y"]["start"]),
         "line": lines.line(record, o),
         "remark": lines.remark(record, o),
         "back": text.sends(record, o)[0],
@@ -126,14 +127,17 @@ def _output(record: Record, frame: _Frame, numbers: dict[str, list[int]], o: int
 def _cell(record: Record, frame: _Frame, numbers: dict[str, list[int]], cell: int) -> dict[str, Any]:
     first, stop = record["cover"]["ptr"][cell : cell + 2]
     readers = sorted(set(record["cover"]["output"][first:stop]))
+    x = record["tensors"]["x"]
+    channel, *inner = gather.place(cell, x["shape"], x["start"])
     return {
         "name": "",
+        "place": [x["channels"][channel], *inner],
         "line": gather.gathered(record, cell),
         "remark": "" if readers else "no output reads this cell",
         "here": [numbers["x"][frame.drawn(cell)], numbers["dx"][cell]],
         "read": [numbers[role][o] for o in readers for role in ("y", "dy")],
         "sent": [],
-        "next": neighbours(cell, record["tensors"]["x"]["shape"]),
+        "next": neighbours(cell, x["shape"]),
     }
 
 
