@@ -29,11 +29,11 @@ from benchmarks.harness import ROUNDS, Candidate, Row, compare, keep_memory, row
 from cnnatomy.data import Pictures
 from cnnatomy.models import build
 from cnnatomy.models.classifier import Classifier
-from cnnatomy.train.feeds import PictureFeed
+from cnnatomy.train.batch_sources import PictureFeed
+from cnnatomy.train.distributed import World
 from cnnatomy.train.recipe import Recipe
 from cnnatomy.train.settings import RunSettings
 from cnnatomy.train.trainer import Trainer, Watched
-from cnnatomy.train.world import World
 
 OURS, HAND, DATA = "cnnatomy", "by hand", "its batch alone"
 RESULTS = Path(__file__).parent / "results" / "training_overhead.csv"

@@ -51,7 +51,7 @@ PARTS = {
     "costs": Part("anatomy/costs", (f"{SRC}/anatomy/costs", "tests/anatomy/test_costs.py")),
     "field": Part(
         "anatomy/field",
-        (f"{SRC}/anatomy/field", "tests/anatomy/test_fields.py", "tests/anatomy/test_mirror.py"),
+        (f"{SRC}/anatomy/field", "tests/anatomy/test_fields.py"),
     ),
     "train": Part("train", (f"{SRC}/train", "tests/train")),
     "data": Part("data", (f"{SRC}/data", "tests/data")),

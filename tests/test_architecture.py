@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,10 +37,15 @@ LAYERS = [
 SOURCES = sorted(ROOT.rglob("*.py"))
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
 def imported(path: Path) -> set[str]:
     """The cnnatomy modules that a file imports, wherever in the file."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -52,46 +58,61 @@ def layer(module: str) -> str | None:
     return parts[1] if len(parts) > 1 and parts[1] in LAYERS else None
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_go_only_upward(path: Path) -> None:
-    home = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    if home in ("__init__", "__main__"):
-        return
-    assert home in LAYERS, f"{home} has no place among the layers"
-    for module in imported(path):
-        target = layer(module)
-        if target is not None:
-            assert LAYERS.index(target) <= LAYERS.index(home), f"{home} imports {module}"
+def test_imports_go_only_upward() -> None:
+    down = []
+    for path in SOURCES:
+        home = path.relative_to(ROOT).parts[0].removesuffix(".py")
+        if home in ("__init__", "__main__"):
+            continue
+        assert home in LAYERS, f"{home} has no place among the layers"
+        targets = {module: layer(module) for module in imported(path)}
+        down += [
+            f"{path.relative_to(ROOT)} imports {module}"
+            for module, target in targets.items()
+            if target is not None and LAYERS.index(target) > LAYERS.index(home)
+        ]
+    assert not down
+
+
+def test_file_names_are_told_apart() -> None:
+    """Two rooms with a file of one name send a reader to the wrong one."""
+    places: dict[str, list[str]] = {}
+    for path in SOURCES:
+        room, own = path.relative_to(ROOT).parent.as_posix(), path.name
+        if own not in ("__init__.py", "__main__.py", "errors.py") and room != "cli":  # named as its command
+            places.setdefault(own, []).append(room)
+    assert not {name: rooms for name, rooms in places.items() if len(rooms) > 1}
 
 
 OTHER_MEANINGS = {
+    ("ops", "decompositions.py"): "torch has operators of the same names",
     ("ops", "padding.py"): "np.pad has modes of the same names",
-    ("ops", "filler.py"): "np.pad has modes of the same names",
-    ("anatomy", "costs", "pointwise.py"): "torch has operators of the same names",
-    ("anatomy", "costs", "windows.py"): "torch has operators of the same names",
+    ("ops", "border_values.py"): "np.pad has modes of the same names",
+    ("anatomy", "costs", "pointwise_costs.py"): "torch has operators of the same names",
+    ("anatomy", "costs", "window_costs.py"): "torch has operators of the same names",
     ("export", "deployed.py"): "the mean of pictures",
-    ("explain", "families", "padding.py"): "np.pad has modes of the same names",
-    ("explain", "reading.py"): "formulas have functions of the same names",
+    ("explain", "families", "padding_family.py"): "np.pad has modes of the same names",
+    ("explain", "expression_reading.py"): "formulas have functions of the same names",
     ("models", "standardised.py"): "the mean of pictures",
     ("models", "weights", "preprocessing.py"): "the mean of pictures",
 }
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_no_reducer_is_special_cased(path: Path) -> None:
-    parts = path.relative_to(ROOT).parts
-    if parts[0] == "reducers" or parts in (("__init__.py",), ("nn", "dropin.py")):
-        return  # where they are written, exported, and named as in torch.nn
-    if parts in OTHER_MEANINGS:
-        return
-    literals = {
-        node.value
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Compare | ast.Match | ast.Dict)
-        for node in ast.walk(node)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
-    assert not literals & set(REGISTRY), f"{path} tells reducers apart by name"
+def test_no_reducer_is_special_cased() -> None:
+    for path in SOURCES:
+        parts = path.relative_to(ROOT).parts
+        if parts[0] == "reducers" or parts in (("__init__.py",), ("nn", "dropin.py")):
+            continue  # where they are written, exported, and named as in torch.nn
+        if parts in OTHER_MEANINGS:
+            continue
+        literals = {
+            node.value
+            for node in nodes(path)
+            if isinstance(node, ast.Compare | ast.Match | ast.Dict)
+            for node in ast.walk(node)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        assert not literals & set(REGISTRY), f"{path} tells reducers apart by name"
 
 
 def test_geometry_needs_only_the_standard_library() -> None:

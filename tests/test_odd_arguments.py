@@ -17,7 +17,7 @@ from torch import nn
 from cnnatomy import adapt, checks, export, models, notation, train
 from cnnatomy.data import Pictures
 from cnnatomy.errors import ArgumentError, CnnatomyError
-from cnnatomy.files.progress import silent
+from cnnatomy.files.transfer_progress import silent
 from cnnatomy.models import weights
 from cnnatomy.models.notated import Network
 from cnnatomy.train import RunFolder, Settings, finetune, redrawing

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cnnatomy.data.fit import Frame
+from cnnatomy.data.fit_policies import Frame
 from cnnatomy.data.survey.duplicates import Duplicates, find_duplicates
-from cnnatomy.train import Evaluation, Reporter, RunFolder, Settings, material, train
+from cnnatomy.train import Evaluation, Reporter, RunFolder, Settings, run_inputs, train
 
 _LARGE = 1 << 24
 _stack = Frame.stack
@@ -36,7 +36,7 @@ def fit(
 def prepared_once() -> Iterator[None]:
     """Scale the digits and look for equal ones once in a process: of a small training that is most."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(material, "find_duplicates", _compare)
+        patch.setattr(run_inputs, "find_duplicates", _compare)
         patch.setattr(Frame, "stack", _scale)
         yield
 

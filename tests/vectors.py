@@ -11,10 +11,10 @@ import torch
 
 from cnnatomy.backends import fast
 from cnnatomy.backends.cpu.moving import pad, unpool
-from cnnatomy.backends.cpu.pooling import launch, plan_backward, plan_forward, window
-from cnnatomy.backends.cpu.pooling.ways import Way
-from cnnatomy.backends.cpu.pooling.window import Key, Plan, Spec
-from cnnatomy.backends.cpu.resampling import launch as resampling
+from cnnatomy.backends.cpu.pooling import plan_backward, plan_forward, pooling_launch, window_tables
+from cnnatomy.backends.cpu.pooling.kernel_choice import Way
+from cnnatomy.backends.cpu.pooling.window_tables import Key, Plan, Spec
+from cnnatomy.backends.cpu.resampling import resampling_launch
 from cnnatomy.backends.cpu.runtime import jit, sizes
 
 LENGTHS = (16, 32, 64)
@@ -42,7 +42,15 @@ def vectors_of(length: int) -> Iterator[None]:
 
 def forget() -> None:
     """Empty what remembers plans and kernels; machine code, which is found by its text, stays."""
-    for module in (resampling, pad, launch, unpool, window, plan_forward, plan_backward):
+    for module in (
+        resampling_launch,
+        pad,
+        pooling_launch,
+        unpool,
+        window_tables,
+        plan_forward,
+        plan_backward,
+    ):
         for held in vars(module).values():
             if hasattr(held, "cache_clear"):
                 held.cache_clear()
@@ -53,7 +61,7 @@ def ways(make: Callable[[Key], Plan], key: Key) -> list[Way]:
     found = []
     for length in LENGTHS:
         with vectors_of(length), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(window, "_kernel", _no_kernel)
+            patch.setattr(window_tables, "_kernel", _no_kernel)
             found.append(make(key).way)
     return found
 

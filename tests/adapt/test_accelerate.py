@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import cnnatomy.nn as ours
 from cnnatomy.adapt import accelerate
-from cnnatomy.adapt.folding import fold, foldable
+from cnnatomy.adapt.batchnorm_folding import fold, foldable
 from cnnatomy.adapt.race import difference, race
 from cnnatomy.errors import ArgumentError
 

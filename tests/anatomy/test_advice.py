@@ -20,7 +20,7 @@ from cnnatomy.anatomy.ask.advice.anatomy_facts import Facts
 from cnnatomy.anatomy.ask.advice.channels import needed_channels
 from cnnatomy.anatomy.measure import anatomy
 from cnnatomy.errors import ArgumentError
-from cnnatomy.nn.convolution import Conv2d
+from cnnatomy.nn.convolution_modules import Conv2d
 
 
 class Run(nn.Module):

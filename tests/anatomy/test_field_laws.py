@@ -22,7 +22,7 @@ from cnnatomy.anatomy.field import Fields, law
 from cnnatomy.anatomy.field.algebra import arrays
 from cnnatomy.anatomy.field.axis_field import Place
 from cnnatomy.anatomy.record.tracing import trace
-from cnnatomy.models.catalog import NAMES
+from cnnatomy.models.model_catalog import NAMES
 from cnnatomy.nn import depth_to_space
 
 

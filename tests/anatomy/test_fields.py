@@ -22,7 +22,7 @@ from cnnatomy.anatomy.field.rules import moving_rules, resampling_rules, window_
 from cnnatomy.anatomy.record.graph import Graph
 from cnnatomy.anatomy.record.tracing import trace
 from cnnatomy.geometry import Window
-from cnnatomy.geometry.resampling import Resampling
+from cnnatomy.geometry.axis_resampling import Resampling
 
 Truths = dict[int, dict[str, tuple[Interval, Interval]]]
 

@@ -14,11 +14,11 @@ from torch import Tensor
 from vectors import DTYPES, LENGTHS, vectors_of
 
 import cnnatomy as ca
-from cnnatomy.backends.cpu.resampling import launch as kernels
 from cnnatomy.backends.cpu.resampling import phases
+from cnnatomy.backends.cpu.resampling import resampling_launch as kernels
 from cnnatomy.backends.cpu.runtime import huge_pages, scratch
+from cnnatomy.geometry.axis_resampling import Resampling
 from cnnatomy.geometry.bands import Bands
-from cnnatomy.geometry.resampling import Resampling
 
 FENCE = 1 << 14
 """Bytes."""

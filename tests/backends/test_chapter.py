@@ -22,13 +22,13 @@ from support import close, inputs_for, last, random
 import cnnatomy
 from cnnatomy import nn
 from cnnatomy.backends import reference
-from cnnatomy.backends.cpu.pooling import launch
+from cnnatomy.backends.cpu.pooling import pooling_launch
 from cnnatomy.backends.pooled import Kept, Pooled
-from cnnatomy.cli import catalog, catalog_view
+from cnnatomy.cli import pooling_catalog, pooling_catalog_view
 from cnnatomy.errors import ArgumentError
-from cnnatomy.explain import lines
+from cnnatomy.explain import output_lines
 from cnnatomy.explain.binding import bind
-from cnnatomy.explain.reading import value_of
+from cnnatomy.explain.expression_reading import value_of
 from cnnatomy.explain.record import recorded
 from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Adaptive, Region, Sliding, Whole
@@ -72,11 +72,11 @@ def test_the_chapter_is_true(chapter: Reducer, region: Region, lanes: bool) -> N
     x = last(x) if lanes else x
     leaf = x.double().requires_grad_()
     truth, winner = reference.forward([leaf], region, chapter)
-    y, saved = launch.forward([x], region, chapter, True)
+    y, saved = pooling_launch.forward([x], region, chapter, True)
     close(y, truth)
     large = 2.0**40  # beyond what stands for no tap
     assert torch.equal(
-        launch.forward([x * large], region, chapter, False)[0].nan_to_num(), (y * large).nan_to_num()
+        pooling_launch.forward([x * large], region, chapter, False)[0].nan_to_num(), (y * large).nan_to_num()
     )
     if winner is not None:
         none = 255 if saved[0].dtype is torch.uint8 else 2**30
@@ -86,7 +86,7 @@ def test_the_chapter_is_true(chapter: Reducer, region: Region, lanes: bool) -> N
     assert leaf.grad is not None
     read = [x] if "x" in chapter.reads else []
     result = y if "y" in chapter.reads else None
-    (dx,) = launch.backward(grad, Kept(read, result, saved), Pooled(region, chapter, (9, 40), lanes))
+    (dx,) = pooling_launch.backward(grad, Kept(read, result, saved), Pooled(region, chapter, (9, 40), lanes))
     known = x.isfinite() | chapter.selects
     close(torch.where(known, dx, 0), torch.where(known, leaf.grad, 0), sums=4)
 
@@ -115,7 +115,7 @@ def test_the_chapter_explains_itself(chapter: Reducer) -> None:
     x = torch.tensor([[[[1.0, 4.0], [9.0, 2.0]]]])
     options = {"region": Sliding(2), "reducer": chapter}
     record = recorded(bind(cnnatomy.pool, x, options).family.laid((0, 0, None)))
-    left, _, right = re.split(" (=|≈) ", lines.line(record, 0))
+    left, _, right = re.split(" (=|≈) ", output_lines.line(record, 0))
     assert float(right) == pytest.approx(float(cnnatomy.pool(x, Sliding(2), chapter)), rel=1e-3)
     value = value_of(left)
     assert value == pytest.approx(float(right), rel=1e-3) or (
@@ -147,11 +147,11 @@ def test_a_pooling_may_always_learn_weights_of_ranks(ranked: Any, region: Region
 
 def test_what_always_learns_is_told_so_and_shown(ranked: Any, tmp_path: Path) -> None:
     run_example(ranked)
-    facts = catalog.Pooling.of(ranked)
+    facts = pooling_catalog.Pooling.of(ranked)
     assert facts.learns == ("weights",)
     assert facts.always_learns
     console = Console(file=io.StringIO(), width=100)
-    catalog_view.explain([facts], [], console)
+    pooling_catalog_view.explain([facts], [], console)
     assert "weights, always" in console.file.getvalue()  # type: ignore[attr-defined]
     page = gallery.write(tmp_path / "gallery.html", reducers=[ranked])
     assert "Ranked" in page.read_text("utf-8")

@@ -20,14 +20,14 @@ from cnnatomy.backends import reference
 from cnnatomy.backends.cpu.pooling import (
     gather_blocks,
     global_backward,
-    launch,
     plan_backward,
     plan_forward,
-    window,
+    pooling_launch,
+    window_tables,
 )
 from cnnatomy.backends.cpu.pooling.plan_backward import backward_plan
 from cnnatomy.backends.cpu.pooling.plan_forward import forward_plan
-from cnnatomy.backends.cpu.pooling.window import Key
+from cnnatomy.backends.cpu.pooling.window_tables import Key
 from cnnatomy.backends.cpu.runtime import scratch, sizes
 from cnnatomy.backends.layout import is_last
 from cnnatomy.backends.pooled import Kept, Pooled
@@ -56,14 +56,14 @@ class _Poisoned(scratch._Scratch):
 @pytest.fixture(autouse=True, scope="module")
 def _poison() -> Iterator[None]:
     """Fill fresh memory with NaN, or with taps that no window has, so that what is not written shows."""
-    real = launch.empty
+    real = pooling_launch.empty
 
-    def poisoned(call: launch._Call, dtype: torch.dtype) -> Tensor:
+    def poisoned(call: pooling_launch._Call, dtype: torch.dtype) -> Tensor:
         fresh = real(call, dtype)
         return fresh.fill_(math.nan if dtype.is_floating_point else 251)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launch, "empty", poisoned)
+        patch.setattr(pooling_launch, "empty", poisoned)
         patch.setattr(scratch, "_scratch", _Poisoned())
         yield
 
@@ -89,7 +89,7 @@ def check(inputs: Sequence[Tensor], region: Region, what: Reducer) -> None:
     leaves = [tensor.double().requires_grad_() for tensor in inputs]
     truth, winner = reference.forward(leaves, region, what, seed)
     for track in (False, True):
-        y, saved = launch.forward(inputs, region, what, track, seed)
+        y, saved = pooling_launch.forward(inputs, region, what, track, seed)
         close(y, truth)
         assert y.is_contiguous(memory_format=LAST[x.dim()] if is_last(x) else torch.contiguous_format)
         assert len(saved) == track * len(what.saves)
@@ -97,7 +97,7 @@ def check(inputs: Sequence[Tensor], region: Region, what: Reducer) -> None:
         none = 255 if saved[0].dtype is torch.uint8 else NO_TAP
         assert torch.equal(saved[0].long(), torch.where(winner < 0, none, winner))
     grad = random(tuple(y.shape), x.dtype, seed=7)
-    found = launch.backward(
+    found = pooling_launch.backward(
         grad,
         Kept(inputs if "x" in what.reads else (), y if "y" in what.reads else None, saved),
         Pooled.of(x, region, what),
@@ -244,8 +244,10 @@ def test_selected_values_are_exact(value: float) -> None:
 
 def test_a_wrong_kernel_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = [random((1, 1, 6, 6))]
-    real = launch.forward
-    monkeypatch.setattr(launch, "forward", lambda i, r, what, *rest: real(i, r, reducer("min"), *rest))
+    real = pooling_launch.forward
+    monkeypatch.setattr(
+        pooling_launch, "forward", lambda i, r, what, *rest: real(i, r, reducer("min"), *rest)
+    )
     with pytest.raises(AssertionError):
         check(inputs, Sliding(2), reducer("max"))
 
@@ -344,7 +346,7 @@ def test_the_columns_at_the_ends_of_rows_go_in_vectors_too(region: Sliding) -> N
         axis = region.axes((size,))[0]
         if axis.outputs < 1 or axis.window is None:
             continue
-        widths, across = sizes.vector_widths("float32"), window.strided(axis, 1, ())
+        widths, across = sizes.vector_widths("float32"), window_tables.strided(axis, 1, ())
         assert across is not None
         pad = axis.window.padding[0]
         edges.add(gather_blocks.Blocks.of(across, pad, size, axis.outputs, widths).edge)
@@ -425,7 +427,7 @@ def test_rows_scatter_whether_their_windows_share_cells_or_not(height: int, regi
 def test_planes_cut_evenly_need_no_table_of_rows(
     size: tuple[int, ...], region: Region, stride: int, name: str
 ) -> None:
-    depth, height, _ = window.three(region.axes(size))
+    depth, height, _ = window_tables.three(region.axes(size))
     assert plan_forward._even(depth, height) == stride
     x = random((2, 5, *size))
     check([x], region, reducer(name))
@@ -439,14 +441,14 @@ def test_a_row_does_not_depend_on_those_that_its_thread_makes(
 ) -> None:
     region, x = Sliding((3, 7), 2, ((0, 0), (0, 12)), (1, 3)), random((1, 2, 25, 48)).abs()
     x[0, 0, 2, 5] = 1e30  # which takes a slower way, in its rows alone
-    monkeypatch.setattr(launch, "GRAIN", 1)
+    monkeypatch.setattr(pooling_launch, "GRAIN", 1)
     found = []
     for threads in (1, 2, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        launch._forward_call.cache_clear()
-        y, saved = launch.forward([x], region, reducer(name), True)
+        pooling_launch._forward_call.cache_clear()
+        y, saved = pooling_launch.forward([x], region, reducer(name), True)
         found.append((y, *saved))
-    launch._forward_call.cache_clear()
+    pooling_launch._forward_call.cache_clear()
     for other in found[1:]:
         assert all(map(torch.equal, found[0], other))
 
@@ -464,7 +466,10 @@ def test_a_row_does_not_depend_on_those_that_its_thread_makes(
     ],
 )
 def test_windows_of_one_size_divide_by_what_is_known(what: Reducer, region: Region, alike: float) -> None:
-    assert window.Layout(Key(region, what, "float32", (13, 37), 1, "uint8", True)).constant_divisor == alike
+    assert (
+        window_tables.Layout(Key(region, what, "float32", (13, 37), 1, "uint8", True)).constant_divisor
+        == alike
+    )
     check([random((2, 3, 13, 37))], region, what)
     check([last(random((2, 9, 13, 37)))], region, what)
 
@@ -486,7 +491,7 @@ def test_windows_of_one_size_divide_by_what_is_known(what: Reducer, region: Regi
 def test_whole_maps_are_torchs_where_it_is_swift(
     what: Reducer, region: Region, dtype: torch.dtype, shape: tuple[int, ...], track: bool, theirs: bool
 ) -> None:
-    call = launch._forward_call(region.text, what.text, dtype, shape, False, track)
+    call = pooling_launch._forward_call(region.text, what.text, dtype, shape, False, track)
     assert (call is None) is theirs
     check([random(shape, dtype)], region, what)
 
@@ -688,9 +693,9 @@ def test_empty_batch_and_no_channels(what: Reducer) -> None:
     seed = SEED if what.draws else None
     for shape in ((0, 3, 8, 8), (2, 0, 8, 8)):
         inputs = inputs_for(what, shape)
-        y, saved = launch.forward(inputs, Sliding(3, 2, 1), what, True, seed)
+        y, saved = pooling_launch.forward(inputs, Sliding(3, 2, 1), what, True, seed)
         assert y.shape == (*shape[:2], 4, 4)
-        found = launch.backward(
+        found = pooling_launch.backward(
             y,
             Kept(inputs if "x" in what.reads else (), y if "y" in what.reads else None, saved),
             Pooled(Sliding(3, 2, 1), what, (8, 8), False),
@@ -701,21 +706,21 @@ def test_empty_batch_and_no_channels(what: Reducer) -> None:
 @pytest.mark.parametrize("shape", [(1, 1, 1_000_003), (1, 1, 3, 70_001)])
 def test_long_sums_stay_exact(shape: tuple[int, ...]) -> None:
     x = random(shape).abs()
-    y, _ = launch.forward([x], Whole(), reducer("mean"), False)
+    y, _ = pooling_launch.forward([x], Whole(), reducer("mean"), False)
     torch.testing.assert_close(y.double(), x.double().mean(tuple(range(2, x.dim())), True), rtol=3e-7, atol=0)
 
 
 def test_a_new_long_input_makes_no_long_table() -> None:
     region, what = Sliding((4,), (2,), (1,)), reducer("max")
-    y, saved = launch.forward([random((1, 1, 300_000))], region, what, True)
-    launch.backward(y, Kept(saved=saved), Pooled(region, what, (300_000,), False))
+    y, saved = pooling_launch.forward([random((1, 1, 300_000))], region, what, True)
+    pooling_launch.backward(y, Kept(saved=saved), Pooled(region, what, (300_000,), False))
     key = Key(region, what, "float32", (300_000,), 1, "uint8", True)
     for made in (forward_plan(key), backward_plan(key)):
         assert sum(array.nbytes for array in made.kept) < 1000
 
 
 def test_what_is_not_of_this_pooling_is_refused() -> None:
-    y, (taps,) = launch.forward([random((1, 2, 8, 8))], Sliding(2), reducer("max"), True)
+    y, (taps,) = pooling_launch.forward([random((1, 2, 8, 8))], Sliding(2), reducer("max"), True)
     for grad, saved in ((y[..., 1:], taps), (y, taps[:, :1]), (y, taps.int())):
         with pytest.raises(ArgumentError, match="not of this pooling"):
             backends.check(grad, (saved,), Pooled(Sliding(2), reducer("max"), (8, 8), False))

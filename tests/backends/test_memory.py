@@ -13,7 +13,7 @@ SCRIPT = """
 import ctypes, itertools, math, mmap, sys
 import numpy as np, torch
 from cnnatomy import Adaptive, Sliding, Whole
-from cnnatomy.backends.cpu.pooling import launch
+from cnnatomy.backends.cpu.pooling import pooling_launch
 from cnnatomy.backends.cpu.runtime import scratch, sizes
 from cnnatomy.backends.pooled import Kept, Pooled
 from cnnatomy.reducers import REGISTRY, reducer
@@ -39,7 +39,7 @@ at_end, part = sys.argv[1] == "end", sys.argv[2]
 def empty(call, dtype):
     lanes = 1 if call.form is torch.contiguous_format else call.shape[1]
     return fenced(call.shape, dtype, lanes, at_end)
-launch.empty = empty
+pooling_launch.empty = empty
 
 class Fenced(scratch._Scratch):
     def of(self, size):
@@ -66,11 +66,11 @@ for i, name in enumerate(sorted(REGISTRY)):
         shape = (1, lanes if lanes > 1 else 2, 7, width)
         inputs = [filled(shape, dtype, lanes) for _ in range(1 + len(what.companions))]
         drawn = seed if what.draws else None
-        launch.forward(inputs, region, what, False, drawn)
-        y, saved = launch.forward(inputs, region, what, True, drawn)
+        pooling_launch.forward(inputs, region, what, False, drawn)
+        y, saved = pooling_launch.forward(inputs, region, what, True, drawn)
         grad = filled(tuple(y.shape), dtype, lanes)
         read, result = inputs if "x" in what.reads else (), y if "y" in what.reads else None
-        launch.backward(grad, Kept(read, result, saved), Pooled(region, what, shape[2:], lanes > 1))
+        pooling_launch.backward(grad, Kept(read, result, saved), Pooled(region, what, shape[2:], lanes > 1))
         count += 1
         held.clear()
     print(name, count)

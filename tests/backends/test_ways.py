@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cnnatomy.backends.cpu.pooling.kernel_choice import Choice, Way, markdown
 from cnnatomy.backends.cpu.pooling.plan_backward import BACKWARD
 from cnnatomy.backends.cpu.pooling.plan_forward import FORWARD
-from cnnatomy.backends.cpu.pooling.ways import Choice, Way, markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "kernels.md"
 

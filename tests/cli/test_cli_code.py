@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from cnnatomy.cli.argument_parsing import CODE
 from cnnatomy.cli.help import COMMANDS
 from cnnatomy.cli.main import main
-from cnnatomy.cli.parsing import CODE
 
 DOCS = Path(__file__).parents[2] / "docs"
 

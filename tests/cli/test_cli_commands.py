@@ -25,16 +25,16 @@ from rich.console import Console
 from cnnatomy import __version__, models
 from cnnatomy.anatomy import anatomy
 from cnnatomy.cli import main
-from cnnatomy.cli import meant as names
+from cnnatomy.cli import option_synonyms as names
 from cnnatomy.cli.console import load_torch
+from cnnatomy.cli.evaluation_view import show
 from cnnatomy.cli.help import COMMANDS
 from cnnatomy.cli.options import GROUPS, documentation, to_arguments, to_settings, train_arguments
-from cnnatomy.cli.results import show
 from cnnatomy.cli.train import COMMAND
-from cnnatomy.runs.progress import Bar, reporter
+from cnnatomy.runs.progress_bar import Bar, reporter
 from cnnatomy.train import Evaluation, Interrupted, Mistake, RunFolder, Settings, evaluate, predict
 from cnnatomy.train.reporter import Choice, Epoch, Plan, Reporter, Tick
-from cnnatomy.train.run import claimed, next_run
+from cnnatomy.train.run_folder import claimed, next_run
 from cnnatomy.train.settings import HOMES, PARTS, kind_of
 
 CNNATOMY = [sys.executable, "-m", "cnnatomy"]

@@ -8,14 +8,14 @@ import pytest
 
 import cnnatomy as ca
 from cnnatomy.cli import main
-from cnnatomy.explain.looks import gathering, looking
+from cnnatomy.explain.looks import look_page, page_figures
 
 
 def test_a_run_is_looked_at(
     capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gathering, "STEPS", 4)
-    monkeypatch.setattr(looking, "PICTURES", 30)
+    monkeypatch.setattr(page_figures, "STEPS", 4)
+    monkeypatch.setattr(look_page, "PICTURES", 30)
     run = ca.fit("lenet5", "digits", epochs=1, run=tmp_path / "run", progress=False).path
     assert main(["look", str(run), "--seed", "2"]) == 0
     assert capfd.readouterr().out == f"page   {run / 'look.html'}\n"

@@ -19,8 +19,8 @@ from rich.console import Console
 
 from cnnatomy import REGISTRY, Sliding, pool
 from cnnatomy.cli import main
-from cnnatomy.cli.catalog import Pooling, find, markdown, places, poolings
-from cnnatomy.cli.catalog_view import explain, listing
+from cnnatomy.cli.pooling_catalog import Pooling, find, markdown, places, poolings
+from cnnatomy.cli.pooling_catalog_view import explain, listing
 from cnnatomy.reducers import Reducer, reducer
 from cnnatomy.regions import Region
 from cnnatomy.report import gallery

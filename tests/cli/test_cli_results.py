@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from cnnatomy.cli.results import MOST, show
-from cnnatomy.files.text import json_text, percent
+from cnnatomy.cli.evaluation_view import MOST, show
+from cnnatomy.files.printable import json_text, percent
 from cnnatomy.train import Evaluation, Mistake
 from cnnatomy.train.evaluation import FEW
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cnnatomy.data.fit import Bytes
+from cnnatomy.data.fit_policies import Bytes
 
 
 def random_pixels(*shape: int, seed: int = 0) -> Bytes:

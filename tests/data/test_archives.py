@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cnnatomy.data import Dataset, guard, load
+from cnnatomy.data import Dataset, load, unpack_limits
 from cnnatomy.errors import DataError
 
 from .makers import class_files, tar_info, write_files, write_tar, write_zip
@@ -181,7 +181,7 @@ def test_names_with_backslashes_are_folders(tmp_path: Path) -> None:
 
 
 def test_a_bomb_of_many_bytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "_ALWAYS_ALLOWED", 1 << 20)
+    monkeypatch.setattr(unpack_limits, "_ALWAYS_ALLOWED", 1 << 20)
     bomb = FILES | {"zeros.dat": bytes(16 << 20)}
     for writer in (write_zip, lambda path, files: write_tar(path, files, "xz")):
         path = writer(tmp_path / "bomb", bomb)
@@ -193,7 +193,7 @@ def test_a_bomb_of_many_bytes_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_bomb_of_endless_headers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "_ALWAYS_ALLOWED", 1 << 20)
+    monkeypatch.setattr(unpack_limits, "_ALWAYS_ALLOWED", 1 << 20)
     header = tar_info("cat/a.png").tobuf()
     path = tmp_path / "bomb"
     path.write_bytes(lzma.compress(header * 3_000))
@@ -205,18 +205,18 @@ def test_a_bomb_of_endless_headers_is_refused(tmp_path: Path, monkeypatch: pytes
 def test_members_of_nothing_are_refused_before_all_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(guard, "_MEMBERS_ALLOWED", 200)
+    monkeypatch.setattr(unpack_limits, "_MEMBERS_ALLOWED", 200)
     nothing = {f"cat/{number}.png": b"" for number in range(500)}
     path = tmp_path / "many"
     write_zip(path, nothing) if kind == "zip" else write_tar(path, nothing, "" if kind == "tar" else kind)
     seen: list[str] = []
-    add = guard.Contents.add
+    add = unpack_limits.Contents.add
 
-    def noted(contents: guard.Contents, member: str, size: int, kind: str) -> None:
+    def noted(contents: unpack_limits.Contents, member: str, size: int, kind: str) -> None:
         seen.append(member)
         add(contents, member, size, kind)
 
-    monkeypatch.setattr(guard.Contents, "add", noted)
+    monkeypatch.setattr(unpack_limits.Contents, "add", noted)
     with pytest.raises(
         DataError, match=r"first 201 members hold 0 bytes in all: expected 32 bytes for each beyond 200"
     ):
@@ -225,7 +225,7 @@ def test_members_of_nothing_are_refused_before_all_are_read(
 
 
 def test_any_number_of_pictures_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "_MEMBERS_ALLOWED", 0)
+    monkeypatch.setattr(unpack_limits, "_MEMBERS_ALLOWED", 0)
     assert read(write_zip(tmp_path / "zip", FILES)).fitted.count == 40
     assert read(write_tar(tmp_path / "tar", FILES, "gz")).fitted.count == 40
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cnnatomy.data.augment import recipe
+from cnnatomy.data.augment.affine import box
 from cnnatomy.data.augment.draws import Draws
 from cnnatomy.data.augment.elastic import bend
-from cnnatomy.data.augment.geometry import box
 
 Floats = NDArray[np.float64]
 MODES = {

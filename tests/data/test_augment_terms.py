@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnatomy.data.augment import RECIPES, TERMS, Augment, check, describe, parse, recipe
-from cnnatomy.data.augment.parsing import Given, written
+from cnnatomy.data.augment.augmentation_text import Given, written
 from cnnatomy.data.augment.terms import Term
 from cnnatomy.errors import ArgumentError
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from cnnatomy.data import Dataset, load
-from cnnatomy.data.album import Album
 from cnnatomy.data.cache import cached
 from cnnatomy.data.decode import Decoded, decode
-from cnnatomy.data.fit import Bytes, Frame
-from cnnatomy.files.places import cache_dir
+from cnnatomy.data.decoded import Album
+from cnnatomy.data.fit_policies import Bytes, Frame
+from cnnatomy.files.cache_folders import cache_dir
 
 from .makers import class_files, encoded, random_pixels, write_files, write_tar, write_zip
 
@@ -33,7 +33,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
         seen.append(len(data))
         return decode(data, frame, out)
 
-    monkeypatch.setattr("cnnatomy.data.reading.decode", counted)
+    monkeypatch.setattr("cnnatomy.data.threaded_decoding.decode", counted)
     return lambda: len(seen)
 
 

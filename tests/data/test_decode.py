@@ -13,7 +13,7 @@ from PIL import Image
 from cnnatomy.data import decode as decoding
 from cnnatomy.data import read_pictures
 from cnnatomy.data.decode import BadPictureError, decode, strict_pillow
-from cnnatomy.data.fit import Bytes, Frame
+from cnnatomy.data.fit_policies import Bytes, Frame
 from cnnatomy.errors import DataError
 
 from .makers import encoded, random_pixels, smooth_pixels

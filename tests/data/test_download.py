@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cnnatomy.data import builtin, load
-from cnnatomy.data.catalog import SOURCES, Remote
+from cnnatomy.data.data_catalog import SOURCES, Remote
 from cnnatomy.data.pictures import silent
 from cnnatomy.errors import DataError
 from cnnatomy.files.download import OfflineError, fetch

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cnnatomy.data.colours import stacked
-from cnnatomy.data.fit import POLICIES, Frame, place
-from cnnatomy.data.fitted import FitReport
+from cnnatomy.data.fit_policies import POLICIES, Frame, place
+from cnnatomy.data.fit_summary import FitReport
 from cnnatomy.errors import ArgumentError
 
 from .makers import random_pixels, smooth_pixels

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import cnnatomy.data
 from cnnatomy.data import SOURCES, Dataset, load
-from cnnatomy.data.album import split
+from cnnatomy.data.decoded import split
 from cnnatomy.errors import ArgumentError, DataError
 
 from .makers import random_pixels, write_files, write_tar
@@ -186,7 +186,8 @@ def digits_at(source: str | Path) -> Dataset:
 
 def test_the_catalog_loads_neither_torch_nor_numpy_nor_pillow() -> None:
     program = (
-        "import sys; from cnnatomy.data.catalog import SOURCES; from cnnatomy.data import SOURCES as again\n"
+        "import sys; from cnnatomy.data.data_catalog import SOURCES\n"
+        "from cnnatomy.data import SOURCES as again\n"
         "print(SOURCES is again, sorted({'torch', 'numpy', 'PIL'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

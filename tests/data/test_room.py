@@ -11,7 +11,7 @@ import pytest
 
 from cnnatomy.data import load
 from cnnatomy.data.loading import read_pictures
-from cnnatomy.data.room import room
+from cnnatomy.data.picture_memory import room
 from cnnatomy.errors import DataError
 from cnnatomy.files.machine import free_memory
 
@@ -19,7 +19,7 @@ from .makers import class_files, encoded, idx_bytes, random_pixels, write_files
 
 
 def test_room_is_zeroed_and_ends_with_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cnnatomy.data.room.free_memory", lambda: 24)
+    monkeypatch.setattr("cnnatomy.data.picture_memory.free_memory", lambda: 24)
     assert not room((2, 3, 2, 2), "cats").any()
     with pytest.raises(DataError, match="cats does not fit into memory at 5x1: expected at most 24 bytes"):
         room((5, 1, 5, 1), "cats")

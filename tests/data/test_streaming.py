@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cnnatomy.data import read_pictures
-from cnnatomy.data.fit import Frame
-from cnnatomy.data.shelves import Read
+from cnnatomy.data.fit_policies import Frame
+from cnnatomy.data.picture_sources import Read
 from cnnatomy.data.streaming import AHEAD, batches
 
 from .makers import encoded, random_pixels, smooth_pixels

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageEnhance
 
 from cnnatomy.cli import main
-from cnnatomy.data.survey.mirror import mirrored_share
+from cnnatomy.data.survey.mirroring import mirrored_share
 from cnnatomy.data.survey.survey import survey
 from cnnatomy.report.data_page import write_survey
 

@@ -11,7 +11,7 @@ from explain.cases import OPERATORS, filled, numbers
 
 import cnnatomy as ca
 from cnnatomy.explain import explaining
-from cnnatomy.explain.checks import Disagreement
+from cnnatomy.explain.record_checks import Disagreement
 
 Record = dict[str, Any]
 

@@ -11,9 +11,9 @@ import torch
 from explain.cases import REGIONS, numbers, variants
 
 import cnnatomy as ca
-from cnnatomy.explain import lines
+from cnnatomy.explain import output_lines
 from cnnatomy.explain.binding import bind
-from cnnatomy.explain.reading import value_of
+from cnnatomy.explain.expression_reading import value_of
 from cnnatomy.explain.record import recorded
 from cnnatomy.reducers import REGISTRY, Reducer
 
@@ -34,11 +34,11 @@ def test_the_lines_of_a_pooling_come_to_its_results(name: str, dtype: torch.dtyp
             x = numbers(i, (1, 2, 5, 6), "ties" if i % 2 else "normal", reducer.positive).to(dtype)
             record = described(reducer, x, region, i)
             for o, y in enumerate(map(float, record["tensors"]["y"]["values"])):
-                line = lines.line(record, o)
+                line = output_lines.line(record, o)
                 left, _, right = re.split(" (=|≈) ", line)
                 value, said = value_of(left), float(right)
                 assert said == pytest.approx(y, rel=5.1e-4, abs=1e-9, nan_ok=True), line
-                if left == lines.NOTHING or reducer.mixes:
+                if left == output_lines.NOTHING or reducer.mixes:
                     continue
                 assert value is not None, line
                 assert value == pytest.approx(said, rel=1e-3, abs=1e-6), line
@@ -93,4 +93,4 @@ def test_expressions_are_read(text: str, value: float | None) -> None:
 def test_a_pooling_without_a_line_has_its_name_and_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(REGISTRY["mean"], "line", Reducer.line)
     record = described(ca.Mean(), torch.tensor([[[[1.0, 2.0]]]]), ca.Whole())
-    assert lines.line(record, 0) == "mean(1, 2) = 1.5"
+    assert output_lines.line(record, 0) == "mean(1, 2) = 1.5"

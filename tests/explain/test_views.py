@@ -19,7 +19,7 @@ import cnnatomy.nn
 from cnnatomy.errors import ArgumentError
 from cnnatomy.explain import Explanation
 from cnnatomy.explain.explanation import text_of
-from cnnatomy.explain.reading import value_of
+from cnnatomy.explain.expression_reading import value_of
 
 ours: Any = cnnatomy.nn
 PUBLISHED = Path(ca.__file__).parent / "explain" / "explanation.schema.json"

@@ -16,7 +16,7 @@ from cnnatomy.export.written import beside, compared
 from cnnatomy.models import build
 from cnnatomy.train import Settings
 from cnnatomy.train.reconstruction import redrawn
-from cnnatomy.train.run import RunFolder
+from cnnatomy.train.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.geometry.axis_resampling import Resampling, output_size
 from cnnatomy.geometry.bands import Bands
 from cnnatomy.geometry.kernels import COORDINATES, METHODS
-from cnnatomy.geometry.resampling import Resampling, output_size
 
 SETTINGS = [
     Resampling(name, coordinates, antialias)

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from cnnatomy.errors import ArgumentError
 from cnnatomy.export import Deployed, onnx, program
 from cnnatomy.models import adopt, build, network
-from cnnatomy.models.adopted import Adopted
+from cnnatomy.models.foreign_classifier import Adopted
 from cnnatomy.models.scoring import WrongOutputs, scores_in
 from cnnatomy.models.weights import Preprocessing, load_weights
 from cnnatomy.train import finetune

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models import build, consented, find, is_code, network, object_text
-from cnnatomy.models.adopted import Adopted
+from cnnatomy.models.foreign_classifier import Adopted
 from cnnatomy.models.named import is_place
 from cnnatomy.models.weights.hub import find as find_weights
 

@@ -10,8 +10,8 @@ import torch
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models import build
 from cnnatomy.models.bitmaps import BITMAPS, HEIGHT, WIDTH
-from cnnatomy.models.catalog import ENTRIES, Entry, are_digits, find
 from cnnatomy.models.codes import class_codes
+from cnnatomy.models.model_catalog import ENTRIES, Entry, are_digits, find
 from cnnatomy.train.finetune import replace_head
 
 
@@ -20,7 +20,7 @@ def distance(a: list[int], b: list[int]) -> int:
 
 
 def test_the_catalog_is_read_without_torch() -> None:
-    code = "import sys, cnnatomy.models.catalog, cnnatomy.models; sys.exit('torch' in sys.modules)"
+    code = "import sys, cnnatomy.models.model_catalog, cnnatomy.models; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

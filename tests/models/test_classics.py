@@ -104,7 +104,7 @@ def test_other_classes_and_poolings_on_request() -> None:
 
 def test_the_catalog_and_its_texts_need_no_torch() -> None:
     code = (
-        "import sys; from cnnatomy.models.catalog import ENTRIES, find; find('conv3-8 FC-2');"
+        "import sys; from cnnatomy.models.model_catalog import ENTRIES, find; find('conv3-8 FC-2');"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models import network
 from cnnatomy.models.weights import WeightsError, find_head, load_into, load_weights
-from cnnatomy.models.weights.names import canonical
+from cnnatomy.models.weights.library_names import canonical
 
 SMALL_VGG: dict[str, Any] = {"repeats": (1, 1, 2, 1, 1), "width": 4, "classes": 12}
 SMALL_RESNET: dict[str, Any] = {"repeats": (2, 1, 2, 1), "width": 4, "classes": 12}

@@ -12,7 +12,7 @@ from support import close, last, random
 from torch import Tensor, nn
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.nn import convolution as ours
+from cnnatomy.nn import convolution_modules as ours
 from cnnatomy.ops.convolution import convolve
 from cnnatomy.ops.transposed import convolve_transposed
 

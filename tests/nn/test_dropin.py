@@ -14,7 +14,7 @@ from support import TOLERANCE, last, random
 from torch import Tensor
 
 import cnnatomy.nn as nn
-from cnnatomy.backends.cpu.pooling import launch
+from cnnatomy.backends.cpu.pooling import pooling_launch
 
 LEGAL: list[tuple[str, dict[str, Any]]] = [
     ("MaxPool", {"kernel_size": 2}),
@@ -151,13 +151,13 @@ def test_other_types_are_torchs_affair(dtype: torch.dtype, name: str) -> None:
 
 def test_the_kernels_are_what_ran(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
-    real = launch.forward
+    real = pooling_launch.forward
 
     def counted(*arguments: Any) -> Any:
         ran.append(str(arguments[2]))
         return real(*arguments)
 
-    monkeypatch.setattr(launch, "forward", counted)
+    monkeypatch.setattr(pooling_launch, "forward", counted)
     for name, options in LEGAL:
         for rank in (1, 2, 3):
             getattr(nn, f"{name}{rank}d")(**options)(random(SHAPES[rank]))

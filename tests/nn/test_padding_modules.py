@@ -10,7 +10,7 @@ import torch
 from support import random
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.nn.padding import Pad1d, Pad2d, Pad3d, PadModule
+from cnnatomy.nn.padding_modules import Pad1d, Pad2d, Pad3d, PadModule
 from cnnatomy.ops.padding import pad
 
 MODULES: list[PadModule] = [

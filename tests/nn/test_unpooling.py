@@ -14,7 +14,7 @@ from torch.nn import functional as F
 import cnnatomy
 from cnnatomy import Adaptive, Sliding
 from cnnatomy.errors import ArgumentError
-from cnnatomy.nn import unpooling
+from cnnatomy.nn import unpooling_modules
 
 SHAPES = {1: (2, 3, 9), 2: (2, 3, 8, 11), 3: (2, 3, 6, 7, 8)}
 
@@ -28,7 +28,7 @@ def pooled(
 
 
 def pair(rank: int, *window: Any) -> tuple[Any, Any]:
-    return tuple(getattr(home, f"MaxUnpool{rank}d")(*window) for home in (unpooling, torch.nn))
+    return tuple(getattr(home, f"MaxUnpool{rank}d")(*window) for home in (unpooling_modules, torch.nn))
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
@@ -83,7 +83,7 @@ def answer(module: Any, *call: Any) -> Any:
 
 def test_encoder_and_decoder_train_in_one_graph() -> None:
     down = torch.nn.MaxPool2d(2, return_indices=True)
-    up = unpooling.MaxUnpool2d(2)
+    up = unpooling_modules.MaxUnpool2d(2)
 
     def run(x: torch.Tensor) -> torch.Tensor:
         y, indices = down(x)
@@ -101,7 +101,7 @@ def test_any_region_unpools() -> None:
     x = random((2, 3, 9, 10))
     region = Adaptive((4, 3))
     y, indices = cnnatomy.pool(x, region, "min", return_indices=True)
-    module = unpooling.Unpool2d(region)
+    module = unpooling_modules.Unpool2d(region)
     found = module(y, indices, (9, 10))
     assert torch.equal(found, cnnatomy.ops.unpooling.unpool(y, indices, (9, 10)))
     assert torch.equal(found[0], module(y[0], indices[0], (9, 10)))
@@ -111,7 +111,7 @@ def test_any_region_unpools() -> None:
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("normalize", [False, True])
 def test_mean_unpooling_is_the_gradient_of_mean_pooling(rank: int, normalize: bool) -> None:
-    module = getattr(unpooling, f"MeanUnpool{rank}d")(3, 2, 1, normalize=normalize)
+    module = getattr(unpooling_modules, f"MeanUnpool{rank}d")(3, 2, 1, normalize=normalize)
     x = random(SHAPES[rank], torch.float64).requires_grad_()
     y = cnnatomy.pool(x, Sliding(3, 2, 1), "mean")
     pull = random(tuple(y.shape), torch.float64, seed=1)
@@ -125,7 +125,11 @@ def test_mean_unpooling_is_the_gradient_of_mean_pooling(rank: int, normalize: bo
 
 @pytest.mark.parametrize(
     "module",
-    [unpooling.MaxUnpool2d(2), unpooling.Unpool2d(Sliding(2)), unpooling.MeanUnpool2d(2, normalize=True)],
+    [
+        unpooling_modules.MaxUnpool2d(2),
+        unpooling_modules.Unpool2d(Sliding(2)),
+        unpooling_modules.MeanUnpool2d(2, normalize=True),
+    ],
 )
 def test_copies_and_pickles_hold_nothing_to_train(module: torch.nn.Module) -> None:
     for one in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
@@ -138,4 +142,4 @@ def test_copies_and_pickles_hold_nothing_to_train(module: torch.nn.Module) -> No
 )
 def test_wrong_windows_are_told(wrong: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError):
-        unpooling.MeanUnpool2d(**wrong)
+        unpooling_modules.MeanUnpool2d(**wrong)

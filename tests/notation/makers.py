@@ -7,10 +7,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from cnnatomy.geometry.padding import RULES
-from cnnatomy.models.catalog import ENTRIES
-from cnnatomy.notation.spec import Block, Concatenation, Layer, Node, Pooling, Residual, Spec
-from cnnatomy.notation.words import LENET, METHODS, MODES, OPTIONS, WORDS
+from cnnatomy.geometry.padding_rules import RULES
+from cnnatomy.models.model_catalog import ENTRIES
+from cnnatomy.notation.network_spec import Block, Concatenation, Layer, Node, Pooling, Residual, Spec
+from cnnatomy.notation.vocabulary import LENET, METHODS, MODES, OPTIONS, WORDS
 from cnnatomy.reducers import REGISTRY
 
 SIZES = st.lists(st.integers(1, 99), min_size=1, max_size=2).map(tuple)

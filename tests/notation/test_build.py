@@ -11,7 +11,7 @@ from cnnatomy.anatomy import anatomy
 from cnnatomy.models import network
 from cnnatomy.notation import NotationError, parse
 from cnnatomy.notation.expand import layers
-from cnnatomy.notation.words import WORDS
+from cnnatomy.notation.vocabulary import WORDS
 from cnnatomy.reducers import REGISTRY
 
 

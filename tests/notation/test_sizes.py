@@ -15,7 +15,7 @@ from cnnatomy.models import network
 from cnnatomy.notation import NotationError, parse
 from cnnatomy.notation.build import build
 from cnnatomy.notation.expand import explicit
-from cnnatomy.notation.nearest import MOST, nearest
+from cnnatomy.notation.nearest_input import MOST, nearest
 from cnnatomy.train.finetune import replace_head
 
 LAYERS = ("conv3-4 valid", "conv5-4 s2 valid", "maxpool", "maxpool3s2", "avgpool3s2 p1", "conv7-4 d2 valid")

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from cnnatomy.backends.cpu.moving import pad as kernels
 from cnnatomy.errors import ArgumentError
 from cnnatomy.ops import border, padding
-from cnnatomy.ops.filler import per_vector
+from cnnatomy.ops.border_values import per_vector
 from cnnatomy.ops.padding import OPTIONS, pad
 from cnnatomy.ops.pooling import pool
 from cnnatomy.regions import Sliding

@@ -16,11 +16,11 @@ from PIL import Image
 from support import close, last, random
 from torch import Tensor
 
-from cnnatomy.backends import resampling as backend
+from cnnatomy.backends import linear_maps as backend
 from cnnatomy.backends.layout import memory_format
 from cnnatomy.errors import ArgumentError
+from cnnatomy.geometry.axis_resampling import Resampling
 from cnnatomy.geometry.kernels import METHODS
-from cnnatomy.geometry.resampling import Resampling
 from cnnatomy.ops.resampling import operator, resample
 
 MODES = {1: ["linear"], 2: ["bilinear", "bicubic"], 3: ["trilinear"]}

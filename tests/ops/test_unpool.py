@@ -19,6 +19,7 @@ from torch.nn import functional as F
 import cnnatomy
 from cnnatomy import Adaptive, Bins, Boxes, Fractional, Kth, Mean, Pyramid, Region, Sliding, Whole
 from cnnatomy.errors import ArgumentError
+from cnnatomy.nn import unpooling_modules
 from cnnatomy.ops.unpooling import choices, unpool, unpool_mean
 
 SIZES = {1: (13,), 2: (9, 11), 3: (5, 6, 7)}
@@ -116,7 +117,6 @@ def samples(name: str) -> list[Any]:
 @pytest.mark.filterwarnings("ignore")
 def test_torchs_own_samples(rank: int) -> None:
     """Values of every sample are torch's; gradients where no cell is named twice (torch counts it twice)."""
-    from cnnatomy.nn import unpooling
 
     cases = samples(f"nn.functional.max_unpool{rank}d")
     assert len(cases) > 10
@@ -125,7 +125,7 @@ def test_torchs_own_samples(rank: int) -> None:
         indices, options = case.args[0], {**case.kwargs}
         wanted = getattr(F, f"max_unpool{rank}d")(w, indices, *case.args[1:], **options)
         size = options.pop("output_size", None)
-        module = getattr(unpooling, f"MaxUnpool{rank}d")(*case.args[1:], **options)
+        module = getattr(unpooling_modules, f"MaxUnpool{rank}d")(*case.args[1:], **options)
         found = module(z, indices, size)
         assert torch.equal(found, wanted)
         flat = indices.flatten(0, -rank - 1).flatten(1)

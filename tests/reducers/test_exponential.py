@@ -24,7 +24,7 @@ from cnnatomy.reducers.lp import Lp
 from cnnatomy.reducers.max import Max
 from cnnatomy.reducers.mean import Mean
 from cnnatomy.reducers.mixed import Mixed
-from cnnatomy.reducers.shared import scaled
+from cnnatomy.reducers.shared import scaled_sums
 from cnnatomy.reducers.soft import Soft
 from cnnatomy.regions import Sliding, Whole
 
@@ -229,7 +229,7 @@ def test_random_choice_is_of_max_or_mean() -> None:
 @pytest.mark.parametrize("exponent", [1.0, 2.0, 5.0, 64.0, 2.5, 30.7, 999.3, -1.0, -2.0, -1.5])
 def test_powers_and_roots_of_any_size(exponent: float, dtype: torch.dtype) -> None:
     sizes = torch.tensor([1e-36, 3e-20, 0.3, 1.0, 1.7, 123.0, 4e18, 3e38], dtype=dtype)
-    m, k = scaled.power(*Lanes(sizes).split(), exponent)
+    m, k = scaled_sums.power(*Lanes(sizes).split(), exponent)
     assert isinstance(m, Lanes)
     assert isinstance(k, Lanes)
     found = m.value.double().log2() + k.value.double()
@@ -237,7 +237,7 @@ def test_powers_and_roots_of_any_size(exponent: float, dtype: torch.dtype) -> No
     eps = torch.finfo(dtype).eps
     torch.testing.assert_close(found, truth, rtol=eps, atol=8 * eps * max(1.0, abs(exponent)))
     if exponent >= 1:
-        root = scaled.root(m, k, exponent)
+        root = scaled_sums.root(m, k, exponent)
         assert isinstance(root, Lanes)
         torch.testing.assert_close(root.value, sizes, rtol=20 * eps, atol=0)
 

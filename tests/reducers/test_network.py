@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from cnnatomy.reducers.shared.network import Network, merging, selecting, sorting
+from cnnatomy.reducers.shared.sorting_network import Network, merging, selecting, sorting
 
 Bits = npt.NDArray[np.bool_]
 

@@ -17,7 +17,7 @@ import cnnatomy
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import REGISTRY
 from cnnatomy.regions import Adaptive, Bins, Boxes, Region
-from cnnatomy.regions.placing import shapes
+from cnnatomy.regions.box_cells import shapes
 
 
 def nearest(number: float) -> int:

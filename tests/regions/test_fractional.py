@@ -18,7 +18,7 @@ import cnnatomy
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import Max, Mean
 from cnnatomy.regions import Fractional, Region
-from cnnatomy.regions.fractional import draw
+from cnnatomy.regions.fractional_windows import draw
 
 
 def windows(region: Region, n: int) -> list[range]:

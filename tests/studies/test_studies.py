@@ -21,9 +21,9 @@ from cnnatomy.cli import main
 from cnnatomy.errors import ArgumentError, CheckpointError
 from cnnatomy.studies import Study, compare
 from cnnatomy.studies.arms import Arm, arms_of
-from cnnatomy.studies.folder import Design, StudyFolder
-from cnnatomy.studies.results import compared, differences
-from cnnatomy.studies.running import Trial, ended
+from cnnatomy.studies.study_folder import Design, StudyFolder
+from cnnatomy.studies.study_results import compared, differences
+from cnnatomy.studies.study_runs import Trial, ended
 from cnnatomy.train import RunFolder, Settings, train
 
 NET = "conv3-4 maxpool FC"

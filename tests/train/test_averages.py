@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from cnnatomy.errors import ArgumentError, CheckpointError
-from cnnatomy.train.averages import Average
+from cnnatomy.train.weight_averages import Average
 
 
 def network() -> nn.Sequential:

@@ -8,8 +8,8 @@ from torch import Tensor
 from cnnatomy.data import Pictures
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.classifier import Classifier
-from cnnatomy.train.averaging import averaged_accuracy, averaged_probabilities, views
-from cnnatomy.train.judging import BATCH, scores_of
+from cnnatomy.train.batch_evaluation import BATCH, scores_of
+from cnnatomy.train.test_time_averaging import averaged_accuracy, averaged_probabilities, views
 
 
 class Corner(Classifier):

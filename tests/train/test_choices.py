@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnatomy.models.settings import NetworkSettings
+from cnnatomy.models.model_settings import NetworkSettings
 from cnnatomy.train.budget import Budget
 from cnnatomy.train.choices import Seen, settle_input, settle_network, settle_recipe
 from cnnatomy.train.recipe import Recipe

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import cnnatomy as ca
 from cnnatomy.errors import ArgumentError
-from cnnatomy.train.feeds import LoaderFeed, cut, parts_of, single_values_told
-from cnnatomy.train.world import World
+from cnnatomy.train.batch_sources import LoaderFeed, cut, parts_of, single_values_told
+from cnnatomy.train.distributed import World
 
 ALONE = World(0, 1, torch.device("cpu"))
 ONE_CELL = "conv3-4 globalavg bn FC"

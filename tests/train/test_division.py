@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnatomy.data import Dataset, FitReport, Pictures
-from cnnatomy.data.settings import DataSettings
+from cnnatomy.data.data_settings import DataSettings
 from cnnatomy.train.division import divide
 
 COUNTS = st.lists(st.integers(1, 60), min_size=2, max_size=5)

@@ -24,8 +24,8 @@ from cnnatomy.data import Pictures
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.models.lenet import LeNet5
+from cnnatomy.train.batch_evaluation import BATCH, count_parameters, judge, measure, scores_of
 from cnnatomy.train.evaluation import FEW, Evaluation
-from cnnatomy.train.judging import BATCH, count_parameters, judge, measure, scores_of
 from cnnatomy.train.statistics import commonest, entries, wilson
 
 CLASSES = ("cat", "dog", "eel", "fox")

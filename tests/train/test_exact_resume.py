@@ -14,11 +14,11 @@ from torch import nn
 
 from cnnatomy.data import Dataset
 from cnnatomy.models import object_text
-from cnnatomy.runs.sources import given
+from cnnatomy.runs.program_pictures import given
 from cnnatomy.train import Epoch, Interrupted, RunFolder, Settings, Silent, StopTraining, Tick, engine, train
-from cnnatomy.train.files import read_tensors
-from cnnatomy.train.material import Given
+from cnnatomy.train.atomic_files import read_tensors
 from cnnatomy.train.optimizer_names import OPTIMIZERS
+from cnnatomy.train.run_inputs import Given
 from cnnatomy.train.schedules import SCHEDULES
 
 PLAIN = Settings.of(

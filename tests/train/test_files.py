@@ -11,8 +11,8 @@ import torch
 from support import run_apart
 
 from cnnatomy.errors import CheckpointError
-from cnnatomy.train.files import read_tensors, write_json, write_tensors, write_whole
-from cnnatomy.train.run import RunFolder
+from cnnatomy.train.atomic_files import read_tensors, write_json, write_tensors, write_whole
+from cnnatomy.train.run_folder import RunFolder
 
 DTYPES = (torch.float64, torch.bfloat16, torch.float32, torch.int64)
 

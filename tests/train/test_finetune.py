@@ -21,8 +21,8 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.models import network
 from cnnatomy.models.weights import WeightsError, find_head
 from cnnatomy.train import Interrupted, Settings, Silent, Tick, finetune
-from cnnatomy.train.files import read_tensors
-from cnnatomy.train.run import RunFolder
+from cnnatomy.train.atomic_files import read_tensors
+from cnnatomy.train.run_folder import RunFolder
 
 SMALL_VGG: dict[str, Any] = {"repeats": (1, 1, 2, 1, 1), "width": 4, "classes": 12}
 SMALL_RESNET: dict[str, Any] = {"repeats": (2, 1, 2, 1), "width": 4, "classes": 12}

@@ -15,9 +15,9 @@ import cnnatomy.train.engine as engine
 from cnnatomy.data import load
 from cnnatomy.errors import ArgumentError, CheckpointError, CnnatomyError
 from cnnatomy.train import Diverged, Epoch, Evaluation, Plan, Settings, Silent, Tick
-from cnnatomy.train.files import read_tensors
+from cnnatomy.train.atomic_files import read_tensors
 from cnnatomy.train.recipe import Recipe
-from cnnatomy.train.run import RunFolder
+from cnnatomy.train.run_folder import RunFolder
 from cnnatomy.train.trainer import Trainer
 
 CONFIG = Settings.of(epochs=3, batch_size=64, threads=1, augment="none")

@@ -10,7 +10,7 @@ from training import fit
 from cnnatomy.data import load
 from cnnatomy.errors import ArgumentError, CheckpointError, DataError
 from cnnatomy.train import Evaluation, Settings, evaluate, predict
-from cnnatomy.train.files import read_tensors, write_tensors
+from cnnatomy.train.atomic_files import read_tensors, write_tensors
 
 CONFIG = Settings.of(epochs=4, batch_size=64, threads=1, augment="none")
 

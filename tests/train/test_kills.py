@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from cnnatomy.train import RunFolder
-from cnnatomy.train.files import read_tensors
+from cnnatomy.train.atomic_files import read_tensors
 
 NET = """
 import torch

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnatomy.train.order import derive, permutation, share
+from cnnatomy.train.picture_order import derive, permutation, share
 
 
 @given(st.integers(0, 2**64), st.integers(0, 100), st.integers(1, 300))

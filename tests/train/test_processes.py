@@ -10,8 +10,8 @@ import torch
 from training import fit
 
 from cnnatomy.train import Settings
-from cnnatomy.train.files import read_tensors
-from cnnatomy.train.run import RunFolder
+from cnnatomy.train.atomic_files import read_tensors
+from cnnatomy.train.run_folder import RunFolder
 
 # 1,438 training pictures: two whole batches, and one that a lone picture has joined.
 CONFIG = Settings.of(epochs=3, batch_size=479, threads=1, lr=1e-3, augment="distortions", checkpoint_every=2)

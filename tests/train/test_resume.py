@@ -12,9 +12,9 @@ from training import fit
 
 from cnnatomy.errors import CheckpointError
 from cnnatomy.train import Interrupted, Settings, Silent, Tick
-from cnnatomy.train.files import read_tensors, write_tensors
+from cnnatomy.train.atomic_files import read_tensors, write_tensors
 from cnnatomy.train.interruption import SIGNALS
-from cnnatomy.train.run import RunFolder
+from cnnatomy.train.run_folder import RunFolder
 
 CONFIG = Settings.of(epochs=2, batch_size=64, threads=1, checkpoint_every=7, augment="distortions")
 

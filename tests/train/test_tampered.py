@@ -19,11 +19,11 @@ from torch import Tensor
 import cnnatomy
 from cnnatomy.cli.main import main
 from cnnatomy.errors import ArgumentError, CheckpointError, CnnatomyError
+from cnnatomy.train.atomic_files import read_tensors, write_tensors
 from cnnatomy.train.engine import train
-from cnnatomy.train.facts import MODEL, STATE
-from cnnatomy.train.files import read_tensors, write_tensors
-from cnnatomy.train.run import RunFolder
+from cnnatomy.train.run_folder import RunFolder
 from cnnatomy.train.settings import Settings
+from cnnatomy.train.stored_values import MODEL, STATE
 
 IMAGES = torch.rand(24, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 DATA = (IMAGES, torch.arange(24) % 2)

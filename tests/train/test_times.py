@@ -10,7 +10,7 @@ from training import fit
 import cnnatomy.train.engine as engine
 import cnnatomy.train.trainer as trainer
 from cnnatomy.train import Epoch, Settings, Silent, Tick
-from cnnatomy.train.run import RunFolder
+from cnnatomy.train.run_folder import RunFolder
 from cnnatomy.train.speed import Estimate
 
 LOOK = 0.5

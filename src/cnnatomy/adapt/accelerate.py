@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 import cnnatomy.nn as ours
 from cnnatomy import checks
+from cnnatomy.adapt.batchnorm_folding import fold, foldable
 from cnnatomy.adapt.calls import called, function_of, rewritten
-from cnnatomy.adapt.folding import fold, foldable
 from cnnatomy.adapt.race import difference, race
-from cnnatomy.adapt.windows import ADAPTIVE, CONVOLUTIONS, SLIDING, replacement
+from cnnatomy.adapt.window_modules import ADAPTIVE, CONVOLUTIONS, SLIDING, replacement
 from cnnatomy.errors import ArgumentError
 
 MARGIN = 0.95

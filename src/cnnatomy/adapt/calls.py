@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node, Tracer
 
-from cnnatomy.adapt.windows import Target, replacement
+from cnnatomy.adapt.window_modules import Target, replacement
 
 _WINDOW = ("kernel_size", "stride", "padding")
 _PARAMETERS: dict[str, tuple[str, ...]] = {

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cnnatomy import checks
 from cnnatomy.adapt.calls import called, function_of, known, rewritten
-from cnnatomy.adapt.windows import Target, replacement
+from cnnatomy.adapt.window_modules import Target, replacement
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import Reducer
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cnnatomy.backends import reference
-from cnnatomy.backends.cpu.pooling import launch
+from cnnatomy.backends.cpu.pooling import pooling_launch
 from cnnatomy.backends.cpu.runtime import jit
 from cnnatomy.backends.layout import empty, is_last, saved_dtypes
 from cnnatomy.backends.pooled import Kept, Pooled, Saved
@@ -38,7 +38,7 @@ def forward(
     """
     x = inputs[0]
     if fast(x):
-        return launch.forward(inputs, region, reducer, track, seed)
+        return pooling_launch.forward(inputs, region, reducer, track, seed)
     if x.dtype not in (*FLOATING, *INTEGERS):
         known = ", ".join(str(dtype).removeprefix("torch.") for dtype in (*FLOATING, *INTEGERS))
         raise ArgumentError("no pooling of this dtype", expected=known, got=str(x.dtype))
@@ -59,7 +59,7 @@ def backward(grad: Tensor, kept: Kept, pooled: Pooled) -> Saved:
     reducer, size = pooled.reducer, pooled.size
     if fast(grad):
         read = kept if "x" in reducer.reads else kept._replace(inputs=())
-        return launch.backward(grad, read, pooled)
+        return pooling_launch.backward(grad, read, pooled)
     if reducer.selects:
         cells = reference.cells(kept.saved[0], pooled.region, size)
         found: Saved = (reference.scatter(grad, cells, size),)

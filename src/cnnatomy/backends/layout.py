@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch._prims_common import suggest_memory_format
 
-from cnnatomy.backends.memory import demand
+from cnnatomy.backends.result_memory import demand
 from cnnatomy.reducers.contract import Reducer
 from cnnatomy.regions import Region
 

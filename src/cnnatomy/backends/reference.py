@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cnnatomy.backends.memory import demand
+from cnnatomy.backends.result_memory import demand
 from cnnatomy.reducers.contract import Reducer, Windows
 from cnnatomy.reducers.shared.noise import noise
 from cnnatomy.regions import Axis, Region

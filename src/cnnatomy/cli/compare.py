@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from cnnatomy.cli.argument_parsing import CODE, Command, Common, Switch
 from cnnatomy.cli.options import GROUPS, to_settings, train_arguments
-from cnnatomy.cli.parsing import CODE, Command, Common, Switch
 from cnnatomy.errors import ArgumentError
 from cnnatomy.train.settings import Settings, default_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cnnatomy.studies.folder import Design, StudyFolder
     from cnnatomy.studies.study import Study
+    from cnnatomy.studies.study_folder import Design, StudyFolder
 
 COMMAND = Command(
     "compare",
@@ -76,8 +76,8 @@ def main(words: Sequence[str]) -> None:
     load_torch()
     from cnnatomy.cli.compare_view import show, show_plan
     from cnnatomy.studies.arms import demand_consent
-    from cnnatomy.studies.folder import StudyFolder, next_study
     from cnnatomy.studies.study import check_request
+    from cnnatomy.studies.study_folder import StudyFolder, next_study
 
     console = output()
     asked = _asked(arguments, rest, several)
@@ -172,7 +172,7 @@ def _asked(
     """What the words, and unless told otherwise the file of arms, ask to compare."""
     from cnnatomy.files.toml import read_toml
     from cnnatomy.studies.arms import Arm, arms_of
-    from cnnatomy.studies.folder import Design
+    from cnnatomy.studies.study_folder import Design
 
     options: Options = arguments.run
     varied = {name: _values(name, texts, rest) for name, texts in several.items()}
@@ -210,7 +210,7 @@ def _joined(folder: StudyFolder, asked: Design, rest: Sequence[str], several: di
     Raises:
         CheckpointError: the folder holds something else.
     """
-    from cnnatomy.studies.folder import Design
+    from cnnatomy.studies.study_folder import Design
 
     if not folder.exists():
         folder.demand_free()

@@ -14,14 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from cnnatomy.cli.console import literal
-from cnnatomy.files.text import counted, duration, percent
-from cnnatomy.studies.running import Told, Trial, ended
+from cnnatomy.files.printable import counted, duration, percent
+from cnnatomy.studies.study_runs import Told, Trial, ended
 from cnnatomy.studies.verdict import CONFIDENCE, headline, verdict
 from cnnatomy.train.reporter import Plan, Silent
 
 if TYPE_CHECKING:
-    from cnnatomy.studies.folder import Design, StudyFolder
     from cnnatomy.studies.study import Study
+    from cnnatomy.studies.study_folder import Design, StudyFolder
 
 REFRESH = 1.0
 """Seconds between two looks at the runs' folders."""
@@ -46,7 +46,7 @@ class Planned(Silent):
 def show_plan(design: Design, folder: StudyFolder, jobs: int, console: Console) -> None:
     """Say which runs there will be, and how long they will take."""
     from cnnatomy.train.engine import train
-    from cnnatomy.train.run import RunFolder
+    from cnnatomy.train.run_folder import RunFolder
 
     done = sum(ended(folder.run(*trial)) for trial in design.trials)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
@@ -155,7 +155,7 @@ def _accuracy(folder: StudyFolder, trial: Trial) -> str:
 def show(study: Study, console: Console) -> None:
     """Print the table and what it means."""
     from cnnatomy.studies.metrics import METRICS
-    from cnnatomy.studies.page import rows
+    from cnnatomy.studies.study_page import rows
 
     told = rows(study)
     for columns in (_FOUND, _COSTS):

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cnnatomy.cli.parsing import Command, Common, Switch
+from cnnatomy.cli.argument_parsing import Command, Common, Switch
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cnnatomy.data.survey.found import Survey
+    from cnnatomy.data.survey.survey_result import Survey
 
 Say = Callable[..., None]
 FEW, NAMES, BAR, LABEL = 20, 10, 40, 30
@@ -55,7 +55,7 @@ class Arguments(Common):
 def main(words: Sequence[str]) -> None:
     """Look at pictures, and print what there is."""
     arguments: Arguments = COMMAND.parse(Arguments, words)
-    from cnnatomy.data.augment.parsing import check
+    from cnnatomy.data.augment.augmentation_text import check
 
     check(arguments.augment)
     page = arguments.page.expanduser() if arguments.page else None
@@ -65,7 +65,7 @@ def main(words: Sequence[str]) -> None:
 
     load_torch()
     from cnnatomy.data.survey.survey import survey
-    from cnnatomy.runs.progress import reporter
+    from cnnatomy.runs.progress_bar import reporter
 
     console = output()
     source = (
@@ -87,8 +87,8 @@ def main(words: Sequence[str]) -> None:
 
 def show(found: Survey, console: Console) -> None:
     """Print what was found, the counts first."""
-    from cnnatomy.data.survey.found import NOT_LOOKED_FOR
-    from cnnatomy.files.text import shown
+    from cnnatomy.data.survey.survey_result import NOT_LOOKED_FOR
+    from cnnatomy.files.printable import shown
 
     def say(line: str, style: str = "") -> None:
         console.print(line, style=style, markup=False, soft_wrap=True)
@@ -115,7 +115,7 @@ def show(found: Survey, console: Console) -> None:
 
 def _bars(found: Survey, say: Say) -> None:
     """A bar for each class, or for the largest and the smallest of many."""
-    from cnnatomy.files.text import shown
+    from cnnatomy.files.printable import shown
 
     order: Sequence[int | None] = range(len(found.classes))
     if len(order) > FEW:

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from cnnatomy.cli.networks import MODELS, Network
-from cnnatomy.cli.parsing import CODE, Command
+from cnnatomy.cli.argument_parsing import CODE, Command
+from cnnatomy.cli.network_argument import MODELS, Network
 
 COMMAND = Command(
     "diff",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cnnatomy.cli.meant import EVALUATE
-from cnnatomy.cli.parsing import CODE, Command, Common, Switch, file_to_write
+from cnnatomy.cli.argument_parsing import CODE, Command, Common, Switch, file_to_write
+from cnnatomy.cli.option_synonyms import EVALUATE
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def main(words: Sequence[str]) -> None:
     from cnnatomy.cli.console import load_torch, output
 
     load_torch()
-    from cnnatomy.runs.progress import reporter
+    from cnnatomy.runs.progress_bar import reporter
     from cnnatomy.train import evaluate
-    from cnnatomy.train.files import write_whole
+    from cnnatomy.train.atomic_files import write_whole
     from cnnatomy.train.reconstruction import Reconstruction
 
     console = output()
@@ -93,7 +93,7 @@ def main(words: Sequence[str]) -> None:
 
 def _show(result: Evaluation, *, as_json: bool) -> None:
     from cnnatomy.cli.console import output
-    from cnnatomy.files.text import json_text
+    from cnnatomy.files.printable import json_text
     from cnnatomy.train.reconstruction import Reconstruction
 
     if as_json:
@@ -103,14 +103,14 @@ def _show(result: Evaluation, *, as_json: bool) -> None:
 
         output().print(said(result), soft_wrap=True)
     else:
-        from cnnatomy.cli.results import show
+        from cnnatomy.cli.evaluation_view import show
 
         show(result, output())
 
 
 def _answers(result: Evaluation) -> Iterator[Sequence[str]]:
     """A row for each picture: its name, what it is, what it was taken for, and how sure the model was."""
-    from cnnatomy.files.text import shown
+    from cnnatomy.files.printable import shown
 
     yield "picture", "class", "predicted", "probability"
     if result.answers:

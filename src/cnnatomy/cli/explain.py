@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from cnnatomy.cli.meant import EXPLAIN
-from cnnatomy.cli.parsing import Command, Common, Switch, file_to_write
+from cnnatomy.cli.argument_parsing import Command, Common, Switch, file_to_write
+from cnnatomy.cli.option_synonyms import EXPLAIN
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _check(told: Arguments) -> None:
 
 
 def _of_pooling(told: Arguments) -> Explanation:
-    from cnnatomy.cli.catalog import find
+    from cnnatomy.cli.pooling_catalog import find
     from cnnatomy.explain import explain
     from cnnatomy.ops import pool
     from cnnatomy.reducers import Reducer
@@ -132,7 +132,7 @@ def _of_pooling(told: Arguments) -> Explanation:
 def _of_run(told: Arguments) -> Explanation:
     from cnnatomy.data import read_pictures
     from cnnatomy.explain import explain
-    from cnnatomy.train.run import RunFolder
+    from cnnatomy.train.run_folder import RunFolder
 
     assert told.picture is not None, "checked above"
     model, facts = RunFolder(Path(told.what).expanduser()).load_model()

@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from cnnatomy import checks
-from cnnatomy.cli.parsing import CODE, Command, Common, Switch
+from cnnatomy.cli.argument_parsing import CODE, Command, Common, Switch
 from cnnatomy.errors import ArgumentError
 
 COMMAND = Command(

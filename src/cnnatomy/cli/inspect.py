@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from cnnatomy.anatomy.present.columns import COLUMNS, column
-from cnnatomy.cli.networks import MODELS, Network
-from cnnatomy.cli.parsing import CODE, Command, Switch
+from cnnatomy.cli.argument_parsing import CODE, Command, Switch
+from cnnatomy.cli.network_argument import MODELS, Network
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _put(text: str, file: Path | None) -> None:
     if file is None:
         print(text.rstrip())
         return
-    from cnnatomy.train.files import write_whole
+    from cnnatomy.train.atomic_files import write_whole
 
     write_whole(file.expanduser(), text.encode("utf-8"))
 

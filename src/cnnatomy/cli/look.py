@@ -9,8 +9,8 @@ from typing import Annotated
 
 import tyro
 
-from cnnatomy.cli.meant import LOOK
-from cnnatomy.cli.parsing import CODE, Command, Common, file_to_write
+from cnnatomy.cli.argument_parsing import CODE, Command, Common, file_to_write
+from cnnatomy.cli.option_synonyms import LOOK
 
 COMMAND = Command(
     "look",

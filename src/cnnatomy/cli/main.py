@@ -92,7 +92,7 @@ def _dispatch(words: list[str]) -> None:
     elif words[0] in COMMANDS:
         import_module(f"cnnatomy.cli.{words[0]}").main(words[1:])
     else:
-        from cnnatomy.cli.parsing import nearest
+        from cnnatomy.cli.argument_parsing import nearest
 
         what = "unknown option" if words[0].startswith("-") else "unknown command"
         known = [*COMMANDS, "--help", "--version"]

@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import tyro
 
-from cnnatomy.cli.parsing import Common, Switch
+from cnnatomy.cli.argument_parsing import Common, Switch
 from cnnatomy.errors import ArgumentError
 from cnnatomy.train.settings import HOMES, PARTS, PRESETS, Settings, default_of, kind_of
 

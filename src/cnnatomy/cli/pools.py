@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cnnatomy.cli.parsing import Command, Common, Switch
+from cnnatomy.cli.argument_parsing import Command, Common, Switch
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from cnnatomy.cli.catalog import Place, Pooling
+    from cnnatomy.cli.pooling_catalog import Place, Pooling
     from cnnatomy.reducers import Reducer
     from cnnatomy.regions import Region
 
@@ -56,7 +56,7 @@ def main(words: Sequence[str]) -> None:
     arguments: Arguments = COMMAND.parse(Arguments, words)
     if arguments.picture and not arguments.gallery:
         raise ArgumentError("--picture is for the gallery", hint="--gallery page.html")
-    from cnnatomy.cli.catalog import find
+    from cnnatomy.cli.pooling_catalog import find
 
     found = [find(name) for name in arguments.names]
     if arguments.gallery:
@@ -69,7 +69,7 @@ def main(words: Sequence[str]) -> None:
 
 def _facts(found: Sequence[Reducer | type[Region]]) -> tuple[list[Pooling], list[Place]]:
     """What is asked for, or everything."""
-    from cnnatomy.cli.catalog import Place, Pooling, places, poolings
+    from cnnatomy.cli.pooling_catalog import Place, Pooling, places, poolings
 
     if not found:
         return poolings(), places()
@@ -78,14 +78,14 @@ def _facts(found: Sequence[Reducer | type[Region]]) -> tuple[list[Pooling], list
 
 
 def _show(found: Sequence[Reducer | type[Region]]) -> None:
-    from cnnatomy.cli import catalog_view
+    from cnnatomy.cli import pooling_catalog_view
     from cnnatomy.cli.console import output
 
     console, (poolings, places) = output(), _facts(found)
     if found:
-        catalog_view.explain(poolings, places, console)
+        pooling_catalog_view.explain(poolings, places, console)
     else:
-        catalog_view.listing(poolings, places, console)
+        pooling_catalog_view.listing(poolings, places, console)
 
 
 def _as_json(found: Sequence[Reducer | type[Region]]) -> str:
@@ -95,7 +95,7 @@ def _as_json(found: Sequence[Reducer | type[Region]]) -> str:
 
 
 def _as_markdown(found: Sequence[Reducer | type[Region]]) -> str:
-    from cnnatomy.cli.catalog import markdown
+    from cnnatomy.cli.pooling_catalog import markdown
 
     return markdown(_facts(found)[0]).rstrip()
 

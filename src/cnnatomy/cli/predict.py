@@ -14,8 +14,8 @@ import tyro
 
 from cnnatomy import checks
 from cnnatomy.checks import MOST, MOST_BATCH, MOST_THREADS
-from cnnatomy.cli.meant import PREDICT
-from cnnatomy.cli.parsing import CODE, Command, Common, Switch, file_to_write
+from cnnatomy.cli.argument_parsing import CODE, Command, Common, Switch, file_to_write
+from cnnatomy.cli.option_synonyms import PREDICT
 from cnnatomy.errors import ArgumentError, DataError
 
 LIST = "-"
@@ -135,7 +135,7 @@ def _sources(arguments: Arguments) -> Iterator[str]:
 def _redraw(run: Path, sources: Sequence[str], folder: Path, weights: str | None) -> None:
     from cnnatomy.cli.console import complaints, literal
     from cnnatomy.cli.predictions import say_changes
-    from cnnatomy.files.text import shown
+    from cnnatomy.files.printable import shown
     from cnnatomy.train.redrawing import redraw
 
     done = redraw(run, sources, folder, weights=weights)

@@ -17,8 +17,8 @@ from rich.text import Text
 
 from cnnatomy.cli.console import complaints, literal, output
 from cnnatomy.errors import DataError
-from cnnatomy.files.text import counted, json_text, percent, shown
-from cnnatomy.train.files import whole
+from cnnatomy.files.printable import counted, json_text, percent, shown
+from cnnatomy.train.atomic_files import whole
 
 if TYPE_CHECKING:
     from cnnatomy.train.prediction import Prediction, Stream

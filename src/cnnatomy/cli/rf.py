@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from cnnatomy.cli.networks import MODELS, Network
-from cnnatomy.cli.parsing import CODE, Command
+from cnnatomy.cli.argument_parsing import CODE, Command
+from cnnatomy.cli.network_argument import MODELS, Network
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from cnnatomy.cli.parsing import Command, Common
+from cnnatomy.cli.argument_parsing import Command, Common
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry.padding import Rule
+from cnnatomy.geometry.padding_rules import Rule
 
 Number = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
 

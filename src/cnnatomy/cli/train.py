@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnatomy.cli.meant import TRAIN
+from cnnatomy.cli.argument_parsing import CODE, Command
+from cnnatomy.cli.option_synonyms import TRAIN
 from cnnatomy.cli.options import to_arguments, to_settings, train_arguments
-from cnnatomy.cli.parsing import CODE, Command
-from cnnatomy.data.catalog import SOURCES
+from cnnatomy.data.data_catalog import SOURCES
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models.catalog import ENTRIES
+from cnnatomy.models.model_catalog import ENTRIES
 from cnnatomy.models.named import consented
 from cnnatomy.train.settings import Settings, preset
 
@@ -87,7 +87,7 @@ def _show(run: Path, outcome: Outcome, options: Any, console: Console) -> None:
     if options.quiet:
         print(run)
         return
-    from cnnatomy.cli.results import show
+    from cnnatomy.cli.evaluation_view import show
 
     show(evaluation, console)
     console.print(f"run     {run}\nreport  {page}", soft_wrap=True, markup=False)
@@ -108,7 +108,7 @@ def _speaks() -> bool:
 
 
 def _run_folder(settings: Settings, options: Any) -> AbstractContextManager[Path]:
-    from cnnatomy.train.run import claimed, next_run
+    from cnnatomy.train.run_folder import claimed, next_run
 
     if options.run:
         return nullcontext(options.run.expanduser())
@@ -127,7 +127,7 @@ def _base(arguments: Any) -> Settings:
     if options.resume:
         if not options.run:
             raise ArgumentError("--resume needs the run to go on with", hint="--run runs/...")
-        from cnnatomy.train.run import RunFolder
+        from cnnatomy.train.run_folder import RunFolder
 
         return RunFolder(options.run.expanduser()).settings()
     if options.config:
@@ -163,7 +163,7 @@ def _longer(settings: Settings, more: int, options: Any) -> Settings:
 def _find_rate(settings: Settings, options: Any, console: Console) -> None:
     """Measure learning rates, write the page of the curve, and say what to try."""
     from cnnatomy.report.rate_page import write_rates
-    from cnnatomy.runs.progress import reporter
+    from cnnatomy.runs.progress_bar import reporter
     from cnnatomy.train.rates import measured_rates
 
     with reporter(console, quiet=options.quiet) as told:
@@ -176,7 +176,7 @@ def _find_rate(settings: Settings, options: Any, console: Console) -> None:
 
 
 def _train(settings: Settings, run: Path, options: Any, console: Console) -> Outcome | None:
-    from cnnatomy.runs.progress import reporter
+    from cnnatomy.runs.progress_bar import reporter
     from cnnatomy.train import Interrupted, RunFolder, train
     from cnnatomy.train.loggers import logger
 

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import tyro
 
-from cnnatomy.cli.maps import Map, read_map
-from cnnatomy.cli.parsing import Command, Common, Switch
+from cnnatomy.cli.argument_parsing import Command, Common, Switch
+from cnnatomy.cli.input_shapes import Map, read_map
 from cnnatomy.cli.solve import read_padding
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import Window, per_axis, resolve

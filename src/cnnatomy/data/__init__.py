@@ -14,9 +14,9 @@ from cnnatomy.lazy import loader
 
 if TYPE_CHECKING:
     from cnnatomy.data.augment import RECIPES, Augment
-    from cnnatomy.data.catalog import SOURCES, Source
-    from cnnatomy.data.fit import POLICIES
-    from cnnatomy.data.fitted import FitReport
+    from cnnatomy.data.data_catalog import SOURCES, Source
+    from cnnatomy.data.fit_policies import POLICIES
+    from cnnatomy.data.fit_summary import FitReport
     from cnnatomy.data.loading import load, read_pictures
     from cnnatomy.data.pictures import Dataset, Pictures, Progress, Skipped
 
@@ -36,16 +36,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "POLICIES": "fit",
+    "POLICIES": "fit_policies",
     "RECIPES": "augment",
-    "SOURCES": "catalog",
+    "SOURCES": "data_catalog",
     "Augment": "augment",
     "Dataset": "pictures",
-    "FitReport": "fitted",
+    "FitReport": "fit_summary",
     "Pictures": "pictures",
     "Progress": "pictures",
     "Skipped": "pictures",
-    "Source": "catalog",
+    "Source": "data_catalog",
     "load": "loading",
     "read_pictures": "loading",
 }

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import IO, NoReturn, cast
 
 from cnnatomy.data.decode import MAX_BYTES, BadPictureError
-from cnnatomy.data.guard import Bounded, Contents
-from cnnatomy.data.shelves import Listing, Read, Shelf, stamp_of, too_large
+from cnnatomy.data.picture_sources import Listing, Read, Shelf, stamp_of, too_large
+from cnnatomy.data.unpack_limits import Bounded, Contents
 from cnnatomy.errors import DataError
-from cnnatomy.files.text import shown
+from cnnatomy.files.printable import shown
 
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),

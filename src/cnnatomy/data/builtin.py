@@ -10,24 +10,24 @@ from types import MappingProxyType
 
 import numpy as np
 
-from cnnatomy.data.album import Album
 from cnnatomy.data.archives import open_archive
 from cnnatomy.data.cache import cached
-from cnnatomy.data.catalog import SOURCES, Source
 from cnnatomy.data.cifar import SIDE, read_binary
 from cnnatomy.data.colours import stacked
-from cnnatomy.data.fit import Frame
+from cnnatomy.data.data_catalog import SOURCES, Source
+from cnnatomy.data.data_folders import data_dir
+from cnnatomy.data.decoded import Album
+from cnnatomy.data.fit_policies import Frame
 from cnnatomy.data.idx import read_pair, shape_of
 from cnnatomy.data.idx_sets import Pair, read_pairs
+from cnnatomy.data.picture_sources import FolderShelf, Shelf
 from cnnatomy.data.pictures import Progress
-from cnnatomy.data.places import data_dir
-from cnnatomy.data.reading import read_shelf
-from cnnatomy.data.shelves import FolderShelf, Shelf
+from cnnatomy.data.threaded_decoding import read_shelf
 from cnnatomy.data.uniform import Uniform
 from cnnatomy.errors import DataError
+from cnnatomy.files.cache_folders import cache_dir
 from cnnatomy.files.download import OfflineError, fetch
-from cnnatomy.files.places import cache_dir
-from cnnatomy.files.text import shown
+from cnnatomy.files.printable import shown
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,11 @@ from PIL import __version__ as pillow_version
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from cnnatomy.data.album import Album, image_digest
-from cnnatomy.data.fit import Frame
+from cnnatomy.data.decoded import Album, image_digest
+from cnnatomy.data.fit_policies import Frame
 from cnnatomy.data.pictures import Skipped
+from cnnatomy.files.cache_folders import cache_dir
 from cnnatomy.files.locking import locked
-from cnnatomy.files.places import cache_dir
 
 _VERSION = 2
 Arrays = Mapping[str, NDArray[Any]]

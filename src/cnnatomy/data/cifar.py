@@ -9,12 +9,12 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from cnnatomy.data.album import Album
 from cnnatomy.data.colours import stacked
-from cnnatomy.data.fit import Bytes, Frame
-from cnnatomy.data.shelves import Shelf
+from cnnatomy.data.decoded import Album
+from cnnatomy.data.fit_policies import Bytes, Frame
+from cnnatomy.data.picture_sources import Shelf
 from cnnatomy.errors import DataError
-from cnnatomy.files.text import shown
+from cnnatomy.files.printable import shown
 
 BATCHES = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")
 SIDE = 32

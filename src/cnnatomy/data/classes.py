@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnatomy.data.album import Labels
 from cnnatomy.data.decode import KINDS, is_picture
-from cnnatomy.data.shelves import Listing
+from cnnatomy.data.decoded import Labels
+from cnnatomy.data.picture_sources import Listing
 from cnnatomy.errors import DataError
-from cnnatomy.files.text import counted, listed, shown, written
+from cnnatomy.files.printable import counted, listed, shown, written
 
 _PARTS = {  # the names of their folders; of several that are there the first is taken
     "train": ("train", "training"),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cnnatomy.data.fit import Bytes
+from cnnatomy.data.fit_policies import Bytes
 
 CONVERSIONS: Mapping[str, str] = MappingProxyType(
     {

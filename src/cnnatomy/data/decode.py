@@ -20,9 +20,9 @@ from PIL import Image, UnidentifiedImageError
 
 from cnnatomy.data.colours import BadPictureError as BadPictureError
 from cnnatomy.data.colours import has_sixteen_bits, recolour
-from cnnatomy.data.fit import Bytes, Frame, Size
+from cnnatomy.data.fit_policies import Bytes, Frame, Size
 from cnnatomy.data.orientation import turn_of
-from cnnatomy.files.text import byte_count
+from cnnatomy.files.printable import byte_count
 
 KINDS = ".png .jpg .bmp .gif .tif .webp .ppm"  # as messages name them
 SUFFIXES = frozenset(

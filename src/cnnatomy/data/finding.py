@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from cnnatomy.data.archives import open_archive
 from cnnatomy.data.decode import KINDS, BadPictureError, is_picture
-from cnnatomy.data.shelves import FolderShelf, Read, Shelf, read_file
+from cnnatomy.data.picture_sources import FolderShelf, Read, Shelf, read_file
 from cnnatomy.errors import DataError
 
 

@@ -17,9 +17,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnatomy.data.guard import allowed_size
+from cnnatomy.data.unpack_limits import allowed_size
 from cnnatomy.errors import DataError
-from cnnatomy.files.text import byte_count, shown
+from cnnatomy.files.printable import byte_count, shown
 
 UBYTE = 0x08
 _TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnatomy.data.album import Album, Labels
 from cnnatomy.data.colours import stacked
-from cnnatomy.data.fit import Bytes, Frame
+from cnnatomy.data.decoded import Album, Labels
+from cnnatomy.data.fit_policies import Bytes, Frame
 from cnnatomy.data.idx import read_pair
 from cnnatomy.errors import DataError
-from cnnatomy.files.text import shown
+from cnnatomy.files.printable import shown
 
 # train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, digits-images-idx3-ubyte, ...
 _NAME = re.compile(

@@ -10,17 +10,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cnnatomy.data.album import Album, to_dataset
 from cnnatomy.data.builtin import Opened, Wish, open_pairs, open_shelf, open_source, shelf_of
-from cnnatomy.data.catalog import SOURCES, one_of
-from cnnatomy.data.fit import Frame, Size
+from cnnatomy.data.data_catalog import SOURCES, one_of
+from cnnatomy.data.decoded import Album, to_dataset
+from cnnatomy.data.fit_policies import Frame, Size
 from cnnatomy.data.idx_sets import Pair, find_pairs, stem_of
+from cnnatomy.data.picture_memory import room
+from cnnatomy.data.picture_sources import read_file
 from cnnatomy.data.pictures import Dataset, Progress, silent
-from cnnatomy.data.reading import decode_all
-from cnnatomy.data.room import room
-from cnnatomy.data.shelves import read_file
+from cnnatomy.data.threaded_decoding import decode_all
 from cnnatomy.errors import ArgumentError, DataError
-from cnnatomy.files.text import shown
+from cnnatomy.files.printable import shown
 
 
 def load(

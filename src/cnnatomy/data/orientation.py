@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from cnnatomy.data.fit import Box, Bytes, Size
+from cnnatomy.data.fit_policies import Box, Bytes, Size
 
 
 class Turn(NamedTuple):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from cnnatomy.data.fitted import FitReport
-from cnnatomy.files.progress import Progress as Progress
-from cnnatomy.files.progress import silent as silent
+from cnnatomy.data.fit_summary import FitReport
+from cnnatomy.files.transfer_progress import Progress as Progress
+from cnnatomy.files.transfer_progress import silent as silent
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnatomy.data.decode import BadPictureError, decode, strict_pillow
-from cnnatomy.data.fit import Bytes, Frame
-from cnnatomy.data.shelves import Read
+from cnnatomy.data.fit_policies import Bytes, Frame
+from cnnatomy.data.picture_sources import Read
 
 AHEAD = 2
 """So many batches are decoded while one is used."""

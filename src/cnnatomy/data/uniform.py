@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cnnatomy.data.fit import Size
+from cnnatomy.data.fit_policies import Size
 
 
 class Uniform(NamedTuple):

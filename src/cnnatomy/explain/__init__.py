@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from cnnatomy.lazy import loader, make_callable
 
 if TYPE_CHECKING:
-    from cnnatomy.explain.checks import Disagreement
     from cnnatomy.explain.explaining import explain
     from cnnatomy.explain.explanation import Explanation
+    from cnnatomy.explain.record_checks import Disagreement
 
-_HOMES = {"explain": "explaining", "Explanation": "explanation", "Disagreement": "checks"}
+_HOMES = {"explain": "explaining", "Explanation": "explanation", "Disagreement": "record_checks"}
 
 __all__ = ["Disagreement", "Explanation", "explain"]
 

@@ -9,14 +9,14 @@ from typing import Any
 from torch import nn
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.explain import network
+from cnnatomy.explain import network_layer
 from cnnatomy.explain.binding import bind
-from cnnatomy.explain.binding.given import Bound, tensor_of
-from cnnatomy.explain.checks import together, verify
+from cnnatomy.explain.binding.binding_common import Bound, tensor_of
 from cnnatomy.explain.explanation import Explanation
-from cnnatomy.explain.families.pooling import At
-from cnnatomy.explain.laid import Call, Laid
+from cnnatomy.explain.families.pooling_family import At
+from cnnatomy.explain.plane_layout import Call, Laid
 from cnnatomy.explain.record import Record, recorded
+from cnnatomy.explain.record_checks import together, verify
 
 
 def explain(
@@ -120,17 +120,17 @@ def _layer(
     if not isinstance(net, nn.Module):
         got = type(net).__name__
         raise ArgumentError("only a network has layers", expected="an nn.Module", got=got, hint="no layer=")
-    found = network.met(net, x, layer)
-    module = network.evaluated(found.module)
+    found = network_layer.met(net, x, layer)
+    module = network_layer.evaluated(found.module)
     bound = bind(module, found.x, {**found.options, **options})
     place = placed(at, bound.axes)
     if place[2] is None:
         whole = bound.family.laid(place).plane.whole
-        place = (*place[:2], network.middle(whole, len(whole)))
+        place = (*place[:2], network_layer.middle(whole, len(whole)))
     made = _drafted(bound, place, grad)
     picture = tensor_of(x)
     unit = (place[0], place[1], *(place[2] or ()))
-    made.record["network"] = network.seen(net, picture, found.path, unit)
+    made.record["network"] = network_layer.seen(net, picture, found.path, unit)
     return made
 
 

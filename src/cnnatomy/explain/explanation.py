@@ -9,7 +9,7 @@ from typing import Any
 
 from cnnatomy.checks import index
 from cnnatomy.errors import ArgumentError
-from cnnatomy.explain import lines
+from cnnatomy.explain import output_lines
 from cnnatomy.explain.record import Record
 
 FORMATS = (".html", ".svg", ".json")
@@ -42,7 +42,7 @@ class Explanation:
         Raises:
             ArgumentError: the record has no such output.
         """
-        return lines.line(self.record, self.output(at))
+        return output_lines.line(self.record, self.output(at))
 
     def output(self, at: int | Sequence[int] | None = None) -> int:
         """The flat number, in the record, of the output at a place of the plane."""
@@ -61,7 +61,7 @@ class Explanation:
         Raises:
             ArgumentError: the record has no such cell.
         """
-        from cnnatomy.explain.gather import gathered
+        from cnnatomy.explain.gradient_text import gathered
 
         return gathered(self.record, self.cell(cell))
 
@@ -83,26 +83,28 @@ class Explanation:
         Raises:
             ArgumentError: the name has another ending, or the page would be too large.
         """
-        from cnnatomy.explain import page, svg
-        from cnnatomy.train.files import write_whole
+        from cnnatomy.explain import explanation_page, svg
+        from cnnatomy.train.atomic_files import write_whole
 
         file = Path(path).expanduser()
         if file.suffix not in FORMATS:
             raise ArgumentError(
                 "an explanation is saved by its ending", expected=" or ".join(FORMATS), got=repr(file.name)
             )
-        made = {".html": page.render, ".svg": svg.render, ".json": text_of}[file.suffix](self.record)
+        made = {".html": explanation_page.render, ".svg": svg.render, ".json": text_of}[file.suffix](
+            self.record
+        )
         write_whole(file, made.encode("utf-8"))
         return file
 
     def __str__(self) -> str:
-        from cnnatomy.explain.text import plain
+        from cnnatomy.explain.explanation_text import plain
 
         return plain(self.record)
 
     def __rich__(self) -> Any:
         """The same in colours."""
-        from cnnatomy.explain.text import coloured
+        from cnnatomy.explain.explanation_text import coloured
 
         return coloured(self.record)
 
@@ -111,7 +113,7 @@ class Explanation:
         return f"<Explanation of {operator['call']}>"
 
     def _repr_html_(self) -> str:
-        from cnnatomy.explain.page import embedded
+        from cnnatomy.explain.explanation_page import embedded
 
         return embedded(self.record)
 

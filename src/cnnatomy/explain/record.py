@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cnnatomy import __version__
 from cnnatomy.errors import ArgumentError
-from cnnatomy.explain.laid import ABSENT, FILL, Laid
+from cnnatomy.explain.plane_layout import ABSENT, FILL, Laid
 from cnnatomy.reducers.contract import Line
 
 SCHEMA = "cnnatomy.explanation/1"

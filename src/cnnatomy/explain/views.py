@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cnnatomy.explain import gather, lines, text
+from cnnatomy.explain import explanation_text, gradient_text, output_lines
 from cnnatomy.explain.record import Record
 
 SHADES = 8
@@ -107,16 +107,18 @@ def _output(record: Record, frame: _Frame, numbers: dict[str, list[int]], o: int
     cells = [cell for cell in record["taps"]["cell"][first:stop] if cell >= 0]
     partials = record["taps"]["partial"][first:stop]
     own = record["taps"]["cell"][first:stop]
-    sent = sorted({cell for cell, p in zip(own, partials, strict=True) if cell >= 0 and lines.number(p) != 0})
+    sent = sorted(
+        {cell for cell, p in zip(own, partials, strict=True) if cell >= 0 and output_lines.number(p) != 0}
+    )
     read = sorted(
         {numbers["x"][frame.drawn(cell)] for cell in cells} | {numbers["x"][i] for i in frame.window(o)}
     )
     return {
-        "name": f"{gather.output_name(record, o)} =",
-        "place": gather.place(o, record["tensors"]["y"]["shape"], record["tensors"]["y"]["start"]),
-        "line": lines.line(record, o),
-        "remark": lines.remark(record, o),
-        "back": text.sends(record, o)[0],
+        "name": f"{gradient_text.output_name(record, o)} =",
+        "place": gradient_text.place(o, record["tensors"]["y"]["shape"], record["tensors"]["y"]["start"]),
+        "line": output_lines.line(record, o),
+        "remark": output_lines.remark(record, o),
+        "back": explanation_text.sends(record, o)[0],
         "read": read,
         "here": [numbers["y"][o], numbers["dy"][o]],
         "sent": [numbers["dx"][cell] for cell in sent],
@@ -128,11 +130,11 @@ def _cell(record: Record, frame: _Frame, numbers: dict[str, list[int]], cell: in
     first, stop = record["cover"]["ptr"][cell : cell + 2]
     readers = sorted(set(record["cover"]["output"][first:stop]))
     x = record["tensors"]["x"]
-    channel, *inner = gather.place(cell, x["shape"], x["start"])
+    channel, *inner = gradient_text.place(cell, x["shape"], x["start"])
     return {
         "name": "",
         "place": [x["channels"][channel], *inner],
-        "line": gather.gathered(record, cell),
+        "line": gradient_text.gathered(record, cell),
         "remark": "" if readers else "no output reads this cell",
         "here": [numbers["x"][frame.drawn(cell)], numbers["dx"][cell]],
         "read": [numbers[role][o] for o in readers for role in ("y", "dy")],
@@ -171,7 +173,7 @@ def _named(name: str, k: int, of: int) -> str:
 
 def shaded(values: Sequence[Any]) -> list[Cell]:
     """Cells with their numbers, and shades from the least finite value to the greatest."""
-    known = [lines.number(value) for value in values]
+    known = [output_lines.number(value) for value in values]
     finite = [value for value in known if math.isfinite(value)]
     low, high = (min(finite), max(finite)) if finite else (0.0, 0.0)
     span = high - low
@@ -179,7 +181,7 @@ def shaded(values: Sequence[Any]) -> list[Cell]:
     for value in known:
         share = (value - low) / span if span > 0 and math.isfinite(span) and math.isfinite(value) else 0.0
         kind = "nan" if math.isnan(value) else ""
-        cells.append(Cell(lines.written(value, 4)[0], kind, round(share * SHADES)))
+        cells.append(Cell(output_lines.written(value, 4)[0], kind, round(share * SHADES)))
     return cells
 
 
@@ -210,7 +212,7 @@ class _Frame:
     def drawn(self, cell: int) -> int:
         """The number, among all drawn cells of x, of a cell of the record."""
         channel, rest = divmod(cell, math.prod(self.shape))
-        at = gather.place(rest, self.shape, self.start)
+        at = gradient_text.place(rest, self.shape, self.start)
         drawn: int = channel * math.prod(self.sizes) + self._flat(at)
         return drawn
 
@@ -269,7 +271,7 @@ class _Frame:
                 cell.kind = "unread"
 
     def _framed(self, cells: list[Cell], k: int, rim: dict[tuple[int, tuple[int, ...]], Cell]) -> list[Cell]:
-        inside = {tuple(gather.place(i, self.shape, self.start)): cell for i, cell in enumerate(cells)}
+        inside = {tuple(gradient_text.place(i, self.shape, self.start)): cell for i, cell in enumerate(cells)}
         every = itertools.product(*(range(low, high) for low, high in zip(self.low, self.high, strict=True)))
         return [inside.get(at) or rim.get((k, at)) or Cell("", "outside") for at in every]
 
@@ -282,6 +284,6 @@ class _Frame:
                 kind = taps["flag"][k].rpartition(" ")[2]
                 if at and kind in ("fill", "copied"):
                     channel = (k - first) // len(at)
-                    said = lines.written(lines.number(taps["value"][k]), 4)[0]
+                    said = output_lines.written(output_lines.number(taps["value"][k]), 4)[0]
                     found[channel, tuple(at[taps["tap"][k]])] = Cell(said, kind)
         return found

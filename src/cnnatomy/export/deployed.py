@@ -13,7 +13,7 @@ from cnnatomy.export.onnx_writer import OPSET, onnx
 from cnnatomy.export.program import program
 from cnnatomy.export.written import Written
 from cnnatomy.models.classifier import Classifier
-from cnnatomy.train.run import RunFolder
+from cnnatomy.train.run_folder import RunFolder
 
 
 class Deployed(nn.Module):

@@ -17,7 +17,7 @@ from torch.export import Dim
 import cnnatomy
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models.adopted import Adopted
+from cnnatomy.models.foreign_classifier import Adopted
 
 TOLERANCE = 1e-4
 """How far a runtime's results may lie from torch's, relative to each and to the largest of all."""

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from cnnatomy.errors import DataError
 from cnnatomy.files.locking import locked
-from cnnatomy.files.progress import Progress
+from cnnatomy.files.printable import byte_count, shown
 from cnnatomy.files.remote import Remote
-from cnnatomy.files.text import byte_count, shown
+from cnnatomy.files.transfer_progress import Progress
 
 _BLOCK = 1 << 16
 _ATTEMPTS = 5

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.files.text import shown
+from cnnatomy.files.printable import shown
 
 
 def to_toml(tables: Mapping[str, Mapping[str, Any]]) -> str:

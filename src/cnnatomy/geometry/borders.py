@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry.padding import LARGEST
+from cnnatomy.geometry.padding_rules import LARGEST
 
 Pair = tuple[int, int]
 CYCLIC = ("reflect", "symmetric", "wrap")

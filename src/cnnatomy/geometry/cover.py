@@ -11,7 +11,7 @@ from cnnatomy.checks import index
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from cnnatomy.geometry.table import AxisTable
+    from cnnatomy.geometry.axis_table import AxisTable
 
 
 @dataclass(frozen=True)

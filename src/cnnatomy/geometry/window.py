@@ -8,11 +8,11 @@ from math import gcd
 
 from cnnatomy.checks import index, whole_number
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry import fit
-from cnnatomy.geometry.fit import Mend
-from cnnatomy.geometry.padding import extent
+from cnnatomy.geometry import window_fit
+from cnnatomy.geometry.axis_table import AxisTable, clip, left_out
+from cnnatomy.geometry.padding_rules import extent
 from cnnatomy.geometry.reach import Reach
-from cnnatomy.geometry.table import AxisTable, clip, left_out
+from cnnatomy.geometry.window_fit import Mend
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Window:
         """
         slack = self.slack(n)
         if n < 1 or slack < 0:
-            raise fit.too_small(self, n)
+            raise window_fit.too_small(self, n)
         size = slack // self.stride + 1
         starts_late = self.ceil_mode and (size - 1) * self.stride >= n + self.padding[0]
         return size - 1 if starts_late else size
@@ -172,7 +172,7 @@ class Window:
             >>> [Window(3, stride=s).tiles(7) for s in (1, 2, 3)]
             [True, True, False]
         """
-        return fit.tiles(self, n)
+        return window_fit.tiles(self, n)
 
     def mend(self, n: int) -> Mend:
         """What would make the window tile: input sizes, paddings and strides near by, each one verified.
@@ -181,7 +181,7 @@ class Window:
             >>> Window(3, stride=3).mend(7)
             Mend(sizes=(6, 9), paddings=((1, 1), (0, 2)), strides=(2,))
         """
-        return fit.mend(self, n)
+        return window_fit.mend(self, n)
 
     def explain(self, n: int) -> str:
         """The output size in one sentence, with the formula filled in and what would mend a bad fit.
@@ -192,7 +192,7 @@ class Window:
             >>> Window(3, stride=3).explain(7).split("; ")[1:]
             ['cell 6 is never read', 'an input of 6 or 9, padding (1, 1) or (0, 2), or stride 2 would fit.']
         """
-        return fit.explain(self, n)
+        return window_fit.explain(self, n)
 
     def padding_for(self, n: int, wanted: int) -> tuple[int, int]:
         """Padding (before, after), in place of the window's own, that gives a wanted output size.
@@ -207,7 +207,7 @@ class Window:
             >>> Window(3, stride=2).padding_for(7, 4), Window(3, stride=2).padding_for(7, 7)
             ((1, 1), (4, 4))
         """
-        return fit.padding_for(self, n, wanted)
+        return window_fit.padding_for(self, n, wanted)
 
     def transposed_size(self, n: int, output_padding: int = 0) -> int:
         """Outputs of the transposed operator over n cells: (n - 1)s - lo - hi + f* + output_padding.

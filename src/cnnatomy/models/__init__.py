@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models.catalog import ENTRIES, NAMES, Entry, find
+from cnnatomy.models.model_catalog import ENTRIES, NAMES, Entry, find
 from cnnatomy.models.named import consented, is_code, is_place, object_text
-from cnnatomy.notation.words import LARGEST
+from cnnatomy.notation.vocabulary import LARGEST
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from cnnatomy.models.adopted import Loss
     from cnnatomy.models.classifier import Classifier
+    from cnnatomy.models.foreign_classifier import Loss
     from cnnatomy.models.notated import Network
-    from cnnatomy.notation.spec import Spec
+    from cnnatomy.notation.network_spec import Spec
     from cnnatomy.reducers import Reducer
 
 __all__ = [
@@ -73,8 +73,8 @@ def network(
         Pool2d(Soft(temperature=1.0, learned=0), Sliding(...))
     """
     from cnnatomy.models.notated import Network
+    from cnnatomy.notation.network_spec import Spec
     from cnnatomy.notation.parse import parse
-    from cnnatomy.notation.spec import Spec
 
     entry = None if isinstance(text, Spec) else find(text)
     spec = text if isinstance(text, Spec) else parse(entry.notation if text in NAMES else text)  # type: ignore[union-attr]
@@ -131,7 +131,7 @@ def build(
     shape = entry.input_shape if input is None else _shape(input)
     model: Classifier
     if is_place(name):
-        from cnnatomy.models.adoption import from_text
+        from cnnatomy.models.foreign_networks import from_text
 
         model = from_text(name, names, shape, pool)
     elif entry.name == "lenet5" and pool is None and tuple(shape or ()) == entry.input_shape:
@@ -165,7 +165,7 @@ def adopt(
         >>> adopt(net, classes=["cat", "dog", "cow"], input=(3, 8, 8)).state_dict()["1.weight"].shape
         torch.Size([3, 192])
     """
-    from cnnatomy.models.adoption import adopted
+    from cnnatomy.models.foreign_networks import adopted
 
     return adopted(module, _names(classes), _shape(input), loss)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models.misfit import unlike
+from cnnatomy.models.size_mismatch import unlike
 
 Goal = Literal["classify", "reconstruct", "map"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.bitmaps import HEIGHT, WIDTH, code
-from cnnatomy.models.catalog import are_digits
+from cnnatomy.models.model_catalog import are_digits
 
 LENGTH = HEIGHT * WIDTH  # 84
 _PRIME = LENGTH - 1  # 83 is a prime of the form 4n + 3, which Paley's construction needs

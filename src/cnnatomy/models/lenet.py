@@ -12,8 +12,8 @@ from cnnatomy.models.codes import LENGTH, class_codes
 from cnnatomy.nn.connections import ConnectedConv2d
 from cnnatomy.nn.rbf import RBF, map_loss
 from cnnatomy.nn.subsample import Subsample2d
+from cnnatomy.notation.connection_tables import TABLE_I
 from cnnatomy.notation.modules import ScaledTanh
-from cnnatomy.notation.tables import TABLE_I
 
 __all__ = ["BACKGROUND", "FOREGROUND", "TABLE_I", "J", "LeNet5"]
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models.found import Found, unknown
 from cnnatomy.models.named import Named
+from cnnatomy.models.named_object import Found, unknown
 
 PUBLISHED = (3, 224, 224)
 """What networks of these libraries read where nothing else is said."""

@@ -15,7 +15,7 @@ from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.classifier import Goal
 from cnnatomy.models.codes import class_codes
-from cnnatomy.models.misfit import misfit, of_other_kind
+from cnnatomy.models.size_mismatch import misfit, of_other_kind
 from cnnatomy.models.standardised import Standardised
 from cnnatomy.nn.rbf import map_loss
 from cnnatomy.nn.separable import StridedConvPool
@@ -23,8 +23,8 @@ from cnnatomy.nn.subpixel import SubpixelConv
 from cnnatomy.notation.build import build
 from cnnatomy.notation.expand import explicit
 from cnnatomy.notation.modules import Chain, Weighed
+from cnnatomy.notation.network_spec import Layer, Spec
 from cnnatomy.notation.parse import parse_pooling
-from cnnatomy.notation.spec import Layer, Spec
 from cnnatomy.reducers import Reducer
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from torch.fx import Proxy
 from torch.nn.parameter import is_lazy
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models.found import reason
+from cnnatomy.models.named_object import reason
 
 
 class WrongOutputs(ArgumentError):

@@ -12,7 +12,7 @@ from torch.nn import *  # noqa: F403
 from torch.nn import functional, init, parameter, utils
 
 from cnnatomy.filters import FixedFilter1d, FixedFilter2d, FixedFilter3d
-from cnnatomy.nn.composite import (
+from cnnatomy.nn.composite_modules import (
     PyramidPool1d,
     PyramidPool2d,
     PyramidPool3d,
@@ -21,7 +21,7 @@ from cnnatomy.nn.composite import (
     RoIPool3d,
 )
 from cnnatomy.nn.connections import ConnectedConv2d
-from cnnatomy.nn.convolution import (  # type: ignore[assignment]
+from cnnatomy.nn.convolution_modules import (  # type: ignore[assignment]
     Conv1d,
     Conv2d,
     Conv3d,
@@ -43,11 +43,11 @@ from cnnatomy.nn.dropin import (
     MaxPool2d,
     MaxPool3d,
 )
-from cnnatomy.nn.fractional import FractionalPool1d, FractionalPool2d, FractionalPool3d
-from cnnatomy.nn.importance import LIPool2d, SoftGate
+from cnnatomy.nn.fractional_modules import FractionalPool1d, FractionalPool2d, FractionalPool3d
+from cnnatomy.nn.importance_modules import LIPool2d, SoftGate
 from cnnatomy.nn.lppool import LPPool1d, LPPool2d, LPPool3d
-from cnnatomy.nn.padding import Pad1d, Pad2d, Pad3d
-from cnnatomy.nn.pooling import (
+from cnnatomy.nn.padding_modules import Pad1d, Pad2d, Pad3d
+from cnnatomy.nn.pooling_modules import (
     AdaptivePool1d,
     AdaptivePool2d,
     AdaptivePool3d,
@@ -86,7 +86,7 @@ from cnnatomy.nn.subpixel import (
     space_to_depth,
 )
 from cnnatomy.nn.subsample import Subsample2d
-from cnnatomy.nn.unpooling import (
+from cnnatomy.nn.unpooling_modules import (
     MaxUnpool1d,
     MaxUnpool2d,
     MaxUnpool3d,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from cnnatomy.geometry.padding import Rule
-from cnnatomy.nn.convolution import Conv2d
+from cnnatomy.geometry.padding_rules import Rule
+from cnnatomy.nn.convolution_modules import Conv2d
 from cnnatomy.nn.wiring import Table, checked_table
 from cnnatomy.ops.convolution import Sizes
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnatomy.backends import FLOATING
-from cnnatomy.geometry.padding import extent
+from cnnatomy.geometry.padding_rules import extent
 from cnnatomy.nn.scripting import Scriptable
 from cnnatomy.ops import pool
 from cnnatomy.ops.routing import remembered, tracing

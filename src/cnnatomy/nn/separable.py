@@ -12,8 +12,8 @@ from torch import nn
 
 from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry.padding import Rule, per_axis
-from cnnatomy.nn.convolution import Conv1d, Conv2d, Conv3d, Convolution
+from cnnatomy.geometry.padding_rules import Rule, per_axis
+from cnnatomy.nn.convolution_modules import Conv1d, Conv2d, Conv3d, Convolution
 from cnnatomy.ops.convolution import Sizes
 from cnnatomy.ops.padding import Mode
 

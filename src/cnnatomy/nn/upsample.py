@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cnnatomy.backends import FLOATING
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry.resampling import Resampling, output_size
+from cnnatomy.geometry.axis_resampling import Resampling, output_size
 from cnnatomy.nn.scripting import Scriptable
 from cnnatomy.ops.resampling import resample
 from cnnatomy.ops.routing import tracing

@@ -16,15 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry.fit import listed
-from cnnatomy.notation import layers, modules, places
+from cnnatomy.geometry.window_fit import listed
+from cnnatomy.notation import layer_builders, modules, spatial_builders
 from cnnatomy.notation.errors import NotationError
 from cnnatomy.notation.expand import layers as all_layers
-from cnnatomy.notation.layers import Factory, Place
+from cnnatomy.notation.layer_builders import Factory, Place
 from cnnatomy.notation.modules import Known
-from cnnatomy.notation.nearest import nearest
-from cnnatomy.notation.spec import Chain, Concatenation, Layer, Node, Residual, Spec
-from cnnatomy.notation.words import KINDS
+from cnnatomy.notation.nearest_input import nearest
+from cnnatomy.notation.network_spec import Chain, Concatenation, Layer, Node, Residual, Spec
+from cnnatomy.notation.vocabulary import KINDS
 from cnnatomy.regions import Region
 
 MOST_PARAMETERS = 20_000_000_000
@@ -36,39 +36,39 @@ Maker = Callable[[Layer, Place], Factory]
 Codes = Callable[[int], Sequence[Sequence[int]]]
 
 MAKERS: dict[str, Maker] = {
-    **dict.fromkeys(KINDS["activation"], layers.activation),
-    **dict.fromkeys(KINDS["norm"], layers.norm),
-    "conv": layers.conv,
-    "C": layers.lenet_conv,
-    "dwconv": layers.depthwise,
-    "sepconv": layers.separable,
-    "pwconv": layers.pointwise,
-    "convT": layers.transposed,
-    "subpixel": layers.subpixel,
-    "resizeconv": layers.resize_conv,
-    "FC": layers.dense,
-    "F": layers.dense,
-    "RBF": layers.rbf,
-    "LRN": layers.response_norm,
-    "dropout": layers.dropout,
-    "mapdropout": layers.dropout,
-    "pool": places.pool,
-    "global": places.whole,
-    "adaptive": places.adaptive,
-    "pyramid": places.pyramid,
-    "fractional": places.fractional,
-    "subsample": places.subsample,
-    "S": places.subsample,
-    "convpool": places.conv_pool,
-    "meanunpool": places.mean_unpool,
-    "up": places.up,
-    "resize": places.up,
-    "nails": places.nails,
-    "shuffle": places.shuffle,
-    "unshuffle": places.shuffle,
-    "pad": places.pad,
-    "crop": places.pad,
-    "filter": places.fixed,
+    **dict.fromkeys(KINDS["activation"], layer_builders.activation),
+    **dict.fromkeys(KINDS["norm"], layer_builders.norm),
+    "conv": layer_builders.conv,
+    "C": layer_builders.lenet_conv,
+    "dwconv": layer_builders.depthwise,
+    "sepconv": layer_builders.separable,
+    "pwconv": layer_builders.pointwise,
+    "convT": layer_builders.transposed,
+    "subpixel": layer_builders.subpixel,
+    "resizeconv": layer_builders.resize_conv,
+    "FC": layer_builders.dense,
+    "F": layer_builders.dense,
+    "RBF": layer_builders.rbf,
+    "LRN": layer_builders.response_norm,
+    "dropout": layer_builders.dropout,
+    "mapdropout": layer_builders.dropout,
+    "pool": spatial_builders.pool,
+    "global": spatial_builders.whole,
+    "adaptive": spatial_builders.adaptive,
+    "pyramid": spatial_builders.pyramid,
+    "fractional": spatial_builders.fractional,
+    "subsample": spatial_builders.subsample,
+    "S": spatial_builders.subsample,
+    "convpool": spatial_builders.conv_pool,
+    "meanunpool": spatial_builders.mean_unpool,
+    "up": spatial_builders.up,
+    "resize": spatial_builders.up,
+    "nails": spatial_builders.nails,
+    "shuffle": spatial_builders.shuffle,
+    "unshuffle": spatial_builders.shuffle,
+    "pad": spatial_builders.pad,
+    "crop": spatial_builders.pad,
+    "filter": spatial_builders.fixed,
     "flatten": lambda layer, place: nn.Flatten,
     "soft-max": lambda layer, place: lambda: nn.Softmax(1),
     "logsoftmax": lambda layer, place: lambda: nn.LogSoftmax(1),

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from cnnatomy.notation.errors import NotationError
 from cnnatomy.notation.implied import activated
-from cnnatomy.notation.reducers import instead
-from cnnatomy.notation.spec import Block, Chain, Concatenation, Layer, Node, Pooling, Residual, Spec
-from cnnatomy.notation.words import KINDS
+from cnnatomy.notation.network_spec import Block, Chain, Concatenation, Layer, Node, Pooling, Residual, Spec
+from cnnatomy.notation.reducer_names import instead
+from cnnatomy.notation.vocabulary import KINDS
 
 LAYER_BYTES = 12 * 2**10
 """What a layer's module takes beside its weights, as measured on residual networks of 1,000 blocks."""

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from cnnatomy.notation.spec import Chain, Concatenation, Layer, Node, Residual
-from cnnatomy.notation.words import KINDS, LENET, OPTIONS, WORDS
+from cnnatomy.notation.network_spec import Chain, Concatenation, Layer, Node, Residual
+from cnnatomy.notation.vocabulary import KINDS, LENET, OPTIONS, WORDS
 
 NONE = "linear"
 

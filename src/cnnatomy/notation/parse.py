@@ -13,12 +13,12 @@ from lark import Lark
 from lark.exceptions import UnexpectedInput
 
 from cnnatomy.checks import shown
-from cnnatomy.notation.complain import unexpected
 from cnnatomy.notation.errors import NotationError
-from cnnatomy.notation.reading import Reading
-from cnnatomy.notation.reducers import ALIASES, instead, named, names, registered
-from cnnatomy.notation.spec import Layer, Pooling, Spec
-from cnnatomy.notation.words import METHODS, MODES, SPOKEN
+from cnnatomy.notation.network_spec import Layer, Pooling, Spec
+from cnnatomy.notation.reducer_names import ALIASES, instead, named, names, registered
+from cnnatomy.notation.syntax_errors import unexpected
+from cnnatomy.notation.tree_reading import Reading
+from cnnatomy.notation.vocabulary import METHODS, MODES, SPOKEN
 from cnnatomy.reducers import REGISTRY, Reducer
 
 LONGEST = 20_000

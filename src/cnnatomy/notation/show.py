@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnnatomy.notation.reducers import spoken
-from cnnatomy.notation.spec import Block, Concatenation, Layer, Pooling, Residual, Value, chain
-from cnnatomy.notation.words import LENET, METHODS, MODES
+from cnnatomy.notation.network_spec import Block, Concatenation, Layer, Pooling, Residual, Value, chain
+from cnnatomy.notation.reducer_names import spoken
+from cnnatomy.notation.vocabulary import LENET, METHODS, MODES
 
 _LETTERS = {"stride": "s", "kernel": "k", "dilation": "d", "groups": "g", "multiplier": "m", "extra": "o"}
 

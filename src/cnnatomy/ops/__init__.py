@@ -1,8 +1,8 @@
 """Operators on tensors: what the modules and the functional interface call."""
 
 from cnnatomy.ops import decompositions  # noqa: F401 (exporters find them)
+from cnnatomy.ops.border_values import per_vector
 from cnnatomy.ops.convolution import convolve
-from cnnatomy.ops.filler import per_vector
 from cnnatomy.ops.padding import pad
 from cnnatomy.ops.pooling import pool
 from cnnatomy.ops.resampling import resample

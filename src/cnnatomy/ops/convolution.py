@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cnnatomy.backends.memory import demand
+from cnnatomy.backends.result_memory import demand
 from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError, TensorError
-from cnnatomy.geometry.padding import Rule, paddings, per_axis, resolve
+from cnnatomy.geometry.padding_rules import Rule, paddings, per_axis, resolve
 from cnnatomy.geometry.window import Window
 from cnnatomy.ops.padding import Mode, checked_mode, pad
 from cnnatomy.ops.routing import demand_dense, overridable, plain, tracing, transformed

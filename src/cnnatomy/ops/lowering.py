@@ -19,12 +19,12 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 from torch.nn import functional as F
 
+from cnnatomy.backends import linear_maps as resampler
 from cnnatomy.backends import reference
-from cnnatomy.backends import resampling as resampler
 from cnnatomy.backends.layout import saved_dtypes
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import AxisTable, Window
-from cnnatomy.geometry.resampling import Resampling
+from cnnatomy.geometry.axis_resampling import Resampling
 from cnnatomy.ops import library, resampling
 from cnnatomy.ops.eigen import eigh
 from cnnatomy.reducers import Mean, Reducer

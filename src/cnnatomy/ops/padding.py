@@ -21,11 +21,11 @@ from torch.nn import functional as F
 from cnnatomy.backends import FLOATING, INTEGERS
 from cnnatomy.backends.cpu.runtime.huge_pages import LARGE
 from cnnatomy.backends.layout import is_last, memory_format
-from cnnatomy.backends.memory import demand
+from cnnatomy.backends.result_memory import demand
 from cnnatomy.checks import index
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry.borders import Pair, cropped, pairs, settled
-from cnnatomy.ops import border, filler
+from cnnatomy.ops import border, border_values
 from cnnatomy.ops.routing import demand_dense, eager, overridable, transformed
 
 Borders: TypeAlias = tuple[Tensor, Tensor]
@@ -179,7 +179,7 @@ def _function(function: Filler) -> Filler:
         return function
     given = list(signature.parameters.values())
     if len(given) == 4 and given[3].name == "kwargs" and given[3].kind is given[3].POSITIONAL_OR_KEYWORD:
-        return filler.per_vector(function)
+        return border_values.per_vector(function)
     optional = [one for one in given[4:] if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)]
     try:
         signature.bind(*"xabc", **{one.name: one.name for one in optional})
@@ -194,31 +194,31 @@ def _by_mode(x: Tensor, full: tuple[Pair, ...], mode: str, chosen: Sequence[int]
     count = len(chosen)
     if mode == "constant" or mode == "linear_ramp":
         name = OPTIONS[mode]
-        ends = filler.numbers(0 if option is None else option, count, name, x.dtype)
+        ends = border_values.numbers(0 if option is None else option, count, name, x.dtype)
         first = ends[0][0]
         alike = all(value == first for pair in ends for value in pair)
         if mode == "constant" and alike and not isinstance(first, complex):
             if eager(x) and x.is_floating_point() and x.nbytes >= LARGE and _holds(x.dtype, first):
                 return _spread(x, mode, full, first)
             return F.pad(x, [width for pair in reversed(full) for width in pair], value=first)
-        make: Any = filler.constant if mode == "constant" else filler.ramp
+        make: Any = border_values.constant if mode == "constant" else border_values.ramp
         return _by_axis(x, full, dict(zip(chosen, [partial(make, pair) for pair in ends], strict=True)))
     if mode == "empty":
-        return _by_axis(x, full, dict.fromkeys(chosen, filler.empty))
+        return _by_axis(x, full, dict.fromkeys(chosen, border_values.empty))
     if OPTIONS[mode] == "stat_length":
         demand_dense(f"{mode} of cells", x, _ORDERED if mode != "mean" else (*_ORDERED, *_COMPLEX))
         whole = ((None, None),) * count
         spans: Any = whole if option is None else pairs(option, count, "stat_length", least=1)
-        made = [partial(filler.statistic, mode, span) for span in spans]
+        made = [partial(border_values.statistic, mode, span) for span in spans]
         return _by_axis(x, full, dict(zip(chosen, made, strict=True)))
     if option not in (None, "even", "odd"):
         raise ArgumentError("reflect_type is unknown", expected="'even' or 'odd'", got=repr(option))
     if option == "odd":
-        return _by_axis(x, full, dict.fromkeys(chosen, partial(filler.odd, mode)))
+        return _by_axis(x, full, dict.fromkeys(chosen, partial(border_values.odd, mode)))
     if eager(x) and border.sides(x.shape, mode, full):
         return _spread(x, mode, full)
     kinds = {axis: settled(mode, x.shape[axis], full[axis]) for axis in chosen}
-    return _by_axis(x, full, {axis: partial(filler.repeated, kind) for axis, kind in kinds.items()})
+    return _by_axis(x, full, {axis: partial(border_values.repeated, kind) for axis, kind in kinds.items()})
 
 
 def _holds(dtype: torch.dtype, value: float) -> bool:

@@ -21,7 +21,7 @@ from cnnatomy import backends
 from cnnatomy.backends.reference import computed_in, rounded
 from cnnatomy.errors import ArgumentError
 from cnnatomy.ops import function, library
-from cnnatomy.ops.bordered import bordered
+from cnnatomy.ops.padded_pooling import bordered
 from cnnatomy.ops.padding import Mode
 from cnnatomy.ops.routing import batched, demand_dense, plain, transformed
 from cnnatomy.reducers import Reducer

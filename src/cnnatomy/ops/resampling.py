@@ -17,13 +17,13 @@ from torch.autograd import Function
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from cnnatomy.backends import FLOATING, INTEGERS
-from cnnatomy.backends import resampling as backend
+from cnnatomy.backends import linear_maps as backend
 from cnnatomy.backends.layout import empty, is_last
-from cnnatomy.backends.memory import demand
+from cnnatomy.backends.result_memory import demand
 from cnnatomy.errors import ArgumentError, TensorError
+from cnnatomy.geometry.axis_resampling import Resampling, output_size, positive
 from cnnatomy.geometry.bands import Bands
-from cnnatomy.geometry.padding import per_axis
-from cnnatomy.geometry.resampling import Resampling, output_size, positive
+from cnnatomy.geometry.padding_rules import per_axis
 from cnnatomy.ops.routing import demand_dense, plain, refuse_tangents, remembered, transformed
 
 LARGEST = 2**40
@@ -44,9 +44,9 @@ def resample(
     """Resize every map: y[n, c, o] = sum_i w_1[o_1, i_1] .. w_d[o_d, i_d] x[n, c, i], axis by axis.
 
     The outputs' places, the methods' kernels and what happens at borders are those of
-    `cnnatomy.geometry.resampling`. Given a `scale`, the outputs are floor(n scale), and lie exactly 1 / scale
-    cells apart; given a `size`, they lie n / size apart. torch keeps the same two rules, with one exception
-    that is kept as well: linear leaves an axis as it is where floor(n scale) is n.
+    `cnnatomy.geometry.axis_resampling`. Given a `scale`, the outputs are floor(n scale), and lie exactly
+    1 / scale cells apart; given a `size`, they lie n / size apart. torch keeps the same two rules, with one
+    exception that is kept as well: linear leaves an axis as it is where floor(n scale) is n.
 
     Pictures in uint8 come out in uint8, rounded to whole levels, halves up, and clamped to 0 .. 255 after
     each axis, as in Pillow 13: the width first, but the height if it loses more than twice as many cells.

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 from torch.nn import functional as F
 
-from cnnatomy.backends.memory import demand
+from cnnatomy.backends.result_memory import demand
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry.padding import Rule, paddings, per_axis, resolve
+from cnnatomy.geometry.padding_rules import Rule, paddings, per_axis, resolve
 from cnnatomy.geometry.window import Window
 from cnnatomy.ops.convolution import (
     Ints,

@@ -10,17 +10,17 @@ from torch import Tensor
 
 from cnnatomy.backends import FLOATING
 from cnnatomy.backends.layout import is_last
-from cnnatomy.backends.memory import demand
 from cnnatomy.backends.pooled import Pooled
+from cnnatomy.backends.result_memory import demand
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import per_axis
 from cnnatomy.ops import function, library
-from cnnatomy.ops.placed import place
+from cnnatomy.ops.indexed_values import place
 from cnnatomy.ops.pooling import pool
 from cnnatomy.ops.routing import demand_dense, overridable, plain, transformed
 from cnnatomy.reducers import Mean
 from cnnatomy.regions import Boxes, Region, Sliding
-from cnnatomy.regions.composite import Composite
+from cnnatomy.regions.composite_regions import Composite
 
 Sizes = int | Sequence[int]
 _SUM = Mean(divisor=1.0)

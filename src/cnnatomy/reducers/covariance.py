@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers.contract import Line, Reducer, Windows
-from cnnatomy.reducers.shared import checks
+from cnnatomy.reducers.shared import parameter_checks
 from cnnatomy.regions import Region
 
 if TYPE_CHECKING:
@@ -91,10 +91,10 @@ class Covariance(Reducer):
     mixes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        checks.word(self, "function", tuple(_OWN))
+        parameter_checks.word(self, "function", tuple(_OWN))
         self._refuse_foreign()
         for name in ("alpha", "epsilon"):
-            checks.real(self, name, "a finite number > 0", lambda value: 0 < value < math.inf)
+            parameter_checks.real(self, name, "a finite number > 0", lambda value: 0 < value < math.inf)
         for name in ("iterations", "k"):
             self._hold(name, "an int >= 1", lambda value: type(value) is int and value >= 1)
         for name in ("centred", "scaled"):

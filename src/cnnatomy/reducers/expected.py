@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.reducers.contract import Field, Fold, Lane, Line, Output, State, Windows
-from cnnatomy.reducers.shared import scaled
+from cnnatomy.reducers.shared import scaled_sums
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +52,7 @@ class Expected(Fold):
         weight = torch.relu(torch.where(windows.inside, windows.values, 0))
         even = windows.inside.to(weight.dtype).expand(weight.shape)
         some = weight.sum(-1, keepdim=True) > 0
-        return scaled.shared(torch.where(some, weight, even), windows.inside, "<{share}·{x}; + >")
+        return scaled_sums.shared(torch.where(some, weight, even), windows.inside, "<{share}·{x}; + >")
 
     def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
         """Both sums; the mean where the weights are all 0."""

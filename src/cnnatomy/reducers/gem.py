@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers.contract import Lane, Learned, Pooling
 from cnnatomy.reducers.logsumexp import LogSumExp
-from cnnatomy.reducers.shared import checks
+from cnnatomy.reducers.shared import parameter_checks
 from cnnatomy.reducers.shared.power import Power
 
 if TYPE_CHECKING:
@@ -54,10 +54,12 @@ class GeM(Power):
     positive: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        checks.real(self, "p", "a number from 1 to 1000", lambda p: 1 <= p <= 1000)
+        parameter_checks.real(self, "p", "a number from 1 to 1000", lambda p: 1 <= p <= 1000)
         if self.clamp is not None:
-            checks.real(self, "clamp", "a number from 1e-30 to 1e30, or None", lambda c: 1e-30 <= c <= 1e30)
-        checks.learned(self)
+            parameter_checks.real(
+                self, "clamp", "a number from 1e-30 to 1e30, or None", lambda c: 1e-30 <= c <= 1e30
+            )
+        parameter_checks.learned(self)
         if self.learned and self.clamp is None:
             raise ArgumentError("a learned p needs values above 0", expected="a clamp", got="None")
         super().__post_init__()

@@ -19,7 +19,7 @@ from cnnatomy.reducers.contract import (
     State,
     Windows,
 )
-from cnnatomy.reducers.shared import checks, scaled
+from cnnatomy.reducers.shared import parameter_checks, scaled_sums
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,26 +61,26 @@ class Importance(Fold):
     saves: ClassVar[tuple[Field, ...]] = ("value", "value", "value")
     reads: ClassVar[tuple[Literal["x", "y"], ...]] = ("x",)
     counts: ClassVar[bool] = True
-    identity = (scaled.NOTHING, 0.0, 0.0)
+    identity = (scaled_sums.NOTHING, 0.0, 0.0)
 
     def __post_init__(self) -> None:
-        checks.word(self, "normalize", ("weights", "size"))
+        parameter_checks.word(self, "normalize", ("weights", "size"))
         super().__post_init__()
 
     def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
         """The sum of e^logit x over the sum of e^logit, both less the largest logit in the exponent."""
         import torch
 
-        grown, _ = scaled.weights(windows.companions[0], windows.inside)
+        grown, _ = scaled_sums.weights(windows.companions[0], windows.inside)
         values = torch.where(windows.inside, windows.values, 0)
         mean = (grown * values).sum(-1) / grown.sum(-1)
         return mean / windows.divisor if self.normalize == "size" else mean, None
 
     def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
         """Every value times its share, over the count if that is asked for."""
-        grown, _ = scaled.weights(windows.companions[0], windows.inside)
+        grown, _ = scaled_sums.weights(windows.companions[0], windows.inside)
         text = "(<{share}·{x}; + >)/{n}" if self.normalize == "size" else "<{share}·{x}; + >"
-        return scaled.shared(grown, windows.inside, text)
+        return scaled_sums.shared(grown, windows.inside, text)
 
     def fields(self, track: bool) -> tuple[Field, ...]:
         """(k, s, t): the sums of the weights and of the weighted values are s 2^k and t 2^k."""
@@ -93,7 +93,7 @@ class Importance(Fold):
 
     def merge(self, state: State, other: State) -> State:
         """Both sums, at the larger exponent."""
-        return scaled.merge(state, other)
+        return scaled_sums.merge(state, other)
 
     def finish(self, state: State, count: Lane) -> Lane:
         """t / s, over the count if that is asked for."""
@@ -143,7 +143,7 @@ class _PlainSums(FastFold):
     def lift(self, values: State, tap: Lane | None) -> State:
         """(e^logit, e^logit x)"""
         x, logit = values
-        held = scaled.held(logit)
+        held = scaled_sums.held(logit)
         weight = held.decay()
         lost = (logit < held) & (x.abs() > 2.0**40)  # a raised weight would show
         return weight, lost.select(x.like(math.nan), weight * x)
@@ -165,4 +165,4 @@ class _PlainSums(FastFold):
     def trusts(self, state: State) -> Mask:
         """Whether the sum of the weights is far from both ends, and that of the values is a number."""
         total, values = state
-        return scaled.moderate(total) & (total > 2.0**-40) & (values.abs() < 2.0**120)
+        return scaled_sums.moderate(total) & (total > 2.0**-40) & (values.abs() < 2.0**120)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers.contract import NO_TAP, Field, Fold, Lane, Line, Mask, Output, Pooling, State, Windows
 from cnnatomy.reducers.kth import Kth
-from cnnatomy.reducers.shared.network import merging
-from cnnatomy.reducers.shared.order import nothing, of_rank, ordered, ranked
-from cnnatomy.reducers.shared.search import larger, smaller
+from cnnatomy.reducers.shared.order_statistics import larger, smaller
+from cnnatomy.reducers.shared.rank_tracking import nothing, of_rank, ordered, ranked
+from cnnatomy.reducers.shared.sorting_network import merging
 
 if TYPE_CHECKING:
     from torch import Tensor

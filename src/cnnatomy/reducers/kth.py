@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.reducers.shared.order import Order
-from cnnatomy.reducers.shared.search import Rank
+from cnnatomy.reducers.shared.order_statistics import Rank
+from cnnatomy.reducers.shared.rank_tracking import Order
 
 
 @dataclass(frozen=True)

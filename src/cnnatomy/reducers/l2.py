@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.reducers.contract import Fold, Lane, Line, Output, State, Windows
-from cnnatomy.reducers.shared import checks
+from cnnatomy.reducers.shared import parameter_checks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +52,7 @@ class L2(Fold):
     identity = (0.0,)
 
     def __post_init__(self) -> None:
-        checks.word(self, "normalize", ("sum", "mean", "size"))
+        parameter_checks.word(self, "normalize", ("sum", "mean", "size"))
         super().__post_init__()
 
     def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:

@@ -23,7 +23,7 @@ from cnnatomy.reducers.contract import (
     State,
     Windows,
 )
-from cnnatomy.reducers.shared import checks, scaled
+from cnnatomy.reducers.shared import parameter_checks, scaled_sums
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,18 +72,18 @@ class LogSumExp(Fold):
     saves: ClassVar[tuple[Field, ...]] = ("value", "value")
     reads: ClassVar[tuple[Literal["x", "y"], ...]] = ("x",)
     counts: ClassVar[bool] = True
-    identity = (scaled.NOTHING, 0.0)
+    identity = (scaled_sums.NOTHING, 0.0)
 
     def __post_init__(self) -> None:
         expected = "a number of a size from 1e-30 to 1e30"
-        checks.real(self, "sharpness", expected, lambda r: 1e-30 <= abs(r) <= 1e30)
-        checks.word(self, "normalize", ("mean", "sum"))
-        checks.learned(self)
+        parameter_checks.real(self, "sharpness", expected, lambda r: 1e-30 <= abs(r) <= 1e30)
+        parameter_checks.word(self, "normalize", ("mean", "sum"))
+        parameter_checks.learned(self)
         super().__post_init__()
 
     def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
         """The logarithm of the sum of e^(r x - top), plus top: the largest r x."""
-        grown, top = scaled.weights(windows.values * self.sharpness, windows.inside)
+        grown, top = scaled_sums.weights(windows.values * self.sharpness, windows.inside)
         total = grown.sum(-1)
         mean = total / windows.divisor if self.normalize == "mean" else total
         return (mean.log() + top.squeeze(-1)) / self.sharpness, None
@@ -94,7 +94,7 @@ class LogSumExp(Fold):
 
         sharpness = learned.get("sharpness", torch.tensor(self.sharpness, dtype=torch.float64))
         scaled_values = windows.values * sharpness
-        _, top = scaled.weights(scaled_values, windows.inside)
+        _, top = scaled_sums.weights(scaled_values, windows.inside)
         total = "(<e^({z}); + >)/{n}" if self.normalize == "mean" else "<e^({z}); + >"
         steps = {"top": top.squeeze(-1), "r": sharpness.reshape(1, -1, 1)}
         return Line(f"({{top}} + ln({total}))/{{r}}", {"z": scaled_values - top}, steps)
@@ -125,7 +125,7 @@ class LogSumExp(Fold):
 
     def merge(self, state: State, other: State) -> State:
         """The sum, at the larger exponent."""
-        return scaled.merge(state, other)
+        return scaled_sums.merge(state, other)
 
     def finish(self, state: State, count: Lane) -> Lane:
         """(log s + k log 2) / r"""
@@ -178,7 +178,7 @@ class _PlainSum(FastFold):
 
     def lift(self, values: State, tap: Lane | None) -> State:
         """e^(r x)"""
-        return (scaled.held(self.whole.exponent(values)).decay(),)
+        return (scaled_sums.held(self.whole.exponent(values)).decay(),)
 
     def merge(self, state: State, other: State) -> State:
         """The sum."""
@@ -196,7 +196,7 @@ class _PlainSum(FastFold):
 
     def trusts(self, state: State) -> Mask:
         """Whether the sum is far from both ends."""
-        return scaled.moderate(state[0])
+        return scaled_sums.moderate(state[0])
 
 
 class _OneExponential(FastPull):

@@ -11,7 +11,7 @@ from cnnatomy.reducers.contract import FastPath, Lane, Line, Pooling, TorchOpera
 from cnnatomy.reducers.l2 import L2
 from cnnatomy.reducers.max import Max
 from cnnatomy.reducers.mean import Mean
-from cnnatomy.reducers.shared import checks
+from cnnatomy.reducers.shared import parameter_checks
 from cnnatomy.reducers.shared.power import Power
 
 if TYPE_CHECKING:
@@ -55,8 +55,10 @@ class Lp(Power):
     work = "s + abs(x) ** p"
 
     def __post_init__(self) -> None:
-        checks.real(self, "p", "a number from 1 to 1000, or inf", lambda p: 1 <= p <= 1000 or p == math.inf)
-        checks.word(self, "normalize", ("sum", "mean", "size"))
+        parameter_checks.real(
+            self, "p", "a number from 1 to 1000, or inf", lambda p: 1 <= p <= 1000 or p == math.inf
+        )
+        parameter_checks.word(self, "normalize", ("sum", "mean", "size"))
         super().__post_init__()
 
     def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:

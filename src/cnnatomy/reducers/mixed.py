@@ -21,7 +21,7 @@ from cnnatomy.reducers.contract import (
 )
 from cnnatomy.reducers.max import Max
 from cnnatomy.reducers.mean import Mean
-from cnnatomy.reducers.shared import checks
+from cnnatomy.reducers.shared import parameter_checks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,8 +71,8 @@ class Mixed(Fold):
     identity = (0.0, *_MAX.identity)
 
     def __post_init__(self) -> None:
-        checks.real(self, "share", "a number from 0 to 1", lambda share: 0 <= share <= 1)
-        checks.learned(self)
+        parameter_checks.real(self, "share", "a number from 0 to 1", lambda share: 0 <= share <= 1)
+        parameter_checks.learned(self)
         if not isinstance(self.random, bool) or (self.random and self.learned):
             expected = "a truth value, and no learned share beside a random one"
             raise ArgumentError("Mixed has no such choice", expected=expected, got=f"random={self.random!r}")

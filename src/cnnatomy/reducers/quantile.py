@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnnatomy.reducers.shared import checks
-from cnnatomy.reducers.shared.order import Order
-from cnnatomy.reducers.shared.search import TIE, Rank
+from cnnatomy.reducers.shared import parameter_checks
+from cnnatomy.reducers.shared.order_statistics import TIE, Rank
+from cnnatomy.reducers.shared.rank_tracking import Order
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Quantile(Order):
     source = "Hyndman & Fan 1996 (nearest rank)"
 
     def __post_init__(self) -> None:
-        checks.real(self, "q", "a share from 0 to 1", lambda q: 0 <= q <= 1)
+        parameter_checks.real(self, "q", "a share from 0 to 1", lambda q: 0 <= q <= 1)
         super().__post_init__()
 
     @property

@@ -23,7 +23,7 @@ from cnnatomy.reducers.contract import (
     State,
     Windows,
 )
-from cnnatomy.reducers.shared import checks, scaled
+from cnnatomy.reducers.shared import parameter_checks, scaled_sums
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,26 +73,28 @@ class Soft(Fold):
     gradient: ClassVar[Literal["pairs"]] = "pairs"
     saves: ClassVar[tuple[Field, ...]] = ("value", "value", "value")
     reads: ClassVar[tuple[Literal["x", "y"], ...]] = ("x",)
-    identity = (scaled.NOTHING, 0.0, 0.0)
+    identity = (scaled_sums.NOTHING, 0.0, 0.0)
 
     def __post_init__(self) -> None:
-        checks.real(self, "temperature", "a number from 1e-30 to 1e30", lambda t: 1e-30 <= t <= 1e30)
-        checks.learned(self)
+        parameter_checks.real(
+            self, "temperature", "a number from 1e-30 to 1e30", lambda t: 1e-30 <= t <= 1e30
+        )
+        parameter_checks.learned(self)
         super().__post_init__()
 
     def define(self, windows: Windows) -> tuple[Tensor, Tensor | None]:
         """The sum of e^(x / T) x over the sum of e^(x / T), both less the largest x / T in the exponent."""
         import torch
 
-        grown, _ = scaled.weights(windows.values / self.temperature, windows.inside)
+        grown, _ = scaled_sums.weights(windows.values / self.temperature, windows.inside)
         values = torch.where(windows.inside & (grown > 0), windows.values, 0)
         return (grown * values).sum(-1) / grown.sum(-1), None
 
     def line(self, windows: Windows, learned: Mapping[str, Tensor]) -> Line:
         """Every value times its share."""
         temperature = learned.get("temperature", self.temperature)
-        grown, _ = scaled.weights(windows.values / temperature, windows.inside)
-        return scaled.shared(grown, windows.inside, "<{share}·{x}; + >")
+        grown, _ = scaled_sums.weights(windows.values / temperature, windows.inside)
+        return scaled_sums.shared(grown, windows.inside, "<{share}·{x}; + >")
 
     @property
     def blended(self) -> bool:
@@ -183,7 +185,7 @@ class _PlainSums(FastFold):
 
     def lift(self, values: State, tap: Lane | None) -> State:
         """(e^v, e^v v), v = x / T"""
-        held = scaled.held(self.soft.exponent(values))
+        held = scaled_sums.held(self.soft.exponent(values))
         weight = held.decay()
         return weight, weight * held
 
@@ -204,7 +206,7 @@ class _PlainSums(FastFold):
 
     def trusts(self, state: State) -> Mask:
         """Whether the sum of the weights is far from both ends."""
-        return scaled.moderate(state[0])
+        return scaled_sums.moderate(state[0])
 
 
 class _OneExponential(FastPull):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.reducers.contract import Field, Lane, Line, Reducer, Scan, State, Tap, Taps, Windows
 from cnnatomy.reducers.expected import Expected
-from cnnatomy.reducers.shared import checks
-from cnnatomy.reducers.shared.order import nothing
-from cnnatomy.reducers.shared.search import no_tap
+from cnnatomy.reducers.shared import parameter_checks
+from cnnatomy.reducers.shared.order_statistics import no_tap
+from cnnatomy.reducers.shared.rank_tracking import nothing
 from cnnatomy.reducers.soft import Soft
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Stochastic(Scan):
     positive: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        checks.word(self, "weights", ("value", "exp"))
+        parameter_checks.word(self, "weights", ("value", "exp"))
         super().__post_init__()
 
     def settled(self) -> Reducer:

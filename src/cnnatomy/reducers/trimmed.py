@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy.reducers.contract import Field, Lane, Line, Output, Scan, State, Tap, Taps, Windows
-from cnnatomy.reducers.shared import checks, search
-from cnnatomy.reducers.shared.network import selecting
-from cnnatomy.reducers.shared.order import nothing, ordered, ranked
-from cnnatomy.reducers.shared.search import TIE, Rank
+from cnnatomy.reducers.shared import order_statistics, parameter_checks
+from cnnatomy.reducers.shared.order_statistics import TIE, Rank
+from cnnatomy.reducers.shared.rank_tracking import nothing, ordered, ranked
+from cnnatomy.reducers.shared.sorting_network import selecting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +53,7 @@ class Trimmed(Scan):
     counts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        checks.real(self, "share", "at least 0 and below 0.5", lambda share: 0 <= share < 0.5)
+        parameter_checks.real(self, "share", "at least 0 and below 0.5", lambda share: 0 <= share < 0.5)
         super().__post_init__()
 
     @property
@@ -95,7 +95,7 @@ class Trimmed(Scan):
         """The mean, and the least and the greatest value that are kept, with their taps."""
         if taps.few is not None and taps.all_inside and not taps.tracks:
             return (self._middle([tap.value for tap in taps.few]),)
-        low, high = search.find(taps, [self.lowest, self.highest])
+        low, high = order_statistics.find(taps, [self.lowest, self.highest])
         y = self._between(taps, low, high)
         if not taps.tracks:
             return (y,)
@@ -106,9 +106,11 @@ class Trimmed(Scan):
     def _middle(self, values: Sequence[Lane]) -> Lane:
         n = len(values)
         places = tuple(range(self.lowest.of(n), self.highest.of(n) + 1))
-        first, *rest = selecting(n, places, summed=True).run(values, search.smaller, search.larger)
+        first, *rest = selecting(n, places, summed=True).run(
+            values, order_statistics.smaller, order_statistics.larger
+        )
         total = sum(rest, first)
-        return search.any_nan(values).select(first.like(math.nan), total / float(len(places)))
+        return order_statistics.any_nan(values).select(first.like(math.nan), total / float(len(places)))
 
     def _between(self, taps: Taps, low: Lane, high: Lane) -> Lane:
         """The mean of the values between two, and of as many of the two as are kept."""
@@ -154,4 +156,4 @@ def _tap(taps: Taps, value: Lane, rank: Lane) -> Lane:
         return left - equal.select(one, 0.0), (equal & left.same(0.0)).select(tap.number, found)
 
     (before,) = taps.fold((taps.count.like(0.0),), below, ("value",))
-    return taps.fold((rank - before, search.no_tap(taps)), seek, ("value", "tap"))[1]
+    return taps.fold((rank - before, order_statistics.no_tap(taps)), seek, ("value", "tap"))[1]

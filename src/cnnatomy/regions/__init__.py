@@ -2,8 +2,8 @@
 
 from cnnatomy.regions.bins import Bins
 from cnnatomy.regions.boxes import Boxes
-from cnnatomy.regions.composite import Composite
-from cnnatomy.regions.fractional import Fractional
+from cnnatomy.regions.composite_regions import Composite
+from cnnatomy.regions.fractional_windows import Fractional
 from cnnatomy.regions.grid import Adaptive, Whole
 from cnnatomy.regions.pyramid import Pyramid
 from cnnatomy.regions.region import Axis, Region

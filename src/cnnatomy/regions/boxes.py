@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import per_axis
-from cnnatomy.regions.composite import Composite, PoolOver
-from cnnatomy.regions.placing import Row, shapes
+from cnnatomy.regions.box_cells import Row, shapes
+from cnnatomy.regions.composite_regions import Composite, PoolOver
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import AxisTable, Window
-from cnnatomy.geometry.table import LONGEST
+from cnnatomy.geometry.axis_table import LONGEST
 from cnnatomy.regions.region import Axis, Region
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry.padding import per_axis
-from cnnatomy.regions.composite import Composite, PoolOver
+from cnnatomy.geometry.padding_rules import per_axis
+from cnnatomy.regions.composite_regions import Composite, PoolOver
 from cnnatomy.regions.grid import Adaptive
 
 if TYPE_CHECKING:

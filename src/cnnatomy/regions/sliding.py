@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cnnatomy.geometry import Window, padding
+from cnnatomy.geometry import Window, padding_rules
 from cnnatomy.regions.region import Axis, Region
 
 
@@ -35,7 +35,7 @@ class Sliding(Region):
 
     kernel: int | tuple[int, ...]
     stride: int | tuple[int, ...] | None = None
-    padding: padding.Rule | tuple[padding.Rule, ...] = 0
+    padding: padding_rules.Rule | tuple[padding_rules.Rule, ...] = 0
     dilation: int | tuple[int, ...] = 1
     ceil_mode: bool = False
 
@@ -45,24 +45,24 @@ class Sliding(Region):
         for name in ("kernel", "stride", "dilation"):
             value = getattr(self, name)
             if value is not None or name != "stride":
-                padding.per_axis(value, len(value) if isinstance(value, tuple) else 1, name)
+                padding_rules.per_axis(value, len(value) if isinstance(value, tuple) else 1, name)
         rules = self.padding if isinstance(self.padding, tuple) else (self.padding,)
-        padding.paddings(rules, len(rules))
+        padding_rules.paddings(rules, len(rules))
         super().__post_init__()
 
     def most_taps(self, rank: int) -> int:
         """The product of the kernel's sizes."""
-        return math.prod(padding.per_axis(self.kernel, rank, "kernel_size"))
+        return math.prod(padding_rules.per_axis(self.kernel, rank, "kernel_size"))
 
     def windows(self, size: tuple[int, ...]) -> tuple[Window, ...]:
         """The window of every axis, its padding rule resolved for the input's size."""
         rank = len(size)
-        kernel = padding.per_axis(self.kernel, rank, "kernel_size")
-        stride = kernel if self.stride is None else padding.per_axis(self.stride, rank, "stride")
-        dilation = padding.per_axis(self.dilation, rank, "dilation")
-        rules = padding.paddings(self.padding, rank)
+        kernel = padding_rules.per_axis(self.kernel, rank, "kernel_size")
+        stride = kernel if self.stride is None else padding_rules.per_axis(self.stride, rank, "stride")
+        dilation = padding_rules.per_axis(self.dilation, rank, "dilation")
+        rules = padding_rules.paddings(self.padding, rank)
         return tuple(
-            Window(k, s, padding.resolve(rule, n, k, s, d), d, self.ceil_mode)
+            Window(k, s, padding_rules.resolve(rule, n, k, s, d), d, self.ceil_mode)
             for n, k, s, rule, d in zip(size, kernel, stride, rules, dilation, strict=True)
         )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cnnatomy.report.gather import write
-from cnnatomy.report.page import Curve, Page
+from cnnatomy.report.page_content import Curve, Page
 from cnnatomy.report.render import render, save
+from cnnatomy.report.run_page import write
 
 __all__ = ["Curve", "Page", "render", "save", "write"]

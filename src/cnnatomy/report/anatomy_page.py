@@ -24,7 +24,7 @@ from cnnatomy.data import read_pictures
 from cnnatomy.report.anatomy_flow import Box, flow
 from cnnatomy.report.anatomy_maps import Tables, mapped
 from cnnatomy.report.render import embed, template
-from cnnatomy.train.files import write_whole
+from cnnatomy.train.atomic_files import write_whole
 
 PICTURE = Path(__file__).parent / "assets" / "pagoda.png"
 CREDIT = "Photograph by danielbuechele (part), CC BY 2.0"

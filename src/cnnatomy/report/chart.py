@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from cnnatomy.files.text import percent as as_percent
-from cnnatomy.report.page import Curve
+from cnnatomy.files.printable import percent as as_percent
+from cnnatomy.report.page_content import Curve
 
 WIDTH, HEIGHT = 520, 260
 LEFT, RIGHT, TOP, BOTTOM = 52, 110, 14, 38

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from cnnatomy.data import Dataset, Pictures
 from cnnatomy.data.augment import recipe
-from cnnatomy.data.fit import Size
-from cnnatomy.data.survey.found import NOT_LOOKED_FOR, Survey
+from cnnatomy.data.fit_policies import Size
 from cnnatomy.data.survey.headers import Header
-from cnnatomy.files.text import written
-from cnnatomy.report.gather import png
+from cnnatomy.data.survey.survey_result import NOT_LOOKED_FOR, Survey
+from cnnatomy.files.printable import written
 from cnnatomy.report.render import template
+from cnnatomy.report.run_page import png
 from cnnatomy.report.scatter import scatter
-from cnnatomy.train.files import write_whole
+from cnnatomy.train.atomic_files import write_whole
 
 CLASSES, SAMPLES, VARIED, TIMES, GROUPS, NAMES = 40, 8, 8, 6, 40, 50
 """Shown: classes, pictures of each, pictures that are changed and how often, groups of copies, names."""

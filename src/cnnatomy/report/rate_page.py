@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from cnnatomy.report.chart import ticks
 from cnnatomy.report.render import template
-from cnnatomy.train.files import write_whole
+from cnnatomy.train.atomic_files import write_whole
 from cnnatomy.train.finder import RateCurve
 
 WIDTH, HEIGHT = 760, 360

@@ -8,13 +8,13 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from cnnatomy.files.text import percent, shown
+from cnnatomy.files.printable import percent, shown
 from cnnatomy.report import heat
 from cnnatomy.report.chart import chart
-from cnnatomy.report.page import Page
-from cnnatomy.report.words import constant, warning
+from cnnatomy.report.page_content import Page
+from cnnatomy.report.result_text import constant, warning
+from cnnatomy.train.atomic_files import write_whole
 from cnnatomy.train.evaluation import FEW
-from cnnatomy.train.files import write_whole
 
 MOST = 20
 """So many classes and confusions are shown where there are too many for all."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from cnnatomy.report.chart import chart
-from cnnatomy.report.gather import curves
+from cnnatomy.report.run_page import curves
 from cnnatomy.train.reporter import Epoch
 
 STYLE = """

@@ -12,13 +12,13 @@ from torch import nn
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models import consented, object_text
-from cnnatomy.runs.progress import reporter
+from cnnatomy.runs.program_pictures import given, is_source
+from cnnatomy.runs.progress_bar import reporter
 from cnnatomy.runs.run import Run
-from cnnatomy.runs.sources import given, is_source
 from cnnatomy.train.engine import train
-from cnnatomy.train.material import IN_MEMORY
 from cnnatomy.train.reporter import Reporter
-from cnnatomy.train.run import RunFolder, claimed
+from cnnatomy.train.run_folder import RunFolder, claimed
+from cnnatomy.train.run_inputs import IN_MEMORY
 from cnnatomy.train.settings import Settings
 
 

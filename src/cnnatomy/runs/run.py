@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from cnnatomy import checks
 from cnnatomy.data import Dataset
 from cnnatomy.errors import ArgumentError, CheckpointError
-from cnnatomy.files.text import duration, percent
-from cnnatomy.runs.sources import is_source, read_sets
+from cnnatomy.files.printable import duration, percent
+from cnnatomy.runs.program_pictures import is_source, read_sets
 from cnnatomy.train.engine import Outcome
 from cnnatomy.train.evaluation import Evaluation
 from cnnatomy.train.inference import evaluate
 from cnnatomy.train.prediction import Prediction, predict, rank
 from cnnatomy.train.reconstruction import judged
 from cnnatomy.train.reporter import Epoch
-from cnnatomy.train.run import RunFolder
+from cnnatomy.train.run_folder import RunFolder
 from cnnatomy.train.settings import Settings
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Run:
         return replace(judged(self.model, sets[-1], "pictures"), part="test" if len(sets) > 1 else "")
 
     def _predict_tensor(self, images: Tensor, top: int | None) -> list[Prediction]:
-        from cnnatomy.train.feeds import levels
+        from cnnatomy.train.batch_sources import levels
 
         shape = tuple(self.model.input_shape)
         images = images[None] if images.dim() == len(shape) else images

@@ -13,13 +13,13 @@ from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
 from cnnatomy.runs.run import Run
 from cnnatomy.studies.arms import Arm, arms_of, demand_consent
-from cnnatomy.studies.folder import Design, StudyFolder, next_study
 from cnnatomy.studies.metrics import METRICS
 from cnnatomy.studies.paired import Difference, difference
-from cnnatomy.studies.results import ArmResult, Comparison, compared, differences, read_results
-from cnnatomy.studies.running import Told, run_missing
+from cnnatomy.studies.study_folder import Design, StudyFolder, next_study
+from cnnatomy.studies.study_results import ArmResult, Comparison, compared, differences, read_results
+from cnnatomy.studies.study_runs import Told, run_missing
 from cnnatomy.studies.verdict import headline, verdict
-from cnnatomy.train.files import write_json, write_whole
+from cnnatomy.train.atomic_files import write_json, write_whole
 from cnnatomy.train.reporter import Reporter
 from cnnatomy.train.settings import Settings
 
@@ -102,7 +102,7 @@ class Study:
 
     def write(self) -> Path:
         """Write results.csv, results.json and study.html, and say where the page is."""
-        from cnnatomy.studies.page import write_page
+        from cnnatomy.studies.study_page import write_page
 
         write_whole(self.path / "results.csv", _csv(self.results).encode())
         said = {
@@ -119,7 +119,7 @@ class Study:
         return f"Study({str(self.path)!r}): {headline(self.comparisons)}"
 
     def _repr_html_(self) -> str:
-        from cnnatomy.studies.page import card
+        from cnnatomy.studies.study_page import card
 
         return card(self)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnnatomy.files.text import counted
+from cnnatomy.files.printable import counted
 from cnnatomy.studies.metrics import METRICS, Metric
 from cnnatomy.studies.paired import Interval, pictures_needed, seeds_needed
-from cnnatomy.studies.results import Comparison
+from cnnatomy.studies.study_results import Comparison
 
 SIZE = 0.01
 """The difference of which it is said what would show it: a percentage point, or 0.01 of a loss."""

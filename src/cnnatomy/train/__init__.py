@@ -15,13 +15,13 @@ from cnnatomy.train.reporter import Choice, Epoch, Plan, Reporter, Silent, StopT
 from cnnatomy.train.settings import PRESETS, Settings, preset
 
 if TYPE_CHECKING:
+    from cnnatomy.train.batch_evaluation import judge
     from cnnatomy.train.engine import train
     from cnnatomy.train.evaluation import Evaluation, Mistake
     from cnnatomy.train.inference import evaluate
     from cnnatomy.train.interruption import Interrupted
-    from cnnatomy.train.judging import judge
     from cnnatomy.train.prediction import Prediction, predict, stream
-    from cnnatomy.train.run import RunFolder
+    from cnnatomy.train.run_folder import RunFolder
     from cnnatomy.train.statistics import ClassScore
     from cnnatomy.train.trainer import Diverged
 
@@ -57,9 +57,9 @@ _HOMES = {
     "Interrupted": "interruption",
     "Mistake": "evaluation",
     "Prediction": "prediction",
-    "RunFolder": "run",
+    "RunFolder": "run_folder",
     "evaluate": "inference",
-    "judge": "judging",
+    "judge": "batch_evaluation",
     "predict": "prediction",
     "stream": "prediction",
     "train": "engine",

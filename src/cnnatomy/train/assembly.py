@@ -11,16 +11,16 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.models import adopt, build
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.models.weights import load_into
-from cnnatomy.train.feeds import LoaderFeed, PictureFeed
+from cnnatomy.train.batch_sources import LoaderFeed, PictureFeed
+from cnnatomy.train.distributed import World
 from cnnatomy.train.finetune import freeze
-from cnnatomy.train.material import Given, Material, prepare
 from cnnatomy.train.mixing import class_weights
-from cnnatomy.train.order import derive
+from cnnatomy.train.picture_order import derive
 from cnnatomy.train.recipe import Recipe
 from cnnatomy.train.reporter import Reporter
+from cnnatomy.train.run_inputs import Given, Material, prepare
 from cnnatomy.train.settings import Settings
 from cnnatomy.train.trainer import Trainer, Watched
-from cnnatomy.train.world import World
 
 
 def assemble(

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.files.text import counted
-from cnnatomy.models.catalog import are_digits, find
+from cnnatomy.files.printable import counted
 from cnnatomy.models.families import DEEP_SIDE, are_many, picture_network
-from cnnatomy.models.settings import NetworkSettings
+from cnnatomy.models.model_catalog import are_digits, find
+from cnnatomy.models.model_settings import NetworkSettings
 from cnnatomy.train.optimizer_names import OPTIMIZERS
 from cnnatomy.train.recipe import Recipe
 from cnnatomy.train.reporter import Choice

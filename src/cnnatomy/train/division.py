@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from cnnatomy.data import Dataset, Pictures
-from cnnatomy.data.settings import DataSettings
-from cnnatomy.train.order import derive
+from cnnatomy.data.data_settings import DataSettings
+from cnnatomy.train.picture_order import derive
 
 
 class Division(NamedTuple):

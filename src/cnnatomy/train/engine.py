@@ -15,25 +15,25 @@ from torch import nn
 import cnnatomy
 from cnnatomy import checks
 from cnnatomy.data import Dataset
-from cnnatomy.data.catalog import one_of
-from cnnatomy.data.fit import POLICIES
+from cnnatomy.data.data_catalog import one_of
+from cnnatomy.data.fit_policies import POLICIES
 from cnnatomy.errors import CheckpointError
-from cnnatomy.files.text import counted
+from cnnatomy.files.printable import counted
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.train.assembly import assemble
-from cnnatomy.train.averaging import averaged_accuracy
+from cnnatomy.train.atomic_files import read_tensors
+from cnnatomy.train.distributed import join
 from cnnatomy.train.evaluation import Evaluation
-from cnnatomy.train.facts import STATE, damage_in, demand, demand_alike
-from cnnatomy.train.files import read_tensors
 from cnnatomy.train.interruption import Flag, Interrupted, listen
-from cnnatomy.train.material import Given, Material
 from cnnatomy.train.reconstruction import judged
 from cnnatomy.train.reporter import Choice, Plan, Reporter, Silent, StopTraining, together
-from cnnatomy.train.run import RunFolder, load_exactly
+from cnnatomy.train.run_folder import RunFolder, load_exactly
+from cnnatomy.train.run_inputs import Given, Material
 from cnnatomy.train.settings import Settings
 from cnnatomy.train.speed import estimated
+from cnnatomy.train.stored_values import STATE, damage_in, demand, demand_alike
+from cnnatomy.train.test_time_averaging import averaged_accuracy
 from cnnatomy.train.trainer import Trainer
-from cnnatomy.train.world import join
 
 
 class Outcome(NamedTuple):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cnnatomy.files.text import counted
+from cnnatomy.files.printable import counted
 from cnnatomy.train.statistics import (
     ClassScore,
     Confusion,

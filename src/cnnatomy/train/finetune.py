@@ -21,7 +21,7 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.models.notated import Network
 from cnnatomy.models.weights.head import fresh_head
 from cnnatomy.nn import Conv1d, Conv2d, Conv3d
-from cnnatomy.notation.words import LARGEST
+from cnnatomy.notation.vocabulary import LARGEST
 
 CHAINS = (nn.Sequential, nn.ModuleList)
 """Containers whose members come one after another."""

@@ -11,14 +11,14 @@ from torch import nn
 from cnnatomy import checks
 from cnnatomy.data import SOURCES, Dataset, Pictures
 from cnnatomy.errors import DataError
-from cnnatomy.files.text import counted, listed, shown
+from cnnatomy.files.printable import counted, listed, shown
+from cnnatomy.train.distributed import pick_device
 from cnnatomy.train.evaluation import Evaluation
-from cnnatomy.train.material import IN_MEMORY, load_data
 from cnnatomy.train.reconstruction import judged
 from cnnatomy.train.reporter import Reporter, together
-from cnnatomy.train.run import RunFolder
+from cnnatomy.train.run_folder import RunFolder
+from cnnatomy.train.run_inputs import IN_MEMORY, load_data
 from cnnatomy.train.statistics import commonest
-from cnnatomy.train.world import pick_device
 
 
 def evaluate(

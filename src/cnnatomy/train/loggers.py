@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cnnatomy.data.catalog import one_of
+from cnnatomy.data.data_catalog import one_of
 from cnnatomy.errors import ArgumentError
 from cnnatomy.train.evaluation import Evaluation
 from cnnatomy.train.reporter import Epoch, Plan, Silent, Tick

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from cnnatomy import checks
 from cnnatomy.data.augment.draws import splitmix64
 from cnnatomy.errors import ArgumentError
-from cnnatomy.train.order import derive, permutation
+from cnnatomy.train.picture_order import derive, permutation
 
 
 def targets(labels: Tensor, classes: int, smoothing: float = 0.0) -> Tensor:

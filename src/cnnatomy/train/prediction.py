@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from cnnatomy import checks
 from cnnatomy.checks import MOST_BATCH, MOST_THREADS
 from cnnatomy.data.finding import Found, files_of, find
-from cnnatomy.data.fit import Frame
+from cnnatomy.data.fit_policies import Frame
 from cnnatomy.data.streaming import Batch, batches
 from cnnatomy.errors import ArgumentError
-from cnnatomy.train.judging import evaluating
-from cnnatomy.train.run import RunFolder
-from cnnatomy.train.world import pick_device
+from cnnatomy.train.batch_evaluation import evaluating
+from cnnatomy.train.distributed import pick_device
+from cnnatomy.train.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from cnnatomy.models.classifier import Classifier

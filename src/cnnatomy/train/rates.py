@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from cnnatomy.train.assembly import assemble
+from cnnatomy.train.batch_sources import single_values_told
+from cnnatomy.train.distributed import join
 from cnnatomy.train.engine import check, torch_settings
-from cnnatomy.train.feeds import single_values_told
 from cnnatomy.train.finder import RateCurve, find_rate
 from cnnatomy.train.finetune import groups
 from cnnatomy.train.optimizers import make_optimizer
 from cnnatomy.train.reporter import Reporter
 from cnnatomy.train.settings import Settings
 from cnnatomy.train.trainer import Trainer
-from cnnatomy.train.world import join
 
 STEPS = 100
 

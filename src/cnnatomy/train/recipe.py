@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from cnnatomy import checks
-from cnnatomy.data.catalog import one_of
+from cnnatomy.data.data_catalog import one_of
 from cnnatomy.errors import ArgumentError
 
 _UNITS = (3600, 60, 1)
@@ -76,7 +76,7 @@ class Recipe:
 
     def check(self) -> None:
         """Raise an ArgumentError if a value can mean nothing."""
-        from cnnatomy.data.augment.parsing import check as check_augmentation
+        from cnnatomy.data.augment.augmentation_text import check as check_augmentation
         from cnnatomy.train.optimizer_names import OPTIMIZERS, knobs_of
         from cnnatomy.train.schedules import SCHEDULES
 

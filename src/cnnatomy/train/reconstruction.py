@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from cnnatomy.data import Pictures
-from cnnatomy.files.progress import Progress, silent
+from cnnatomy.files.transfer_progress import Progress, silent
 from cnnatomy.models.classifier import Classifier
+from cnnatomy.train.batch_evaluation import BATCH, EVALUATING, count_parameters, evaluating, judge, measure
 from cnnatomy.train.evaluation import Evaluation
-from cnnatomy.train.judging import BATCH, EVALUATING, count_parameters, evaluating, judge, measure
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from torch import Tensor
 from cnnatomy import checks
 from cnnatomy.data.finding import find
 from cnnatomy.errors import ArgumentError
-from cnnatomy.train.judging import evaluating
+from cnnatomy.train.batch_evaluation import evaluating
+from cnnatomy.train.distributed import pick_device
 from cnnatomy.train.prediction import BATCH, decoded, named
-from cnnatomy.train.run import RunFolder
-from cnnatomy.train.world import pick_device
+from cnnatomy.train.run_folder import RunFolder
 
 
 class Redrawn(NamedTuple):

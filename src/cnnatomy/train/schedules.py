@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from cnnatomy import checks
-from cnnatomy.data.catalog import one_of
+from cnnatomy.data.data_catalog import one_of
 
 START = 0.04
 """Where one-cycle begins, as a share of the peak."""

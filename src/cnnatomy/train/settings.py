@@ -13,10 +13,10 @@ from types import MappingProxyType
 from typing import Any
 
 from cnnatomy import checks
-from cnnatomy.data.catalog import one_of
-from cnnatomy.data.settings import DataSettings
+from cnnatomy.data.data_catalog import one_of
+from cnnatomy.data.data_settings import DataSettings
 from cnnatomy.errors import ArgumentError
-from cnnatomy.models.settings import NetworkSettings
+from cnnatomy.models.model_settings import NetworkSettings
 from cnnatomy.train.recipe import Recipe
 
 PRECISIONS = ("float32", "bfloat16", "float16")

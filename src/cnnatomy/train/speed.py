@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import torch
 
-from cnnatomy.files.text import duration
-from cnnatomy.train.feeds import LoaderFeed
+from cnnatomy.files.printable import duration
+from cnnatomy.train.batch_sources import LoaderFeed
 from cnnatomy.train.trainer import Trainer
 
 MOST_STEPS, MOST_SECONDS = 6, 1.5

@@ -14,23 +14,23 @@ from torch import Tensor, nn
 
 from cnnatomy.data import Pictures
 from cnnatomy.errors import ArgumentError, CnnatomyError
-from cnnatomy.files.progress import Progress, silent
+from cnnatomy.files.transfer_progress import Progress, silent
 from cnnatomy.models.classifier import Classifier
-from cnnatomy.train.averages import Average
+from cnnatomy.train.batch_sources import Batch, Feed, parts_of, single_values_told
 from cnnatomy.train.budget import Budget
-from cnnatomy.train.feeds import Batch, Feed, parts_of, single_values_told
+from cnnatomy.train.distributed import World
 from cnnatomy.train.finetune import groups
 from cnnatomy.train.mixing import mix, targets
 from cnnatomy.train.optimizer_names import OPTIMIZERS
 from cnnatomy.train.optimizers import load_state_tensors, make_optimizer, state_tensors
-from cnnatomy.train.order import derive
+from cnnatomy.train.picture_order import derive
 from cnnatomy.train.recipe import Recipe, seconds
 from cnnatomy.train.reconstruction import measured
 from cnnatomy.train.reporter import Epoch, Tick
 from cnnatomy.train.schedules import rate
 from cnnatomy.train.settings import RunSettings
 from cnnatomy.train.stopping import is_over
-from cnnatomy.train.world import World
+from cnnatomy.train.weight_averages import Average
 
 
 class Diverged(CnnatomyError):

@@ -12,10 +12,10 @@ from PIL import Image
 from cnnatomy.data import Pictures, load
 from cnnatomy.errors import ArgumentError
 from cnnatomy.explain.looks import curve, shift_curve
-from cnnatomy.explain.looks.varying import CHANGES
+from cnnatomy.explain.looks.sensitivity import CHANGES
 from cnnatomy.models import build
 from cnnatomy.models.classifier import Classifier
-from cnnatomy.train.judging import judge, scores_of
+from cnnatomy.train.batch_evaluation import judge, scores_of
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import math
 from cnnatomy.anatomy.costs.window_costs import banded
 from cnnatomy.anatomy.costs.work import Work, elementwise, rule
 from cnnatomy.anatomy.record.graph import Call
-from cnnatomy.geometry.resampling import Resampling
+from cnnatomy.geometry.axis_resampling import Resampling
 from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Region
 

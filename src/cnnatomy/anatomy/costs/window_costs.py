@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from cnnatomy.anatomy.costs.work import RULES, Rule, Work, elementwise, option, rule, tensor
 from cnnatomy.anatomy.record.graph import Call, Value
 from cnnatomy.geometry import AxisTable
-from cnnatomy.geometry.resampling import Resampling
+from cnnatomy.geometry.axis_resampling import Resampling
 
 
 def _pooled(call: Call, out: Value, rank: int, arithmetic: str) -> Work:

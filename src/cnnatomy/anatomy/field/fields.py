@@ -17,7 +17,7 @@ from cnnatomy.anatomy.record.call_windows import slid, spatial, transposes
 from cnnatomy.anatomy.record.graph import Graph
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import Window
-from cnnatomy.geometry.table import left_out
+from cnnatomy.geometry.axis_table import left_out
 
 _MOST = 2**29
 """Bytes of the sets of cells that units see, beyond which they are not determined."""

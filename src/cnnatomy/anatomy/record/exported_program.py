@@ -23,8 +23,8 @@ from torch import nn
 
 from cnnatomy.anatomy.record.exported_text import is_operator, is_size, is_tree, is_word
 from cnnatomy.errors import ArgumentError
-from cnnatomy.files.text import shown
-from cnnatomy.models.found import theirs
+from cnnatomy.files.printable import shown
+from cnnatomy.models.named_object import theirs
 
 _GRAPH = "models/model.json"
 _TABLES = ("data/weights/model_weights_config.json", "data/constants/model_constants_config.json")

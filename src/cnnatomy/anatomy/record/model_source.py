@@ -16,7 +16,7 @@ from cnnatomy.anatomy.record.building import build
 from cnnatomy.anatomy.record.shell import unwrapped
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.named import parse
-from cnnatomy.models.source import FORMS, locate
+from cnnatomy.models.network_location import FORMS, locate
 
 Source = nn.Module | Callable[[], nn.Module] | str
 _PLACE = re.compile(r"^[^\s(]+:\w")

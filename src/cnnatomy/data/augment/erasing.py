@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cnnatomy.data.augment.affine import box
 from cnnatomy.data.augment.colour import mean
 from cnnatomy.data.augment.draws import Draws
-from cnnatomy.data.augment.geometry import box
 
 _SMALLEST, _RATIO = 0.02, 10 / 3  # Zhong et al., table 1: the ratio of the sides is 0.3 to 1 / 0.3
 

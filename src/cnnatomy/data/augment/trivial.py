@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cnnatomy.data.augment.affine import Background, sampled, turned
 from cnnatomy.data.augment.colour import blend, each
 from cnnatomy.data.augment.draws import Draws
-from cnnatomy.data.augment.geometry import Background, sampled, turned
 
 Floats = NDArray[np.float64]
 

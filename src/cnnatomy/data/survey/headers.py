@@ -14,13 +14,13 @@ from cnnatomy.data.cache import Arrays, Facts, kept
 from cnnatomy.data.classes import arrange
 from cnnatomy.data.colours import has_sixteen_bits, is_grey
 from cnnatomy.data.decode import BadPictureError, opened, suffix
-from cnnatomy.data.fit import Size
+from cnnatomy.data.fit_policies import Size
 from cnnatomy.data.orientation import turn_of
+from cnnatomy.data.picture_sources import Read, Shelf
 from cnnatomy.data.pictures import Progress, silent
-from cnnatomy.data.reading import each_file
-from cnnatomy.data.shelves import Read, Shelf
+from cnnatomy.data.threaded_decoding import each_file
 from cnnatomy.data.uniform import Uniform
-from cnnatomy.files.text import shown
+from cnnatomy.files.printable import shown
 
 _BEGINNING = 1 << 18  # bytes that hold the header of nearly every file
 _IMAGE_WIDTH, _IMAGE_LENGTH = 256, 257  # tags of TIFF

@@ -11,11 +11,11 @@ from torch import Tensor
 from cnnatomy.data.loading import load, open_any
 from cnnatomy.data.pictures import Dataset, Progress, silent
 from cnnatomy.data.survey.duplicates import find_duplicates
-from cnnatomy.data.survey.found import Names, Survey
 from cnnatomy.data.survey.headers import Headers, read_headers
-from cnnatomy.data.survey.mirror import mirrored_share
-from cnnatomy.data.survey.odd import odd_files
-from cnnatomy.files.text import written
+from cnnatomy.data.survey.mirroring import mirrored_share
+from cnnatomy.data.survey.survey_result import Names, Survey
+from cnnatomy.data.survey.unusual_files import odd_files
+from cnnatomy.files.printable import written
 
 SIDE, SMALL_SIDE, MANY = 64, 32, 20_000
 """Sides of the squares at which pictures are compared: of a few, and of more than so many."""

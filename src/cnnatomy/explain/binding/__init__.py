@@ -11,57 +11,57 @@ from torch import Tensor, nn
 
 import cnnatomy.nn as ours
 from cnnatomy.errors import ArgumentError
-from cnnatomy.explain.binding import convolving, features, pooling, reshaping
-from cnnatomy.explain.binding.given import Bound, Options, tensor_of
+from cnnatomy.explain.binding import convolution_binding, feature_binding, pooling_binding, reshaping_binding
+from cnnatomy.explain.binding.binding_common import Bound, Options, tensor_of
 from cnnatomy.filters import FixedFilter
-from cnnatomy.nn.convolution import Convolution, TransposedConvolution
+from cnnatomy.nn.convolution_modules import Convolution, TransposedConvolution
 from cnnatomy.nn.dropin import DropIn
-from cnnatomy.nn.padding import PadModule
-from cnnatomy.nn.pooling import PoolingModule
+from cnnatomy.nn.padding_modules import PadModule
+from cnnatomy.nn.pooling_modules import PoolingModule
 from cnnatomy.nn.separable import Separable
 from cnnatomy.nn.subpixel import ResizeConv, SubpixelConv
-from cnnatomy.nn.unpooling import MeanUnpool, Unpool
+from cnnatomy.nn.unpooling_modules import MeanUnpool, Unpool
 from cnnatomy.nn.upsample import Upsample
 from cnnatomy.ops import convolve, convolve_transposed, pad, pool, resample, unpool, unpool_mean
 
 Binds = Callable[[Any, nn.Module, Tensor, Options], Bound]
 
 MODULES: dict[Any, Binds] = {
-    PoolingModule: pooling.pool_module,
-    ours.Subsample2d: pooling.subsample,
-    DropIn: pooling.drop_in,
+    PoolingModule: pooling_binding.pool_module,
+    ours.Subsample2d: pooling_binding.subsample,
+    DropIn: pooling_binding.drop_in,
     (
         TransposedConvolution,
         nn.ConvTranspose1d,
         nn.ConvTranspose2d,
         nn.ConvTranspose3d,
-    ): convolving.transposed,
-    (Convolution, nn.Conv1d, nn.Conv2d, nn.Conv3d): convolving.convolution,
-    Separable: convolving.separable,
-    SubpixelConv: convolving.subpixel,
-    ResizeConv: convolving.resized,
-    FixedFilter: convolving.fixed_filter,
-    PadModule: reshaping.pad_module,
-    (Upsample, nn.Upsample): reshaping.upsample,
-    (ours.Resample1d, ours.Resample2d, ours.Resample3d): reshaping.resample_module,
-    (ours.BedOfNails1d, ours.BedOfNails2d, ours.BedOfNails3d): reshaping.resample_module,
-    Unpool: reshaping.unpool_module,
-    MeanUnpool: reshaping.mean_unpool,
-    (nn.MaxUnpool1d, nn.MaxUnpool2d, nn.MaxUnpool3d): reshaping.max_unpool,
-    (nn.PixelShuffle, nn.PixelUnshuffle): reshaping.shuffle,
-    nn.LocalResponseNorm: features.response_norm,
-    ours.RBF: features.radial,
-    nn.Linear: features.dense,
+    ): convolution_binding.transposed,
+    (Convolution, nn.Conv1d, nn.Conv2d, nn.Conv3d): convolution_binding.convolution,
+    Separable: convolution_binding.separable,
+    SubpixelConv: convolution_binding.subpixel,
+    ResizeConv: convolution_binding.resized,
+    FixedFilter: convolution_binding.fixed_filter,
+    PadModule: reshaping_binding.pad_module,
+    (Upsample, nn.Upsample): reshaping_binding.upsample,
+    (ours.Resample1d, ours.Resample2d, ours.Resample3d): reshaping_binding.resample_module,
+    (ours.BedOfNails1d, ours.BedOfNails2d, ours.BedOfNails3d): reshaping_binding.resample_module,
+    Unpool: reshaping_binding.unpool_module,
+    MeanUnpool: reshaping_binding.mean_unpool,
+    (nn.MaxUnpool1d, nn.MaxUnpool2d, nn.MaxUnpool3d): reshaping_binding.max_unpool,
+    (nn.PixelShuffle, nn.PixelUnshuffle): reshaping_binding.shuffle,
+    nn.LocalResponseNorm: feature_binding.response_norm,
+    ours.RBF: feature_binding.radial,
+    nn.Linear: feature_binding.dense,
 }
 """What binds a module of each kind; the first kind that fits does."""
 FUNCTIONS: dict[Any, Callable[[Tensor, Options], Bound]] = {
-    pool: pooling.pool_function,
-    pad: reshaping.pad_function,
-    convolve: convolving.convolve_function,
-    convolve_transposed: convolving.transposed_function,
-    resample: reshaping.resample_function,
-    unpool: reshaping.unpool_function,
-    unpool_mean: reshaping.unpool_mean_function,
+    pool: pooling_binding.pool_function,
+    pad: reshaping_binding.pad_function,
+    convolve: convolution_binding.convolve_function,
+    convolve_transposed: convolution_binding.transposed_function,
+    resample: reshaping_binding.resample_function,
+    unpool: reshaping_binding.unpool_function,
+    unpool_mean: reshaping_binding.unpool_mean_function,
 }
 
 
@@ -95,10 +95,10 @@ def _module(module: nn.Module, x: Tensor, options: Options) -> Bound:
         if isinstance(twin, kind):
             return binds(twin, module, x, options)
     name = type(module).__name__
-    if name in features.ACTIVATIONS:
-        return features.activation(twin, module, x, options)
-    if name[:-2] in reshaping.TORCH_PADS:
-        return reshaping.torch_pad(twin, module, x, options)
+    if name in feature_binding.ACTIVATIONS:
+        return feature_binding.activation(twin, module, x, options)
+    if name[:-2] in reshaping_binding.TORCH_PADS:
+        return reshaping_binding.torch_pad(twin, module, x, options)
     expected = "a pooling, padding, convolution, resizing, unpooling, dense layer or activation"
     hint = "layer=, the path of one of its layers" if list(module.children()) else None
     raise ArgumentError(f"there is no explanation of {name}", expected=expected, hint=hint)

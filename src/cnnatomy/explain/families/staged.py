@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from cnnatomy.explain.families.pooling import At
-from cnnatomy.explain.laid import Laid
+from cnnatomy.explain.families.pooling_family import At
+from cnnatomy.explain.plane_layout import Laid
 
 if TYPE_CHECKING:
     from cnnatomy.explain.explanation import Explanation

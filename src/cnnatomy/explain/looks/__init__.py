@@ -13,18 +13,18 @@ from cnnatomy.lazy import loader
 if TYPE_CHECKING:
     from cnnatomy.explain.looks.attribution import grad_cam, integrated_gradients, occlusion, saliency
     from cnnatomy.explain.looks.cropping import Patch, patches
-    from cnnatomy.explain.looks.layers import Filters, feature_maps, first_filters
-    from cnnatomy.explain.looks.looking import look
+    from cnnatomy.explain.looks.layer_maps import Filters, feature_maps, first_filters
+    from cnnatomy.explain.looks.look_page import look
     from cnnatomy.explain.looks.maximising import Maximised, maximise
-    from cnnatomy.explain.looks.varying import Curve, curve, shift_curve
+    from cnnatomy.explain.looks.sensitivity import Curve, curve, shift_curve
 
 _HOMES = {
     **dict.fromkeys(("grad_cam", "integrated_gradients", "occlusion", "saliency"), "attribution"),
     **dict.fromkeys(("Patch", "patches"), "cropping"),
-    **dict.fromkeys(("Filters", "feature_maps", "first_filters"), "layers"),
-    "look": "looking",
+    **dict.fromkeys(("Filters", "feature_maps", "first_filters"), "layer_maps"),
+    "look": "look_page",
     **dict.fromkeys(("Maximised", "maximise"), "maximising"),
-    **dict.fromkeys(("Curve", "curve", "shift_curve"), "varying"),
+    **dict.fromkeys(("Curve", "curve", "shift_curve"), "sensitivity"),
 }
 
 __all__ = [

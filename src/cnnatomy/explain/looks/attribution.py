@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
-from cnnatomy.explain.looks.running import (
+from cnnatomy.explain.looks.layer_outputs import (
     Network,
     batches,
     class_of,

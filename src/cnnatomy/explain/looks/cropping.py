@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from cnnatomy import checks
 from cnnatomy.anatomy.present.map_layout import borderless, layout, unit_at
 from cnnatomy.errors import ArgumentError
-from cnnatomy.explain.looks.running import Network, batches, listening, module_of
+from cnnatomy.explain.looks.layer_outputs import Network, batches, listening, module_of
 
 if TYPE_CHECKING:
     from cnnatomy.anatomy.field import Field

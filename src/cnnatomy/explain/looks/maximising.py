@@ -13,7 +13,7 @@ from cnnatomy import checks
 from cnnatomy.anatomy.present.map_layout import unit_at
 from cnnatomy.errors import ArgumentError
 from cnnatomy.explain.looks.cropping import Seeing
-from cnnatomy.explain.looks.running import Network, listening, module_of
+from cnnatomy.explain.looks.layer_outputs import Network, listening, module_of
 
 Bounds = tuple[Tensor | float, Tensor | float]
 FREE = 0.75

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from cnnatomy.models.weights.errors import WeightsError
-from cnnatomy.models.weights.files import Weights, of_dict, read
 from cnnatomy.models.weights.head import find_head
 from cnnatomy.models.weights.hub import find
 from cnnatomy.models.weights.load import Report, load_into, load_weights
 from cnnatomy.models.weights.preprocessing import Preprocessing
+from cnnatomy.models.weights.weight_files import Weights, of_dict, read
 
 __all__ = [
     "Preprocessing",

@@ -17,12 +17,12 @@ import torch
 
 from cnnatomy import checks
 from cnnatomy.errors import DataError
+from cnnatomy.files.cache_folders import cache_dir
 from cnnatomy.files.download import OfflineError, describe, fetch
-from cnnatomy.files.places import cache_dir
-from cnnatomy.files.progress import silent
+from cnnatomy.files.transfer_progress import silent
 from cnnatomy.models.weights.errors import WeightsError
-from cnnatomy.models.weights.files import Weights, read
 from cnnatomy.models.weights.preprocessing import Preprocessing
+from cnnatomy.models.weights.weight_files import Weights, read
 
 TORCHVISION = {
     "alexnet": "alexnet-owt-7be5be79",

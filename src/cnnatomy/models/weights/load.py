@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from cnnatomy import checks
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.weights.errors import WeightsError
-from cnnatomy.models.weights.files import Weights, of_dict
 from cnnatomy.models.weights.head import find_head
 from cnnatomy.models.weights.hub import find
+from cnnatomy.models.weights.library_names import COUNTER
 from cnnatomy.models.weights.match import Match, match
-from cnnatomy.models.weights.names import COUNTER
 from cnnatomy.models.weights.preprocessing import Preprocessing
+from cnnatomy.models.weights.weight_files import Weights, of_dict
 
 LISTED = 10
 """How many names of one kind a message lists."""
@@ -77,8 +77,8 @@ def load_weights(
     """Take over weights of torchvision, timm, transformers or one's own, by a checked map of names.
 
     Everything is compared before anything is written: names as they are, then by the rules of
-    `cnnatomy.models.weights.names`, then, where only names differ, layer by layer in order. Values are
-    brought to the network's dtype. If the source says how pictures are prepared, the network gets it as
+    `cnnatomy.models.weights.library_names`, then, where only names differ, layer by layer in order. Values
+    are brought to the network's dtype. If the source says how pictures are prepared, the network gets it as
     `model.preprocessing`.
 
     Args:

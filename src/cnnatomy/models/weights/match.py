@@ -8,7 +8,7 @@ from itertools import groupby
 
 from torch import Tensor
 
-from cnnatomy.models.weights.names import AUXILIARY, COUNTER, canonical, unwrapped
+from cnnatomy.models.weights.library_names import AUXILIARY, COUNTER, canonical, unwrapped
 
 Tensors = Mapping[str, Tensor]
 

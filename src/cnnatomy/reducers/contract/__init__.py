@@ -13,7 +13,7 @@ three kinds:
 
 from __future__ import annotations
 
-from cnnatomy.reducers.contract.fast import FastFold, FastPath, FastPull, TorchOperator
+from cnnatomy.reducers.contract.fast_forms import FastFold, FastPath, FastPull, TorchOperator
 from cnnatomy.reducers.contract.fold import Fold
 from cnnatomy.reducers.contract.folding import Folding
 from cnnatomy.reducers.contract.lanes import BEYOND, NO_TAP, Field, Lane, Mask, State

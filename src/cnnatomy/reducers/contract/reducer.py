@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnnatomy import spec
-from cnnatomy.reducers.contract.fast import FastPath
+from cnnatomy.reducers.contract.fast_forms import FastPath
 from cnnatomy.reducers.contract.lanes import Field, Lane, State
 from cnnatomy.reducers.contract.learned import Learned
 from cnnatomy.regions import Axis, Region

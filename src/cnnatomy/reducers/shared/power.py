@@ -18,7 +18,7 @@ from cnnatomy.reducers.contract import (
     State,
     Windows,
 )
-from cnnatomy.reducers.shared import scaled
+from cnnatomy.reducers.shared import scaled_sums
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +37,7 @@ class Power(Fold):
     saves: ClassVar[tuple[Field, ...]] = ("value",)
     reads: ClassVar[tuple[Literal["x", "y"], ...]] = ("x",)
     counts: ClassVar[bool] = True
-    identity = (scaled.NOTHING, 0.0)
+    identity = (scaled_sums.NOTHING, 0.0)
 
     @property
     def division(self) -> str:
@@ -89,17 +89,17 @@ class Power(Fold):
 
     def lift(self, values: State, tap: Lane | None) -> State:
         """(k, m) with base^p = m 2^k"""
-        m, k = scaled.power(*self.base(values[0]).split(), self.p)
+        m, k = scaled_sums.power(*self.base(values[0]).split(), self.p)
         return k, m
 
     def merge(self, state: State, other: State) -> State:
         """The sum, at the larger exponent."""
-        return scaled.merge(state, other)
+        return scaled_sums.merge(state, other)
 
     def finish(self, state: State, count: Lane) -> Lane:
         """The root, with the count where it belongs."""
         k, total = state
-        y = scaled.root(total / count if self.division == "mean" else total, k, self.p)
+        y = scaled_sums.root(total / count if self.division == "mean" else total, k, self.p)
         return y / count if self.division == "size" else y
 
     def keep(self, state: State, y: Lane, count: Lane) -> State:
@@ -114,13 +114,13 @@ class Power(Fold):
     def input_terms(self, values: State) -> State:
         """(m, k) with base^(p - 1) = m 2^k, m with the sign of the slope of the base"""
         (x,) = values
-        m, k = scaled.power(*self.base(x).split(), self.p - 1)
+        m, k = scaled_sums.power(*self.base(x).split(), self.p - 1)
         return self.turn(x, m), k
 
     def output_terms(self, grad: Lane, output: Output) -> State:
         """(grad m / n, k) with root^(1 - p) = m 2^k; 0 where the root is"""
         (root,) = output.saved
-        m, k = scaled.power(*root.split(), 1 - self.p)
+        m, k = scaled_sums.power(*root.split(), 1 - self.p)
         part = grad if self.division == "sum" else grad / output.count
         return root.same(0.0).select(m.like(0.0), part * m), k
 
@@ -145,9 +145,9 @@ class _PlainSum(FastFold):
     def lift(self, values: State, tap: Lane | None) -> State:
         """base^p"""
         base, p = self.whole.base(values[0]), self.whole.p
-        if p == int(p) and p <= scaled.TIMES:
-            return (scaled.repeated(base, int(p)),)
-        return (scaled.held(base.log() * p).decay(),)
+        if p == int(p) and p <= scaled_sums.TIMES:
+            return (scaled_sums.repeated(base, int(p)),)
+        return (scaled_sums.held(base.log() * p).decay(),)
 
     def merge(self, state: State, other: State) -> State:
         """The sum."""
@@ -165,4 +165,4 @@ class _PlainSum(FastFold):
 
     def trusts(self, state: State) -> Mask:
         """Whether the sum is far from both ends."""
-        return scaled.moderate(state[0])
+        return scaled_sums.moderate(state[0])

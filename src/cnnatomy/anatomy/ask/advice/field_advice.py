@@ -8,7 +8,7 @@ from math import ceil, prod
 from cnnatomy.anatomy.ask.advice.anatomy_facts import Facts, Site
 from cnnatomy.anatomy.ask.advice.remark import Advice
 from cnnatomy.anatomy.field import Field
-from cnnatomy.geometry.fit import listed
+from cnnatomy.geometry.window_fit import listed
 
 WORTH = 0.05
 """The share of the MACs from which layers that widen no field are remarked on."""

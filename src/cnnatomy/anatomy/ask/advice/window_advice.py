@@ -11,7 +11,7 @@ from cnnatomy.anatomy.ask.advice.anatomy_facts import Facts, Site
 from cnnatomy.anatomy.ask.advice.remark import Advice
 from cnnatomy.anatomy.record.call_windows import lost
 from cnnatomy.geometry import AxisTable, Mend
-from cnnatomy.geometry.fit import listed
+from cnnatomy.geometry.window_fit import listed
 
 ZHANG = "Zhang 2019, 'Making Convolutional Networks Shift-Invariant Again'"
 MUCH_PADDING = 0.4

@@ -7,7 +7,7 @@ from cnnatomy.anatomy.ask.solving.solution import Solution
 from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import Window
-from cnnatomy.geometry.padding import Rule, resolve
+from cnnatomy.geometry.padding_rules import Rule, resolve
 
 
 def solve(

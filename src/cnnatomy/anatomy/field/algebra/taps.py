@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnatomy.geometry import AxisTable, Window, borders
+from cnnatomy.geometry.axis_resampling import Resampling
 from cnnatomy.geometry.bands import Bands
-from cnnatomy.geometry.resampling import Resampling
 
 Index = NDArray[np.intp]
 _NEGLIGIBLE = 1e-9  # a fixed coefficient below this is a zero that was rounded

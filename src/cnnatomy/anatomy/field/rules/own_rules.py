@@ -7,7 +7,7 @@ from cnnatomy.anatomy.field.algebra.taps import Taps, adaptive, readers, resampl
 from cnnatomy.anatomy.field.rules.rule_registry import See, rule
 from cnnatomy.anatomy.field.rules.window_rules import tapped
 from cnnatomy.anatomy.record.graph import Call
-from cnnatomy.geometry.resampling import Resampling
+from cnnatomy.geometry.axis_resampling import Resampling
 from cnnatomy.regions import Adaptive, Region, Whole
 from cnnatomy.regions.region import Axis
 

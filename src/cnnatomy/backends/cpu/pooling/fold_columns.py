@@ -19,7 +19,7 @@ from llvmlite import ir
 
 from cnnatomy.backends.cpu.codegen.vectors import traced
 from cnnatomy.backends.cpu.pooling.forward_common import Rows
-from cnnatomy.backends.cpu.pooling.window import Strided
+from cnnatomy.backends.cpu.pooling.window_tables import Strided
 from cnnatomy.reducers.contract import FastFold, Fold, Lane, Mask, State
 
 UNROLLED, ABREAST = 4, 4

@@ -25,7 +25,7 @@ from cnnatomy.backends.cpu.pooling.fold_columns import ColumnFold, FoldSpec
 from cnnatomy.backends.cpu.pooling.fold_regular import RegularFold
 from cnnatomy.backends.cpu.pooling.fold_table import TableFold
 from cnnatomy.backends.cpu.pooling.forward_common import Rows
-from cnnatomy.backends.cpu.pooling.window import Strided
+from cnnatomy.backends.cpu.pooling.window_tables import Strided
 
 F = TypeVar("F", bound=ColumnFold)
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 from cnnatomy.backends.cpu.pooling.fold_columns import ColumnFold
-from cnnatomy.backends.cpu.pooling.window import Strided
+from cnnatomy.backends.cpu.pooling.window_tables import Strided
 from cnnatomy.reducers.contract import State
 
 

@@ -24,7 +24,7 @@ from llvmlite import ir
 from cnnatomy.backends.cpu.codegen.vectors import traced
 from cnnatomy.backends.cpu.pooling.backward_common import Pull, Row
 from cnnatomy.backends.cpu.pooling.gather_common import GatherSpec, GatherWriter
-from cnnatomy.backends.cpu.pooling.ways import Way
+from cnnatomy.backends.cpu.pooling.kernel_choice import Way
 
 
 @dataclass(frozen=True)

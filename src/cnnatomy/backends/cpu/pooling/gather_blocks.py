@@ -20,7 +20,7 @@ from typing import Any
 
 from cnnatomy.backends.cpu.pooling.backward_common import Row
 from cnnatomy.backends.cpu.pooling.gather_common import GatherSpec, GatherWriter
-from cnnatomy.backends.cpu.pooling.window import Strided
+from cnnatomy.backends.cpu.pooling.window_tables import Strided
 from cnnatomy.reducers.contract import State
 
 

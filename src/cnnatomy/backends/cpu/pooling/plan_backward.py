@@ -16,8 +16,8 @@ from cnnatomy.backends.cpu.pooling import (
 from cnnatomy.backends.cpu.pooling.backward_common import pointers
 from cnnatomy.backends.cpu.pooling.gather_backward import Gather
 from cnnatomy.backends.cpu.pooling.gather_blocks import Blocks, BlocksSpec
-from cnnatomy.backends.cpu.pooling.ways import Choice, Way, choose
-from cnnatomy.backends.cpu.pooling.window import LONGEST, UNUSED, Key, Layout, Plan, whole_map
+from cnnatomy.backends.cpu.pooling.kernel_choice import Choice, Way, choose
+from cnnatomy.backends.cpu.pooling.window_tables import LONGEST, UNUSED, Key, Layout, Plan, whole_map
 from cnnatomy.backends.cpu.runtime.sizes import aligned
 from cnnatomy.regions import Axis
 

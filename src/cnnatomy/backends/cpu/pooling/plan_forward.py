@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from cnnatomy.backends.cpu.pooling import fold_forward, scan_forward
 from cnnatomy.backends.cpu.pooling.forward_common import SLOTS
-from cnnatomy.backends.cpu.pooling.ways import Choice, Way, choose
-from cnnatomy.backends.cpu.pooling.window import LONGEST, UNUSED, Key, Layout, Plan
+from cnnatomy.backends.cpu.pooling.kernel_choice import Choice, Way, choose
+from cnnatomy.backends.cpu.pooling.window_tables import LONGEST, UNUSED, Key, Layout, Plan
 from cnnatomy.backends.cpu.runtime.sizes import aligned
 from cnnatomy.reducers.contract import Fold, Scan
 from cnnatomy.regions import Axis

@@ -30,8 +30,8 @@ from llvmlite import ir
 
 from cnnatomy.backends.cpu.codegen.vectors import I32, Lanes, Truth, splat, traced, vector
 from cnnatomy.backends.cpu.pooling.forward_common import Rows
-from cnnatomy.backends.cpu.pooling.ways import Way
-from cnnatomy.backends.cpu.pooling.window import Strided
+from cnnatomy.backends.cpu.pooling.kernel_choice import Way
+from cnnatomy.backends.cpu.pooling.window_tables import Strided
 from cnnatomy.reducers.contract import Field, Lane, Scan, State, Step, Tap
 from cnnatomy.reducers.shared.noise import BITS, uniform
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from cnnatomy.files.places import cache_dir
+from cnnatomy.files.cache_folders import cache_dir
 from cnnatomy.files.private import private_folder, read_private
 
 _DIGEST = hashlib.sha256().digest_size

@@ -1,0 +1,155 @@
+"""A run, or a network and a folder of pictures, to its page `look.html`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from markupsafe import Markup
+from torch import Tensor, nn
+
+from cnnatomy import checks
+from cnnatomy.data import Dataset, Pictures, load, read_pictures
+from cnnatomy.errors import ArgumentError, DataError
+from cnnatomy.explain.looks.layer_outputs import evaluated
+from cnnatomy.explain.looks.page_figures import drawn, gathered
+from cnnatomy.models import adopt
+from cnnatomy.models.classifier import Classifier
+from cnnatomy.models.scoring import scores_in
+from cnnatomy.report.run_page import name_of
+from cnnatomy.runs import Run
+from cnnatomy.train.atomic_files import write_whole
+from cnnatomy.train.reporter import Silent
+from cnnatomy.train.run_folder import RunFolder
+from cnnatomy.train.run_inputs import IN_MEMORY, load_data
+
+PICTURES = 1000
+"""Pictures that are looked at, at most."""
+MOST_BYTES = 3_000_000
+FIT = "letterbox"
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A network, the pictures, and how a picture of one's own is brought to its size."""
+
+    model: Classifier
+    data: Dataset
+    fit: str
+    title: str
+
+
+def look(
+    what: str | Path | Run | nn.Module,
+    data: str | Path | None = None,
+    *,
+    picture: str | Path | None = None,
+    page: str | Path | None = None,
+    input: Sequence[int] | None = None,
+    seed: int = 0,
+    code: str | None = None,
+) -> Path:
+    """Write a page on what a network looks for, and say where.
+
+    Args:
+        what: a run or its folder; or a network, which needs `data`.
+        data: a source of pictures, a built-in one or a folder; left out, the run's own.
+        picture: the file of the picture whose maps and attributions are shown; left out, the first that was
+            drawn.
+        page: the file to write; left out, look.html in the run's folder, or here.
+        input: (C, H, W) of a network that is no classifier of this package.
+        seed: draws the pictures that are looked at, at most 1,000, and begins the maximised ones.
+        code: the text of the network again, as net.py:Net, where the run was given code.
+
+    Raises:
+        ArgumentError: the network gives no scores, or there is nothing to look at.
+        CheckpointError: there is no such run.
+        DataError: the pictures cannot be read, or were given in memory and are gone.
+    """
+    given = _of_module(what, data, input) if isinstance(what, nn.Module) else _of_run(what, data, code)
+    model = given.model
+    if model.goal != "classify":
+        raise ArgumentError("the network gives pictures, not scores", hint="a classifier")
+    pictures = drawn(given.data.test, PICTURES, seed)
+    known = all(name in model.classes for name in pictures.classes)
+    if known:
+        numbers = torch.tensor([model.classes.index(name) for name in pictures.classes])
+        pictures = replace(pictures, labels=numbers[pictures.labels], classes=model.classes)
+    levels, name = _picture(picture, given, pictures)
+    with evaluated(model):
+        looks = gathered(model, pictures, levels, name, labelled=known, seed=seed)
+    said = [
+        f"{len(pictures):,} of the {len(given.data.test):,} test pictures of {given.data.name}, seed {seed}",
+        given.data.fitted.sentence(),
+    ]
+    home = page if page is not None else _home(what) / "look.html"
+    path = checks.path(home, "the page")
+    write_whole(path, _rendered(looks, given.title, said, known))
+    return path
+
+
+def _rendered(looks: object, title: str, said: Sequence[str], known: bool) -> bytes:
+    from cnnatomy.report.render import template
+
+    script = (Path(__file__).parent / "look.js").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
+    own = Markup((Path(__file__).parent / "look.css").read_text("utf-8"))
+    made = template("look.html.j2", "cnnatomy.explain.looks").render(
+        looks=looks, title=title, said=said, known=known, own=own, script=Markup(f"\n{script}"), digest=digest
+    )
+    if len(made.encode()) > MOST_BYTES:
+        expected, got = f"at most {MOST_BYTES:,} bytes", f"{len(made.encode()):,}"
+        raise ArgumentError("the page would be too large", expected=expected, got=got)
+    return made.encode()
+
+
+def _of_run(what: str | Path | Run, data: str | Path | None, code: str | None) -> _Given:
+    run = what if isinstance(what, Run) else None
+    folder = RunFolder(run.path if run else checks.path(what, "the run").expanduser())
+    settings = folder.settings()
+    model, facts = (run.model, {"fit": settings.data.fit}) if run else folder.load_model(code=code)
+    if data is None and settings.data.source == IN_MEMORY:
+        gone = "the pictures of this run were given in memory, and are gone"
+        raise DataError(gone, hint="looking at other pictures (--data)")
+    asked = replace(settings.data, source=settings.data.source if data is None else str(data))
+    title = f"What {name_of(settings)} looks for"
+    return _Given(model, load_data(asked, model.input_shape, Silent()), str(facts["fit"]), title)
+
+
+def _of_module(net: nn.Module, data: str | Path | None, input: Sequence[int] | None) -> _Given:
+    if data is None:
+        raise ArgumentError("a network alone has no pictures", expected="data, such as a folder")
+    shape = getattr(net, "input_shape", None) if input is None else tuple(input)
+    if shape is None or len(shape) != 3:
+        raise ArgumentError("input", expected="(C, H, W)", got=repr(shape))
+    found = load(str(data), size=(shape[1], shape[2]), channels=shape[0], fit=FIT, skip_bad=True)
+    title = f"What {type(net).__name__} looks for"
+    if isinstance(net, Classifier):
+        return _Given(net, found, FIT, title)
+    like = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(()))
+    with torch.no_grad(), evaluated(net):
+        count = scores_in(net(torch.zeros(2, *shape).to(like))).shape[-1]
+    names = found.classes if count == len(found.classes) else max(int(count), 2)
+    model = adopt(net, classes=names, input=shape)
+    model.adapt(found.train.images)
+    return _Given(model, found, FIT, title)
+
+
+def _picture(picture: str | Path | None, given: _Given, pictures: Pictures) -> tuple[Tensor, str]:
+    """The picture to look at, and its name."""
+    if picture is None:
+        return pictures.images[0], f"{pictures.names[0]}, {pictures.classes[int(pictures.labels[0])]}"
+    channels, height, width = given.model.input_shape
+    path = checks.path(picture, "picture").expanduser()
+    read = read_pictures([path], size=(height, width), channels=channels, fit=given.fit)
+    return read[0], path.name
+
+
+def _home(what: str | Path | Run | nn.Module) -> Path:
+    if isinstance(what, nn.Module):
+        return Path()
+    return what.path if isinstance(what, Run) else Path(what).expanduser()
