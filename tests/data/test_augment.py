@@ -268,21 +268,26 @@ def test_small_and_odd_pictures_are_varied_too(text: str, shape: tuple[int, ...]
     assert out.isfinite().all()
 
 
+def draw(seed: int, epoch: int, index: int, lane: int) -> float:
+    run = (splitmix64_by_the_paper(seed) + epoch) & WORD
+    picture = splitmix64_by_the_paper((splitmix64_by_the_paper(run) + index) & WORD)
+    return float((splitmix64_by_the_paper((picture + lane) & WORD) >> 11) * 2.0**-53)
+
+
 def by_hand(images: Tensor, indices: list[int], seed: int, epoch: int, bounds: dict[str, float]) -> Tensor:
-    """Flip and shift, or distort, as runs of earlier versions did: what trained then trains so again."""
+    """Flip and shift, or distort, from the hash and the formulas: what trained once trains so again."""
     height, width = images.shape[2:]
     grids = []
     for index in indices:
-        run = (splitmix64_by_the_paper(seed) + epoch) & WORD
-        picture = splitmix64_by_the_paper((splitmix64_by_the_paper(run) + index) & WORD)
-        u = [(splitmix64_by_the_paper((picture + lane) & WORD) >> 11) * 2.0**-53 for lane in range(6)]
-        turn, lean, grow, down, right = (2 * x - 1 for x in u[:5])
+        u = [draw(seed, epoch, index, lane) for lane in range(5)]
+        mirrored = (draw(seed, epoch - epoch % 2, index, 5) < 0.5) == (epoch % 2 == 0)
+        turn, lean, grow, down, right = (2 * x - 1 for x in u)
         angle = math.radians(bounds.get("rotate", 0) * turn)
         shear, scale = bounds.get("shear", 0) * lean, 1 + bounds.get("scale", 0) * grow
         dy, dx = bounds["shift"] * height * down, bounds["shift"] * width * right
         mirror = 1.0
         if "flip" in bounds:
-            dy, dx, mirror = round(dy), round(dx), -1.0 if u[5] < 0.5 else 1.0
+            dy, dx, mirror = round(dy), round(dx), -1.0 if mirrored else 1.0
         a, b = math.cos(angle) * mirror / scale, -math.sin(angle) / scale
         c, d = math.sin(angle) * mirror / scale, math.cos(angle) / scale
         a, b = a - shear * c, b - shear * d

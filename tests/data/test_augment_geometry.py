@@ -32,7 +32,8 @@ def pictures(count: int, height: int, width: int, channels: int = 2) -> torch.Te
 
 def moved(point: Floats, draws: Draws, height: int, width: int, area: float) -> Floats:
     """Return where in the input the cells (x, y) of the output lie, one move after the other."""
-    u = {name: draws.uniform(name)[0, 0] for name in ("flip", "vflip", "crop right", "crop down")}
+    u = {name: draws.uniform(name)[0, 0] for name in ("crop right", "crop down")}
+    u |= {name: draws.alternating(name)[0, 0] for name in ("flip", "vflip")}
     s = {name: draws.signed(name)[0] for name in ("rotate", "scale", "shear", "shift right", "shift down")}
     point = point - np.array([width * s["shift right"], height * s["shift down"]]) * BOUNDS["shift"]
     point = point * [-1 if u["flip"] < 0.5 else 1, -1 if u["vflip"] < 0.5 else 1]
@@ -72,7 +73,7 @@ def test_mirrors_and_whole_shifts_are_slices_of_the_padded_picture(edge: str, pa
         np.round(part * side * draws.signed(name)).astype(int)
         for side, name in ((9, "shift down"), (14, "shift right"))
     )
-    mirrored, upside = (draws.uniform(name)[:, 0] < 0.5 for name in ("flip", "vflip"))
+    mirrored, upside = (draws.alternating(name)[:, 0] < 0.5 for name in ("flip", "vflip"))
     for i, image in enumerate(images.numpy()):
         source = image[:, :: -1 if upside[i] else 1, :: -1 if mirrored[i] else 1]
         mode = "reflect" if edge == "reflect" else "constant"
@@ -89,6 +90,16 @@ def test_mirrors_come_with_their_probability(p: float, name: str) -> None:
     turned = (out != images).flatten(1).any(1)
     assert torch.equal(out[turned], images[turned].flip(3 if name == "flip" else 2))
     assert abs(float(turned.double().mean()) - p) <= 5 * math.sqrt(p * (1 - p) / 3000)
+
+
+@pytest.mark.parametrize("name", ["flip", "vflip", "flip+vflip"])
+def test_of_two_epochs_in_turn_one_shows_the_mirrored_picture(name: str) -> None:
+    images, indices = pictures(50, 5, 6), torch.arange(50)
+    shown = [recipe(name)(images, indices, seed=2, epoch=epoch) for epoch in (6, 7, 8)]
+    dims = [{"flip": 3, "vflip": 2}[part] for part in name.split("+")]
+    assert torch.equal(shown[1], shown[0].flip(dims))
+    again = (shown[2] == shown[1]).flatten(1).all(1)
+    assert 0 < int(again.sum()) < 50  # the next two epochs are drawn anew
 
 
 @pytest.mark.parametrize(("area", "ratio"), [(0.08, 4 / 3), (0.5, 2.0), (0.3, 1.0), (1.0, 4 / 3)])

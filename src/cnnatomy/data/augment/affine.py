@@ -41,16 +41,15 @@ class Affine:
 
     def inverse(self, draws: Draws, height: int, width: int) -> Floats:
         """Return (B, 2, 3): from an output cell to the input cell it shows, as (x, y) from the centre."""
-        uniform = draws.uniform("rotate", "shear", "scale", "shift down", "shift right", "flip", "vflip")
+        uniform = draws.uniform("rotate", "shear", "scale", "shift down", "shift right")
         signed = 2 * uniform - 1
         cos, sin = turned(self.rotate * signed[:, 0]) if self.rotate else (1.0, 0.0)
         shear, scale = self.shear * signed[:, 1], 1 + self.scale * signed[:, 2]
         dy, dx = self.shift * height * signed[:, 3], self.shift * width * signed[:, 4]
         if self.whole:
             dy, dx = np.round(dy), np.round(dx)
-        mirror, upside = (
-            np.where(uniform[:, lane] < p, -1.0, 1.0) for lane, p in ((5, self.flip), (6, self.vflip))
-        )
+        mirrored = draws.alternating("flip", "vflip") < [self.flip, self.vflip]
+        mirror, upside = np.where(mirrored, -1.0, 1.0).T
         # Forward: shear [[1, s], [0, 1]], scale, rotation, mirrors, shift; here the inverse, row by row.
         a, b = cos * mirror / scale, -sin * upside / scale
         c, d = sin * mirror / scale, cos * upside / scale

@@ -81,6 +81,22 @@ class Draws:
         """Return a number in [0, 1) for each picture and name: (pictures, names)."""
         return np.ldexp((self.bits(*names) >> np.uint64(11)).astype(np.float64), -53)
 
+    def alternating(self, *names: str) -> NDArray[np.float64]:
+        """Return numbers in [0, 1) as `uniform` does, of which those of two epochs in turn lie half apart.
+
+        The second is (first + 1/2) mod 1, so that what happens below 1/2 happens in one of the two: each
+        picture is seen once as it is and once mirrored, where independent draws repeat a half of them.
+
+        Source: Jordan (2024), "94% on CIFAR-10 in 3.29 seconds on a single GPU", arXiv:2404.00498, part 3.6.
+
+        Example:
+            >>> first, second = (Draws(0, epoch, np.arange(9)).alternating("flip") < 0.5 for epoch in (4, 5))
+            >>> bool((first != second).all())
+            True
+        """
+        second = self.epoch % 2
+        return (Draws(self.seed, self.epoch - second, self.indices).uniform(*names) + second / 2) % 1
+
     def signed(self, name: str) -> NDArray[np.float64]:
         """Return a number in [-1, 1) for each picture."""
         return 2 * self.uniform(name)[:, 0] - 1
