@@ -31,6 +31,7 @@ LAYERS = [
         "runs",
         "studies",
         "explain",
+        "lab",
         "cli",
     ),
 ]

@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "solve": "Find the kernel, stride, padding or depth that gives a wanted size or field.",
     "networks": "List the classic networks, with their papers and their notation.",
     "explain": "Show how each number of a pooling or a layer comes about, forward and backward.",
+    "lab": "Open a page on this machine that explains operators, pictures, networks and runs as one types.",
     "look": "Write a page on what a trained network looks for: filters, patches, maps, heat, curves.",
     "pools": "List the poolings and regions, explain one, or draw them all on a picture.",
 }
@@ -31,6 +32,7 @@ EXAMPLES = {
     "cnnatomy inspect lenet5": "see what it is made of",
     "cnnatomy rf lenet5 c3 --at 4,4": "and what a unit of it sees",
     'cnnatomy explain max --input "1 3; 2 4" --kernel 2': "see where the 4 comes from",
+    "cnnatomy lab": "or try all of it in the browser",
     "cnnatomy pools": "see what there is to pool with",
 }
 

@@ -75,12 +75,19 @@ _LOOK = _JUDGED | {
     "--seed": "--random-seed --random-state --manual-seed",
 }
 
+_LAB = {
+    "RUN, the folder, without an option": "--run --checkpoint --ckpt --model",
+    "--port": "--server-port -p",
+    "--host": "--ip --server-name --address --bind --share",
+    "--no-browser": "--headless --no-open",
+}
+
 
 def _names(kept: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType({other: own for own, others in kept.items() for other in others.split()})
 
 
 TRAIN, EVALUATE, PREDICT = _names(_TRAIN), _names(_EVALUATE), _names(_PREDICT)
-EXPLAIN, LOOK = _names(_EXPLAIN), _names(_LOOK)
+EXPLAIN, LOOK, LAB = _names(_EXPLAIN), _names(_LOOK), _names(_LAB)
 """What is meant here by an option of another tool: torchvision's and timm's scripts, ultralytics, Lightning,
 fastai, Keras and Hugging Face's trainer."""

@@ -139,7 +139,7 @@ def _resized(text: str, x: Tensor, method: str, own: Options, scale: Any, run: A
         each = tuple(scale) if isinstance(scale, Sequence) else (scale,) * rank
         scales = tuple(float(one) for one in each)
     how = Resampling(method, own["coordinates"], own["antialias"], own["coefficient"], scales)
-    size = tuple(run({"x": x}).shape[2:])
+    size = tuple(run({"x": x.to("meta")}).shape[2:])  # no kernel is compiled for it
     call = called(text, "resample", {"how": how.text, "size": str(size)}, {"x": x}, run)
     return Bound(Resized(call, how, size), rank)
 

@@ -1,0 +1,154 @@
+// Keeps the address, the settings and what is shown in step. The page computes nothing: the server sends all.
+import { mount } from "/static/stepper.js";
+
+const REST = 250, SETTLED = 600;
+const byId = (id) => document.getElementById(id);
+const form = byId("settings");
+const view = document.body.dataset.view;
+const GONE = "The lab does not answer. Was it stopped? Start it again (cnnatomy lab) and change something here; what is shown stays.";
+let mounted = new AbortController();
+let asking = new AbortController();
+let waiting = null;
+
+// What differs from the defaults.
+function query() {
+  const kept = new URLSearchParams();
+  for (const [name, value] of new FormData(form)) {
+    kept.delete(name);
+    const control = form.elements[name].length && !form.elements[name].options ? [...form.elements[name]].at(-1) : form.elements[name];
+    const usual = control.dataset?.default ?? "";
+    if (value !== usual) kept.set(name, value);
+  }
+  return kept.toString();
+}
+
+function remember() {
+  const said = query();
+  history.replaceState(null, "", said ? `/${view}?${said}` : `/${view}`);
+  return said;
+}
+
+function place(name, value) {
+  if (byId(`f-${name}`)) byId(`f-${name}`).value = value;
+}
+
+function moved(kind, step) {
+  place("at", kind === "outputs" ? step.place.join(",") : byId("f-at").value);
+  place("cell", kind === "cells" ? step.place.join(",") : "");
+  remember();
+}
+
+function show() {
+  mounted.abort();
+  mounted = new AbortController();
+  const data = JSON.parse(byId("data").textContent);
+  const root = byId("explanation");
+  if (byId("png")) byId("png").disabled = !root;
+  if (root && data) {
+    mount(root, data, { moved, signal: mounted.signal });
+    clearTimeout(waiting);
+    waiting = setTimeout(check, SETTLED);
+  }
+  byId("result").dispatchEvent(new CustomEvent("shown", { bubbles: true, detail: data }));
+}
+
+function say(text) {
+  byId("news").textContent = text;
+}
+
+async function ask(path, signal) {
+  try {
+    const answer = await fetch(path, { signal });
+    return answer.ok ? answer : (say(await answer.text()), null);
+  } catch (error) {
+    if (error.name !== "AbortError") refuse(GONE);
+    return null;
+  }
+}
+
+function refuse(text) {
+  byId("result").classList.add("old");
+  let said = byId("gone");
+  if (!said) {
+    said = Object.assign(document.createElement("p"), { id: "gone", className: "refused" });
+    byId("result").prepend(said);
+  }
+  said.textContent = text;
+  say(text);
+}
+
+// The same view at other settings, put in the place of this one.
+async function update(whole = false) {
+  asking.abort();
+  asking = new AbortController();
+  clearTimeout(waiting);
+  const said = remember();
+  const answer = await ask(`/${view}?${said}`, asking.signal);
+  if (!answer) return;
+  const made = new DOMParser().parseFromString(await answer.text(), "text/html");
+  byId("result").classList.remove("old");
+  byId("result").replaceChildren(...made.getElementById("result").childNodes);
+  document.title = made.title;
+  if (whole) settle(made.getElementById("fields"));
+  for (const name of ["at", "cell"]) {
+    const one = made.getElementById(`f-${name}`);
+    if (one) place(name, one.value);
+  }
+  show();
+  const refused = byId("result").querySelector(".refused");
+  say(refused ? refused.textContent : `${byId("name")?.textContent ?? ""} ${byId("line")?.textContent ?? ""}`);
+}
+
+// Other fields, but for the one that is being written in.
+function settle(fields) {
+  const own = document.activeElement;
+  const at = own?.selectionStart;
+  const mine = own?.id && fields.querySelector(`#${own.id}`);
+  byId("fields").replaceChildren(...fields.childNodes);
+  if (!mine) return;
+  mine.value = own.value;
+  mine.focus();
+  if (at !== undefined && at !== null && mine.setSelectionRange) mine.setSelectionRange(at, at);
+}
+
+async function check() {
+  const answer = await ask(`/${view}/check?${query()}`, asking.signal);
+  if (!answer || !byId("agreement")) return;
+  const { lines, error } = await answer.json();
+  const rows = error ? [[error, "refused"]] : lines.map((line) => [line, "agrees"]);
+  byId("agreement").replaceChildren(...rows.map(([textContent, className]) => Object.assign(document.createElement("p"), { textContent, className })));
+  if (error) say(error);
+}
+
+// The step as a picture: drawn by the browser from the SVG.
+async function png() {
+  const answer = await ask(`/${view}/save.svg?${query()}`, asking.signal);
+  if (!answer) return;
+  const text = await answer.text();
+  const [, width, height] = text.match(/viewBox="0 0 ([0-9.]+) ([0-9.]+)"/);
+  const picture = new Image();
+  picture.src = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
+  await picture.decode();
+  const canvas = Object.assign(document.createElement("canvas"), { width: 2 * width, height: 2 * height });
+  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+  URL.revokeObjectURL(picture.src);
+  canvas.toBlob((made) => {
+    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(made), download: `${view}.png` });
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
+}
+
+let resting = null;
+form.addEventListener("input", (event) => {
+  clearTimeout(resting);
+  const whole = Boolean(event.target.closest("[data-changes]"));
+  resting = setTimeout(() => update(whole), REST);
+});
+form.addEventListener("submit", (event) => {
+  if (event.submitter?.formAction && new URL(event.submitter.formAction).pathname !== `/${view}`) return;
+  event.preventDefault();
+  update(true);
+});
+byId("png")?.addEventListener("click", png);
+show();
