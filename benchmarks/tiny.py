@@ -62,7 +62,7 @@ def _pooling(name: str) -> Compute:
     region = Sliding(2)
 
     def pooled(x: Tensor) -> Tensor:
-        y: Tensor = cnnatomy.pool(x, region, name)
+        y: Tensor = cnnatomy.pool(x, name, region)
         return y
 
     return pooled

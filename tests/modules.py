@@ -36,7 +36,7 @@ def learned() -> list[Reducer]:
 def found(rank: int) -> tuple[Tensor, Tensor]:
     """Values, and where in maps of twice the size a pooling found them."""
     wide = random((2, 4, *(2 * n for n in SHAPES[rank][2:])))
-    y, indices = ca.pool(wide, Sliding(2), "max", return_indices=True)
+    y, indices = ca.pool(wide, "max", Sliding(2), rank=rank, return_indices=True)
     return y, indices
 
 
@@ -111,13 +111,13 @@ def given(name: str) -> tuple[Any, ...]:
 
 
 def _there_and_back(x: Tensor) -> Tensor:
-    y, indices = ca.pool(x, Sliding(2), "max", return_indices=True)
+    y, indices = ca.pool(x, "max", Sliding(2), return_indices=True)
     return ca.unpool(y, indices, (x.shape[2], x.shape[3]), region=Sliding(2))
 
 
 def _with_companions(what: Reducer, x: Tensor) -> Any:
     options: dict[str, Any] = dict.fromkeys(what.companions, x)
-    return ca.pool(x, Sliding(3, 2, 1), what, **options)
+    return ca.pool(x, what, Sliding(3, 2, 1), **options)
 
 
 def of_maps(function: Callable[..., Any], *rest: Any, **options: Any) -> Callable[[Tensor], Any]:
@@ -132,13 +132,13 @@ def functions() -> dict[str, Callable[[Tensor], Any]]:
         calls[f"pool {what.name}"] = partial(_with_companions, what)
     regions = [Sliding(2), Sliding(3, 2, "same"), Adaptive(3), Whole(), Fractional(0.6), Pyramid((1, 2))]
     for region in (*regions, Boxes(BOXES, 2)):
-        calls[f"pool over {region}"] = of_maps(ca.pool, region, "max")
-    calls["pool with indices"] = lambda x: ca.pool(x, Sliding(2), "max", return_indices=True)
-    calls["pool of integers"] = lambda x: ca.pool(x.int(), Sliding(2), "mean")
+        calls[f"pool over {region}"] = of_maps(ca.pool, "max", region)
+    calls["pool with indices"] = lambda x: ca.pool(x, "max", Sliding(2), return_indices=True)
+    calls["pool of integers"] = lambda x: ca.pool(x.int(), "mean", Sliding(2))
     for mode in OPTIONS:
         if mode != "empty":
             calls[f"pad {mode}"] = of_maps(ca.pad, ((1, 2), (2, 1)), mode)
-            calls[f"pool over {mode}"] = of_maps(ca.pool, Sliding(3, 2, 1), "mean", padding_mode=mode)
+            calls[f"pool over {mode}"] = of_maps(ca.pool, "mean", Sliding(3, 2, 1), padding_mode=mode)
     calls["pad odd"] = lambda x: ca.pad(x, 1, "reflect", reflect_type="odd", axes=(2, 3))
     calls["crop"] = lambda x: ca.pad(x, ((-1, 1), (0, -2)))
     for method in METHODS:

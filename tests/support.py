@@ -128,7 +128,7 @@ def pooling(what: Reducer, region: Region) -> Callable[..., Any]:
 
     def run(x: Tensor, *beside: Tensor) -> Any:
         named: dict[str, Any] = dict(zip(what.takes, beside, strict=True))
-        return cnnatomy.pool(x, region, what, training=what.draws, seed=SEED, **named)
+        return cnnatomy.pool(x, what, region, training=what.draws, seed=SEED, **named)
 
     return run
 

@@ -149,7 +149,7 @@ def test_the_drawing_peer_draws_what_is_expected(window: str) -> None:
     torch.manual_seed(0)
     for way in computed(peer, WINDOWS[window], x):
         drawn = way(x.expand(draws, -1, -1, -1).contiguous())
-        truth = pool(x, WINDOWS[window], Expected())
+        truth = pool(x, Expected(), WINDOWS[window])
         error = drawn.std(0) / draws**0.5
         assert ((drawn.mean(0) - truth[0]).abs() <= 5 * error + 1e-9).all()
 

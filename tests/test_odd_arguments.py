@@ -14,13 +14,14 @@ import pytest
 import torch
 from torch import nn
 
-from cnnatomy import adapt, checks, export, models, notation, train
+import cnnatomy.train as training
+from cnnatomy import adapt, checks, export, models, notation
 from cnnatomy.data import Pictures
 from cnnatomy.errors import ArgumentError, CnnatomyError
 from cnnatomy.files.transfer_progress import silent
 from cnnatomy.models import weights
 from cnnatomy.models.notated import Network
-from cnnatomy.train import RunFolder, Settings, finetune, redrawing
+from cnnatomy.train import RunFolder, Settings, engine, finetune, redrawing
 from cnnatomy.train.settings import HOMES
 
 ODD: list[Any] = [
@@ -106,13 +107,13 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     models.is_code: {"text": "net.py:Net"},
     models.consented: {"kept": "lenet5", "given": None},
     models.object_text: {"module": net},
-    train.preset: {"name": "short"},
-    train.train: TRAINED,
-    train.evaluate: EVALUATED,
-    train.predict: PREDICTED,
-    train.stream: PREDICTED,
+    training.preset: {"name": "short"},
+    engine.train: TRAINED,
+    training.evaluate: EVALUATED,
+    training.predict: PREDICTED,
+    training.stream: PREDICTED,
     redrawing.redraw: {"run": "run", "pictures": ["none.png"], "folder": "out", "weights": "last"},
-    train.judge: JUDGED,
+    training.judge: JUDGED,
     RunFolder: {"path": "run"},
     RunFolder.load_model: {"which": "last", "module": None, "code": None},
     finetune.stages: {"model": net},
@@ -129,10 +130,17 @@ OWNERS: dict[Any, Callable[[], Any]] = {
 }
 """What methods are called on."""
 PAIRS = [(function, name) for function, given in CALLS.items() for name in given]
-PACKAGES = (notation, models, weights, adapt, export, train)
+PACKAGES = (notation, models, weights, adapt, export, training)
 TOLD = [
     *(getattr(package, name) for package in PACKAGES for name in package.__all__),
-    *(finetune.stages, finetune.freeze, finetune.unfreeze, finetune.groups, finetune.replace_head),
+    *(
+        engine.train,
+        finetune.stages,
+        finetune.freeze,
+        finetune.unfreeze,
+        finetune.groups,
+        finetune.replace_head,
+    ),
 ]
 
 
@@ -220,7 +228,7 @@ THREE, HALF, NONE, LIST, CLASS = ODD[2], ODD[4], ODD[0], ODD[8], ODD[-1]  # of t
     (lambda: export.onnx(net(), "a.onnx", X, classes="cat"), "classes: .* strings, got 'cat' .str."),
     (lambda: models.network(TEXT, classes="cat"), "classes.*: expected a list of strings, got 'cat' .str."),
     (lambda: Network(notation.parse(TEXT), classes="cat"), "classes: expected a list of strings, got 'cat'"),
-    (lambda: train.predict(Path("run"), "seven.png"), "what to predict: expected a list of paths"),
+    (lambda: training.predict(Path("run"), "seven.png"), "what to predict: expected a list of paths"),
 ])  # fmt: skip
 def test_what_is_said(attempt: Callable[[], Any], said: str) -> None:
     with pytest.raises(ArgumentError, match=said):

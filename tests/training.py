@@ -14,7 +14,8 @@ from torch import Tensor
 
 from cnnatomy.data.fit_policies import Frame
 from cnnatomy.data.survey.duplicates import Duplicates, find_duplicates
-from cnnatomy.train import Evaluation, Reporter, RunFolder, Settings, run_inputs, train
+from cnnatomy.train import Evaluation, Reporter, RunFolder, Settings, run_inputs
+from cnnatomy.train.engine import train
 
 _LARGE = 1 << 24
 _stack = Frame.stack

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cnnatomy import export, filters, nn
     from cnnatomy.adapt.accelerate import accelerate
     from cnnatomy.adapt.swap import convert
-    from cnnatomy.anatomy import anatomy
+    from cnnatomy.anatomy import anatomy, diff, sizes, solve
     from cnnatomy.explain import explain
     from cnnatomy.models import network
     from cnnatomy.ops import convolve, convolve_transposed, pad, pool, resample, unpool, unpool_mean
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         Sliding,
         Whole,
     )
-    from cnnatomy.runs import Run, fit
+    from cnnatomy.runs import Run, train
     from cnnatomy.studies import Study, compare
 
 __version__ = "0.1.0.dev0"
@@ -59,11 +59,14 @@ _HOMES = {
     "export": "cnnatomy",
     "filters": "cnnatomy",
     "nn": "cnnatomy",
+    "train": "cnnatomy",
+    "diff": "cnnatomy.anatomy",
+    "sizes": "cnnatomy.anatomy",
+    "solve": "cnnatomy.anatomy",
     "accelerate": "cnnatomy.adapt",
     "convert": "cnnatomy.adapt",
     "network": "cnnatomy.models",
     "Run": "cnnatomy.runs",
-    "fit": "cnnatomy.runs",
     "Study": "cnnatomy.studies",
     "compare": "cnnatomy.studies",
     "convolve": "cnnatomy.ops",
@@ -122,15 +125,18 @@ __all__ = [
     "convert",
     "convolve",
     "convolve_transposed",
+    "diff",
     "explain",
     "export",
     "filters",
-    "fit",
     "network",
     "nn",
     "pad",
     "pool",
     "resample",
+    "sizes",
+    "solve",
+    "train",
     "unpool",
     "unpool_mean",
 ]

@@ -38,16 +38,16 @@ def loader(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
 
 
 def make_callable(package: str, module: str) -> None:
-    """Let a package be called as the function of its own name, which one of its modules has.
+    """Let a package be called as the function of its own name.
 
     Args:
         package: its `__name__`.
-        module: the module of the package with the function.
+        module: the module that has the function, which loads at the first call.
     """
 
     class Called(ModuleType):
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            function = getattr(import_module(f"{package}.{module}"), package.rpartition(".")[2])
+            function = getattr(import_module(module), package.rpartition(".")[2])
             return function(*args, **kwargs)
 
     sys.modules[package].__class__ = Called

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from abc import ABCMeta
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 from cnnatomy.errors import ArgumentError
@@ -37,6 +37,23 @@ def text(record: Any) -> str:
     """The call that makes a dataclass record, as its repr prints it."""
     names = [field.name for field in fields(record)]
     return f"{type(record).__name__}({', '.join(f'{name}={getattr(record, name)!r}' for name in names)})"
+
+
+def brief(record: Any) -> str:
+    """The shortest call that makes a dataclass record, without what it has by default.
+
+    Example:
+        >>> from cnnatomy.regions import Sliding
+        >>> brief(Sliding(3, stride=2))
+        'Sliding(3, stride=2)'
+    """
+    given = ((field, getattr(record, field.name)) for field in fields(record))
+    words = [
+        repr(value) if field.default is MISSING else f"{field.name}={value!r}"
+        for field, value in given
+        if value != field.default
+    ]
+    return f"{type(record).__name__}({', '.join(words)})"
 
 
 def parse(text: str, kinds: Mapping[str, type[T]], what: str) -> T:

@@ -301,7 +301,7 @@ def _own(draw: random.Random, rank: int, x: Tensor) -> Any:
     how = draw.choice(["nearest", "linear", "cubic", "lanczos3", "area"])
     scale = draw.choice([2.0, 0.5, 1.5])
     choices: list[Callable[[Tensor], Tensor]] = [
-        lambda t: cnnatomy.pool(t, region, reducer),
+        lambda t: cnnatomy.pool(t, reducer, region),
         lambda t: cnnatomy.pad(t, widths, mode),
         lambda t: cnnatomy.resample(t, scale=scale, method=how),
     ]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnatomy.anatomy import Anatomy, anatomy
-from cnnatomy.anatomy.ask.fitting import fit
+from cnnatomy.anatomy.ask.sizing import sizes
 from cnnatomy.anatomy.record.tracing import trace
 from cnnatomy.cli import main
 from cnnatomy.errors import ArgumentError
@@ -255,7 +255,7 @@ def test_training_and_other_sizes_are_measured_under_the_same() -> None:
     assert known.notes == ("assumed: nonzero gives at most 3 of 4",)
     assert known.memory is not None
     assert known.memory.training is not None
-    found = fit(model, (1, 4), range(4, 6), assume="nonzero=3")
+    found = sizes(model, (1, 4), range(4, 6), assume="nonzero=3")
     assert [one.outputs for one in found] == [((3,),), ((3,),)]
 
 

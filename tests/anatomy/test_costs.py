@@ -408,7 +408,7 @@ def test_our_pooling_back_is_counted_for_every_gradient_it_gives(
 ) -> None:
     names = ("logits",)[:beside]
     model = Function(
-        lambda x, *more: cnnatomy.pool(x, region, reducer, **dict(zip(names, more, strict=True)))
+        lambda x, *more: cnnatomy.pool(x, reducer, region, **dict(zip(names, more, strict=True)))
     )
     given = [(2, 3, 7, 7)] * (1 + beside)
     found = [each.flops for call, each in backward(model, *given) if "pool" in call.name]

@@ -287,7 +287,7 @@ def test_every_operator_of_torch_that_names_a_file_is_refused() -> None:
     assert not any(map(is_operator, texts))
 
 
-@pytest.mark.parametrize("command", ["inspect", "rf", "fit", "diff"])
+@pytest.mark.parametrize("command", ["inspect", "rf", "sizes", "diff"])
 def test_every_command_refuses_it_in_one_line(
     good: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

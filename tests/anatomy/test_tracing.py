@@ -221,7 +221,7 @@ def test_tensors_that_the_model_makes_itself_have_no_memory_and_keep_their_alias
 def test_our_own_operators_stand_in_the_stream_with_their_region_and_reducer() -> None:
     class Pooling(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return pool(x, Sliding(2), Mean())  # type: ignore[no-any-return]
+            return pool(x, Mean(), Sliding(2))  # type: ignore[no-any-return]
 
     for training in (False, True):
         net = nn.Sequential(nn.Conv2d(1, 2, 3), Pooling())

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 import cnnatomy
 from cnnatomy.anatomy import anatomy
 from cnnatomy.anatomy.ask.advice import advise
-from cnnatomy.anatomy.ask.fitting import fit
+from cnnatomy.anatomy.ask.sizing import sizes
 from cnnatomy.anatomy.field import Fields, fields
 from cnnatomy.anatomy.record.tracing import trace
 
@@ -87,12 +87,12 @@ def test_channels_that_see_the_same_share_one_set() -> None:
 
 def test_what_takes_too_much_memory_is_not_determined_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     net = nn.Sequential(nn.ZeroPad2d((1, 1, 1, 1)), nn.Conv2d(3, 2, 2, 2), nn.Upsample(scale_factor=3))
-    assert fit(net, (3, 12, 12), sizes=range(12, 13)).fits[0].determined
+    assert sizes(net, (3, 12, 12), candidates=range(12, 13)).tried[0].determined
     monkeypatch.setattr(fields, "_MOST", 100)
     known = anatomy(net, (3, 12, 12))
     assert known.fields.unread("0", 2) is None
     said = [one for one in advise(known) if one.what.startswith("not determined")]
     assert [one.level for one in said] == ["note"]
-    (one,) = fit(net, (3, 12, 12), sizes=range(12, 13)).fits
+    (one,) = sizes(net, (3, 12, 12), candidates=range(12, 13)).tried
     assert (one.determined, one.clean) == (False, False)
     assert "not determined" in one.told

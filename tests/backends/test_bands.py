@@ -187,7 +187,7 @@ def test_large_results_ask_for_large_pages(monkeypatch: pytest.MonkeyPatch) -> N
     assert large.data_ptr() <= first < first + size <= large.data_ptr() + large.nbytes
     huge_pages.prefer_large(large)
     assert len(asked) == 1  # the C library keeps blocks of this size
-    ca.pool(torch.zeros(2, 64, 112, 112), ca.Sliding(3, 1, 1), "mean")
+    ca.pool(torch.zeros(2, 64, 112, 112), "mean", ca.Sliding(3, 1, 1))
     assert len(asked) == 2
     fresh = torch.empty(huge_pages.MAPPED // 4)
     for count in (3, 4):

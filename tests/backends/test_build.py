@@ -18,7 +18,7 @@ _POOL = """
 import torch, cnnatomy
 from cnnatomy.backends.cpu.runtime import jit
 for kernel in (2, 3):
-    y = cnnatomy.pool(torch.arange(36.0).view(1, 1, 6, 6), cnnatomy.Sliding(kernel), "max")
+    y = cnnatomy.pool(torch.arange(36.0).view(1, 1, 6, 6), "max", cnnatomy.Sliding(kernel))
     assert y[0, 0, -1, -1] == 35
 print(len(jit.compiled))
 """

@@ -95,7 +95,7 @@ def test_it_differentiates_twice(chapter: Reducer) -> None:
     x = inputs_for(chapter, (1, 2, 5, 6), torch.float64)[0].requires_grad_()
 
     def run(t: torch.Tensor) -> Any:
-        return cnnatomy.pool(t, Sliding(3, 2, 1), chapter)
+        return cnnatomy.pool(t, chapter, Sliding(3, 2, 1))
 
     assert torch.autograd.gradcheck(run, x, check_forward_ad=True)
     assert torch.autograd.gradgradcheck(run, x)
@@ -116,7 +116,7 @@ def test_the_chapter_explains_itself(chapter: Reducer) -> None:
     options = {"region": Sliding(2), "reducer": chapter}
     record = recorded(bind(cnnatomy.pool, x, options).family.laid((0, 0, None)))
     left, _, right = re.split(" (=|≈) ", output_lines.line(record, 0))
-    assert float(right) == pytest.approx(float(cnnatomy.pool(x, Sliding(2), chapter)), rel=1e-3)
+    assert float(right) == pytest.approx(float(cnnatomy.pool(x, chapter, Sliding(2))), rel=1e-3)
     value = value_of(left)
     assert value == pytest.approx(float(right), rel=1e-3) or (
         value is None and left == "farthest(1, 4, 9, 2)"
@@ -131,7 +131,7 @@ def test_a_pooling_may_always_learn_weights_of_ranks(ranked: Any, region: Region
     """Against the sorted windows of NumPy."""
     x = random((2, 3, 7, 9), torch.float64)
     weights = torch.tensor([0.6, -0.3, 0.2, 0.5], dtype=torch.float64, requires_grad=True)
-    y = cnnatomy.pool(x, region, ranked, weights=weights)
+    y = cnnatomy.pool(x, ranked, region, weights=weights)
     axes = region.axes((7, 9))
     for i, j in itertools.product(*(range(axis.outputs) for axis in axes)):
         rows, columns = axes[0].table.taps(i), axes[1].table.taps(j)
@@ -142,7 +142,7 @@ def test_a_pooling_may_always_learn_weights_of_ranks(ranked: Any, region: Region
     (grad,) = torch.autograd.grad(y.sum(), weights)
     assert grad.shape == (4,)
     starts = torch.tensor(ranked.parameters[0].start, dtype=torch.float64)
-    close(cnnatomy.pool(x, region, ranked, weights=starts), reference.forward([x], region, ranked)[0])
+    close(cnnatomy.pool(x, ranked, region, weights=starts), reference.forward([x], region, ranked)[0])
 
 
 def test_what_always_learns_is_told_so_and_shown(ranked: Any, tmp_path: Path) -> None:
@@ -161,4 +161,4 @@ def test_what_always_learns_is_told_so_and_shown(ranked: Any, tmp_path: Path) ->
     (grad,) = torch.autograd.grad(module(random((1, 2, 4, 4))).sum(), weights)
     assert grad.any()
     with pytest.raises(ArgumentError, match="weights does not fit: expected 4 values, one for each rank"):
-        cnnatomy.pool(random((1, 2, 4, 4)), Sliding(2), ranked, weights=torch.ones(3))
+        cnnatomy.pool(random((1, 2, 4, 4)), ranked, Sliding(2), weights=torch.ones(3))

@@ -640,7 +640,7 @@ def test_exponentials_of_vectors_that_no_power_of_two_divides(stride: int, name:
 def test_a_gradient_that_is_not_finite_meets_every_weight(name: str, value: float) -> None:
     x = last(random((1, 19, 4, 6)))
     x[0, 3, 2:, 4:] = 0.5
-    y = cnnatomy.pool(x.requires_grad_(), Sliding(2), name)
+    y = cnnatomy.pool(x.requires_grad_(), name, Sliding(2))
     grad = torch.ones_like(y)
     grad[0, 3, 1, 2] = value
     (dx,) = torch.autograd.grad(y, x, grad)

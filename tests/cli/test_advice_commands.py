@@ -1,4 +1,4 @@
-"""`window`, `solve`, `fit` and `diff` print the library's numbers, and those that courses print."""
+"""`window`, `solve`, `sizes` and `diff` print the library's numbers, and those that courses print."""
 
 from __future__ import annotations
 
@@ -162,17 +162,17 @@ def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_fit_names_the_clean_sizes(net: str, capsys: pytest.CaptureFixture[str]) -> None:
-    said = printed(capsys, f"fit {net} --input 1x32x32 --sizes 28:36")
+    said = printed(capsys, f"sizes {net} --input 1x32x32 --sizes 28:36")
     assert "clean: 28, 32, 36" in said
-    facts = json.loads(printed(capsys, f"fit {net} --input 1x32x32 --sizes 28,30 --format json"))
+    facts = json.loads(printed(capsys, f"sizes {net} --input 1x32x32 --sizes 28,30 --format json"))
     assert facts["clean"] == [28]
     assert "| 30 | 3 loses 1 of 9; 2 of 30 input cells reach no output |" in printed(
-        capsys, f"fit {net} --input 1x32x32 --sizes 28:30:2 --format markdown"
+        capsys, f"sizes {net} --input 1x32x32 --sizes 28:30:2 --format markdown"
     )
 
 
 def test_fit_knows_the_input_of_a_model_of_the_catalog(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "clean: 32\n" in printed(capsys, "fit lenet5")
+    assert "clean: 32\n" in printed(capsys, "sizes lenet5")
 
 
 def test_diff_tells_two_networks_apart(net: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,8 +208,8 @@ def test_the_page_on_advice_shows_what_is_printed(
         ("window 3x32x32 --repeat 1000", "--repeat"),
         ("solve", "too little is given"),
         ("solve --n seven", "expected a whole number"),
-        ("fit lenet5 --sizes 3:1", "--sizes: expected FROM:TO"),
-        ("fit lenet6", "lenet5"),
+        ("sizes lenet5 --sizes 3:1", "--sizes: expected FROM:TO"),
+        ("sizes lenet6", "lenet5"),
         ("diff lenet5", "OTHER is missing"),
     ],
 )
@@ -223,7 +223,11 @@ def test_what_cannot_be_answered_is_said_in_one_line(
 
 def test_windows_and_their_solutions_need_no_torch() -> None:
     code = "import sys; from cnnatomy.cli import main; main(sys.argv[1:]); assert 'torch' not in sys.modules"
-    for line in ("window 3x32x32 --kernel 5 --stride 2 --maps 4", "solve --field 9 --kernel 3", "fit --help"):
+    for line in (
+        "window 3x32x32 --kernel 5 --stride 2 --maps 4",
+        "solve --field 9 --kernel 3",
+        "sizes --help",
+    ):
         subprocess.run(
             [sys.executable, "-c", code, *line.split()], check=True, capture_output=True, timeout=60
         )

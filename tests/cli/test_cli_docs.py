@@ -14,7 +14,7 @@ from cnnatomy.cli.help import COMMANDS
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 SHOWN = re.findall(r"```console\n\$ (cnnatomy [^\n]*)\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
 STEADY = re.compile(
-    r"--help$|^cnnatomy (inspect|rf|fit|window|solve)|^cnnatomy pools \w+$"
+    r"--help$|^cnnatomy (inspect|rf|sizes|window|solve)|^cnnatomy pools \w+$"
     r"|^cnnatomy train dig\w+ --epoch|digist$"
 )
 

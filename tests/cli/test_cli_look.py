@@ -16,7 +16,7 @@ def test_a_run_is_looked_at(
 ) -> None:
     monkeypatch.setattr(page_figures, "STEPS", 4)
     monkeypatch.setattr(look_page, "PICTURES", 30)
-    run = ca.fit("lenet5", "digits", epochs=1, run=tmp_path / "run", progress=False).path
+    run = ca.train("digits", "lenet5", epochs=1, run=tmp_path / "run", progress=False).path
     assert main(["look", str(run), "--seed", "2"]) == 0
     assert capfd.readouterr().out == f"page   {run / 'look.html'}\n"
     text = (run / "look.html").read_text("utf-8")

@@ -87,7 +87,7 @@ def test_what_backward_keeps_is_what_autograd_keeps(name: str) -> None:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        y = pool(inputs[0], Sliding(3), what, training=True, **beside)
+        y = pool(inputs[0], what, Sliding(3), training=True, **beside)
     whole = {"x": inputs[0], "y": y, **beside}
     expected = sum(whole[one].nbytes for one in facts.keeps) + (facts.bytes_per_output or 0) * y.numel()
     assert sum(one.nbytes for one in kept) == expected
@@ -99,7 +99,7 @@ def test_the_other_facts_are_true(name: str) -> None:
     x = torch.rand(2, 3, 8, 8)
     beside: dict[str, Any] = {one: torch.rand(2, 3, 8, 8) for one in facts.companions}
     beside |= {one.name: torch.tensor(one.start) for one in what.parameters}
-    both = [pool(x, Sliding(4), what, training=True, seed=seed, **beside) for seed in range(20)]
+    both = [pool(x, what, Sliding(4), training=True, seed=seed, **beside) for seed in range(20)]
     assert facts.draws == any(not torch.equal(one, both[0]) for one in both)
     if facts.mixes_channels:
         return
@@ -109,7 +109,7 @@ def test_the_other_facts_are_true(name: str) -> None:
         learned = what if facts.always_learns else type(what)(learned=3)  # type: ignore[call-arg]
         values = torch.tensor(learned.learns[parameter], requires_grad=True)
         given: dict[str, Any] = {parameter: values}
-        y = pool(x, Sliding(4), learned, **given)
+        y = pool(x, learned, Sliding(4), **given)
         assert torch.autograd.grad(y.sum(), values)[0].abs().min() > 0
 
 

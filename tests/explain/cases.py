@@ -93,7 +93,7 @@ def pooling(name: str, i: int) -> Case:
     options = {"region": region, "reducer": reducer, "training": True, "seed": i, **inputs}
 
     def run(x: Tensor) -> Tensor:
-        y: Tensor = ca.pool(x, region, reducer, training=True, seed=i, **inputs)
+        y: Tensor = ca.pool(x, reducer, region, training=True, seed=i, **inputs)
         return y
 
     channel = i % (run(x[:, :]).shape[1] if reducer.mixes else 2)

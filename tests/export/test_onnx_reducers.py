@@ -46,7 +46,7 @@ class Every(nn.Module):
     def one(self, x: Tensor, beside: Tensor, what: Reducer, region: Region) -> Tensor:
         given: dict[str, Any] = dict.fromkeys(what.companions, beside)
         given |= {name: torch.tensor(start) for name, start in what.learns.items()}
-        found: Tensor = cnnatomy.pool(x, region, what, **given)
+        found: Tensor = cnnatomy.pool(x, what, region, **given)
         return found
 
 

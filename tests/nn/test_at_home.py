@@ -150,9 +150,9 @@ def test_learned_poolings_keep_the_dtype(what: Reducer, dtype: torch.dtype, auto
     for kind in (torch.float64, torch.float32, torch.bfloat16):
         inputs: Any = {name: torch.tensor(start, dtype=kind) for name, start in what.learns.items()}
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            y = pool(x, Sliding(3, 2, 1), what, **inputs)
+            y = pool(x, what, Sliding(3, 2, 1), **inputs)
         assert y.dtype is dtype
         wide: Any = {name: value.double() for name, value in inputs.items()}
-        truth = pool(x.double(), Sliding(3, 2, 1), what, **wide).to(dtype)
+        truth = pool(x.double(), what, Sliding(3, 2, 1), **wide).to(dtype)
         least = {"rtol": 1e-5, "atol": 1e-5} if dtype is torch.float64 else {}
         torch.testing.assert_close(y, truth, **least)  # type: ignore[arg-type]

@@ -39,7 +39,7 @@ def test_a_module_is_the_function(what: Reducer) -> None:
     module, x, beside = made(what)
     learned = {name: parameter.detach() for name, parameter in module.named_parameters()}
     assert list(learned) == list(what.learns)
-    y = cnnatomy.pool(x, Sliding(3, 2, 1), what, **learned, **beside)
+    y = cnnatomy.pool(x, what, Sliding(3, 2, 1), **learned, **beside)
     assert torch.equal(module(x, **beside), y)
     assert str(what) in repr(module)
     assert torch.equal(copy.deepcopy(module)(x, **beside), y)

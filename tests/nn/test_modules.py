@@ -32,7 +32,7 @@ def test_modules_are_the_function(rank: int, name: str) -> None:
     fractional = getattr(nn, f"FractionalPool{rank}d")(name, 0.6, kind="random").eval()
     pyramid = getattr(nn, f"PyramidPool{rank}d")(name, (1, 2)).eval()
     for module, region in ((fractional, Fractional(0.6, kind="random")), (pyramid, Pyramid((1, 2)))):
-        y = cnnatomy.pool(x, region, name)
+        y = cnnatomy.pool(x, name, region, rank=rank)
         assert torch.equal(module(x), y)
         assert torch.equal(pickle.loads(pickle.dumps(module))(x), y)
         torch.testing.assert_close(copy.deepcopy(module)(x[0]), y[0])
@@ -47,10 +47,10 @@ def test_training_draws_new_windows_unless_a_seed_is_given() -> None:
     torch.manual_seed(3)
     assert all(torch.equal(module(x), y) for y in drawn)
     assert any(not torch.equal(drawn[0], y) for y in drawn[1:])
-    assert torch.equal(module.eval()(x), cnnatomy.pool(x, Fractional(size=29), "max"))
+    assert torch.equal(module.eval()(x), cnnatomy.pool(x, "max", Fractional(size=29)))
     fixed = nn.FractionalPool2d("max", output_size=29, seed=7)
     assert torch.equal(fixed(x), fixed(x))
-    assert torch.equal(fixed(x), cnnatomy.pool(x, Fractional(size=29, seed=7), "max"))
+    assert torch.equal(fixed(x), cnnatomy.pool(x, "max", Fractional(size=29, seed=7)))
 
 
 def test_fractional_winners_are_where_they_say() -> None:
@@ -70,7 +70,7 @@ def test_boxes_as_one_tensor_or_one_for_each_image(rank: int) -> None:
     corners = [torch.rand(k, 2 * rank) * 20 for k in (3, 0)]
     rows = torch.cat([F.pad(own, (1, 0), value=image) for image, own in enumerate(corners)])
     module = getattr(nn, f"RoIPool{rank}d")("mean", 2, spatial_scale=0.5)
-    y = cnnatomy.pool(x, Boxes(rows, 2, 0.5), "mean")
+    y = cnnatomy.pool(x, "mean", Boxes(rows, 2, 0.5))
     assert y.shape == (3, 3, *(2,) * rank)
     assert torch.equal(module(x, rows), y)
     assert torch.equal(module(x, corners), y)
@@ -117,7 +117,7 @@ def test_reducers_that_draw_settle_in_evaluation() -> None:
         torch.manual_seed(0)
         drawn = [module(x) for _ in range(4)]
         assert any(not torch.equal(drawn[0], y) for y in drawn[1:])
-        assert torch.equal(module.eval()(x), cnnatomy.pool(x, module.region, module.reducer.settled()))
+        assert torch.equal(module.eval()(x), cnnatomy.pool(x, module.reducer.settled(), module.region))
 
 
 def by_the_authors(x: Tensor, logits: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ def test_modules_are_the_function(rank: int, name: str) -> None:
     whole = getattr(nn, f"GlobalPool{rank}d")(name)
     for module, where in ((sliding, region), (adaptive, Adaptive(2)), (whole, Whole())):
         module.eval()
-        y = cnnatomy.pool(x, where, name, **inputs)
+        y = cnnatomy.pool(x, name, where, rank=rank, **inputs)
         assert torch.equal(module(x, **inputs), y)
         torch.testing.assert_close(module(x[0], **one), y[0])
         assert torch.equal(pickle.loads(pickle.dumps(module))(x, **inputs), y)

@@ -100,7 +100,7 @@ def test_encoder_and_decoder_train_in_one_graph() -> None:
 def test_any_region_unpools() -> None:
     x = random((2, 3, 9, 10))
     region = Adaptive((4, 3))
-    y, indices = cnnatomy.pool(x, region, "min", return_indices=True)
+    y, indices = cnnatomy.pool(x, "min", region, return_indices=True)
     module = unpooling_modules.Unpool2d(region)
     found = module(y, indices, (9, 10))
     assert torch.equal(found, cnnatomy.ops.unpooling.unpool(y, indices, (9, 10)))
@@ -113,7 +113,7 @@ def test_any_region_unpools() -> None:
 def test_mean_unpooling_is_the_gradient_of_mean_pooling(rank: int, normalize: bool) -> None:
     module = getattr(unpooling_modules, f"MeanUnpool{rank}d")(3, 2, 1, normalize=normalize)
     x = random(SHAPES[rank], torch.float64).requires_grad_()
-    y = cnnatomy.pool(x, Sliding(3, 2, 1), "mean")
+    y = cnnatomy.pool(x, "mean", Sliding(3, 2, 1), rank=rank)
     pull = random(tuple(y.shape), torch.float64, seed=1)
     found = module(pull, SHAPES[rank][2:])
     if not normalize:

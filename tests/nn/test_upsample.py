@@ -107,7 +107,7 @@ def test_modules_of_each_rank(rank: int) -> None:
     resized = getattr(mine, f"Resample{rank}d")(scale=2, method="cubic")
     nails = getattr(mine, f"BedOfNails{rank}d")(3)
     for module, scale, method in ((resized, 2, "cubic"), (nails, 3, "nails")):
-        assert torch.equal(copy.deepcopy(module)(x), resample(x, scale=scale, method=method))
+        assert torch.equal(copy.deepcopy(module)(x), resample(x, scale=scale, method=method, rank=rank))
         assert torch.equal(module(x[0]), module(x)[0])
     assert "scale=2" in repr(resized)
     with pytest.raises(ArgumentError, match="neither"):

@@ -23,24 +23,24 @@ LINE = X[:, :, 0]
 
 
 def _padded(name: str) -> Any:
-    return ca.pool(X, ca.Sliding(3, 1, HUGE), name)
+    return ca.pool(X, name, ca.Sliding(3, 1, HUGE))
 
 
 CALLS: dict[str, Callable[[], Any]] = {
     **{f"pool, {name}": partial(_padded, name) for name in ca.REGISTRY},
     **{f"pad, {mode}": partial(ca.pad, X, HUGE, mode) for mode in ("edge", "wrap", "mean", "empty")},
-    "pool with a stride": lambda: ca.pool(X, ca.Sliding(3, HUGE, HUGE)),
-    "pool with a kernel": lambda: ca.pool(X, ca.Sliding(HUGE)),
-    "pool of integers": lambda: ca.pool(X.int(), ca.Sliding(3, 1, HUGE), "mean"),
-    "adaptive": lambda: ca.pool(X, ca.Adaptive(HUGE)),
-    "adaptive on a line": lambda: ca.pool(LINE, ca.Adaptive(HUGE)),
-    "many bins": lambda: ca.pool(X, ca.Adaptive(2**24)),
-    "pyramid": lambda: ca.pool(X, ca.Pyramid((1, HUGE))),
-    "boxes": lambda: ca.pool(X, ca.Boxes([(0, 0, 0, 2, 2)], HUGE)),
-    "fractional": lambda: ca.pool(X, ca.Fractional(size=HUGE)),
-    "wide padding": lambda: ca.pool(X, ca.Sliding(3, 1, 2**29), "max"),
-    "wide padding of integers": lambda: ca.pool(X.int(), ca.Sliding(3, 1, 2**29), "max"),
-    "padding with a mode": lambda: ca.pool(X, ca.Sliding(3, 1, 2**29), "max", padding_mode="reflect"),
+    "pool with a stride": lambda: ca.pool(X, "max", ca.Sliding(3, HUGE, HUGE)),
+    "pool with a kernel": lambda: ca.pool(X, "max", ca.Sliding(HUGE)),
+    "pool of integers": lambda: ca.pool(X.int(), "mean", ca.Sliding(3, 1, HUGE)),
+    "adaptive": lambda: ca.pool(X, "max", ca.Adaptive(HUGE)),
+    "adaptive on a line": lambda: ca.pool(LINE, "max", ca.Adaptive(HUGE), rank=1),
+    "many bins": lambda: ca.pool(X, "max", ca.Adaptive(2**24)),
+    "pyramid": lambda: ca.pool(X, "max", ca.Pyramid((1, HUGE))),
+    "boxes": lambda: ca.pool(X, "max", ca.Boxes([(0, 0, 0, 2, 2)], HUGE)),
+    "fractional": lambda: ca.pool(X, "max", ca.Fractional(size=HUGE)),
+    "wide padding": lambda: ca.pool(X, "max", ca.Sliding(3, 1, 2**29)),
+    "wide padding of integers": lambda: ca.pool(X.int(), "max", ca.Sliding(3, 1, 2**29)),
+    "padding with a mode": lambda: ca.pool(X, "max", ca.Sliding(3, 1, 2**29), padding_mode="reflect"),
     "Pool2d": lambda: nn.Pool2d(Lp(3.0), 3, 1, HUGE)(X),
     "AdaptiveAvgPool1d": lambda: nn.AdaptiveAvgPool1d(HUGE)(LINE),
     "MaxUnpool2d": lambda: nn.MaxUnpool2d(HUGE)(X, INDICES),
@@ -48,7 +48,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "Upsample": lambda: nn.Upsample(scale_factor=HUGE)(X),
     "BedOfNails2d": lambda: nn.BedOfNails2d(HUGE)(X),
     "unpool": lambda: ca.unpool(X, INDICES, HUGE),
-    "unpool a line": lambda: ca.unpool(LINE, INDICES[:, :, 0], HUGE),
+    "unpool a line": lambda: ca.unpool(LINE, INDICES[:, :, 0], HUGE, rank=1),
     "unpool to much": lambda: ca.unpool(X, INDICES, 2**29),
     "unpool_mean": lambda: ca.unpool_mean(X, ca.Sliding(2), HUGE),
     "unpool_mean to much": lambda: ca.unpool_mean(X, ca.Sliding(2**28)),
@@ -85,6 +85,6 @@ def test_refused_at_once(name: str) -> None:
 
 def test_tensors_without_data_have_any_size() -> None:
     x = torch.empty(2**20, 2**10, 64, 64, device="meta")
-    assert ca.pool(x, ca.Sliding(2)).shape == (2**20, 2**10, 32, 32)
+    assert ca.pool(x, "max", ca.Sliding(2)).shape == (2**20, 2**10, 32, 32)
     assert ca.pad(x, 1).shape == (2**20 + 2, 2**10 + 2, 66, 66)
     assert ca.resample(x, scale=2).shape == (2**20, 2**10, 128, 128)

@@ -34,12 +34,12 @@ def test_it_is_padding_written_and_then_pooled(
     region = Sliding(kernel, stride, padding, dilation, ceil)
     x = random((2, 3, *size), torch.float64)
     x = (x if flat else last(x)).requires_grad_()
-    y = cnnatomy.pool(x, region, name, padding_mode=mode)
+    y = cnnatomy.pool(x, name, region, padding_mode=mode)
     assert tuple(y.shape[2:]) == region.output_size(size)
     numpy = {"zeros": "constant", "replicate": "edge", "circular": "wrap"}.get(mode, mode)
     widths = [window.padding for window in region.windows(size)]
     wide = cnnatomy.pad(x, widths, numpy)
-    expected = cnnatomy.pool(wide, Sliding(kernel, stride, 0, dilation, ceil), name)
+    expected = cnnatomy.pool(wide, name, Sliding(kernel, stride, 0, dilation, ceil))
     expected = expected[..., : y.shape[2], : y.shape[3]]
     close(y, expected)
     pull = random(tuple(y.shape), torch.float64, 1)
@@ -57,9 +57,9 @@ def test_zeros_count_as_values_in_every_reducer(reducer: Any) -> None:
 
 def test_companions_are_padded_alike() -> None:
     x, logits = random((1, 2, 6, 6)), random((1, 2, 6, 6), seed=1)
-    y = cnnatomy.pool(x, Sliding(3, 1, 1), "importance", padding_mode="edge", logits=logits)
+    y = cnnatomy.pool(x, "importance", Sliding(3, 1, 1), padding_mode="edge", logits=logits)
     wide = [cnnatomy.pad(tensor, ((1, 1), (1, 1)), "edge") for tensor in (x, logits)]
-    assert torch.equal(y, cnnatomy.pool(wide[0], Sliding(3, 1), "importance", logits=wide[1]))
+    assert torch.equal(y, cnnatomy.pool(wide[0], "importance", Sliding(3, 1), logits=wide[1]))
 
 
 def test_compiled_and_exported() -> None:
@@ -84,7 +84,7 @@ def test_compiled_and_exported() -> None:
 )
 def test_bad_modes_are_told(region: Any, options: Any, said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
-        cnnatomy.pool(random((1, 2, 6, 6)), region, "max", **options)
+        cnnatomy.pool(random((1, 2, 6, 6)), "max", region, **options)
     if options["padding_mode"] == "relfect":
         with pytest.raises(ArgumentError, match=said):
             nn.Pool2d("max", 3, padding_mode="relfect")

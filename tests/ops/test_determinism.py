@@ -63,7 +63,7 @@ def test_equal_seeds_draw_equally(what: Reducer) -> None:
     x = inputs_for(what, (2, 3, 12, 12))[0].abs()
 
     def drawn(seed: int | None) -> Tensor:
-        y: Tensor = cnnatomy.pool(x, Sliding(2), what, training=True, seed=seed)
+        y: Tensor = cnnatomy.pool(x, what, Sliding(2), training=True, seed=seed)
         return y
 
     assert all(torch.equal(drawn(seed), drawn(seed)) for seed in range(-20, 20))
@@ -73,5 +73,5 @@ def test_equal_seeds_draw_equally(what: Reducer) -> None:
     torch.manual_seed(1)
     assert all(torch.equal(drawn(None), y) for y in first)
     assert any(not torch.equal(first[0], y) for y in first)
-    settled = cnnatomy.pool(x, Sliding(2), what, seed=0)
-    assert torch.equal(settled, cnnatomy.pool(x, Sliding(2), what.settled()))
+    settled = cnnatomy.pool(x, what, Sliding(2), seed=0)
+    assert torch.equal(settled, cnnatomy.pool(x, what.settled(), Sliding(2)))

@@ -169,7 +169,7 @@ def test_meta_tensors_have_the_real_shape_and_format(what: Reducer) -> None:
 @pytest.mark.parametrize("what", ["max", "soft", "median"])
 def test_inductor_takes_a_cropped_channels_last_input(what: str) -> None:
     def run(t: Tensor) -> Tensor:
-        y: Tensor = cnnatomy.pool(t[:, :, 1:, 1:], Adaptive(2), what)
+        y: Tensor = cnnatomy.pool(t[:, :, 1:, 1:], what, Adaptive(2))
         return y + 1
 
     x = last(random((2, 3, 9, 9)))
@@ -178,7 +178,7 @@ def test_inductor_takes_a_cropped_channels_last_input(what: str) -> None:
 
 def test_region_and_reducer_made_inside_a_compiled_function() -> None:
     def run(t: Tensor) -> Tensor:
-        y: Tensor = cnnatomy.pool(t, Sliding(3, 2, "same"), "mean")
+        y: Tensor = cnnatomy.pool(t, "mean", Sliding(3, 2, "same"))
         return y
 
     x = random((1, 2, 9, 9))
@@ -189,7 +189,7 @@ def test_a_compiled_graph_refuses_forward_mode_rather_than_drop_it() -> None:
     script = """
         import torch, cnnatomy
         def push(a, b):
-            return torch.func.jvp(lambda t: cnnatomy.pool(t, cnnatomy.Sliding(2)), (a,), (b,))[1]
+            return torch.func.jvp(lambda t: cnnatomy.pool(t, "max", cnnatomy.Sliding(2)), (a,), (b,))[1]
         x = torch.rand(1, 1, 6, 6)
         try:
             torch.compile(push, fullgraph=True, backend="eager")(x, x)
@@ -217,8 +217,8 @@ def test_shape_and_strides_are_foretold(cut: str, make: Callable[[Tensor], Tenso
     for what in ("max", "mean"):
         for region in (Adaptive(1), Adaptive(2)):
             with FakeTensorMode() as mode:
-                fake = cnnatomy.pool(mode.from_tensor(x), region, what)
-            y = cnnatomy.pool(x, region, what)
+                fake = cnnatomy.pool(mode.from_tensor(x), what, region)
+            y = cnnatomy.pool(x, what, region)
             assert (y.shape, y.stride()) == (fake.shape, fake.stride())
 
 
@@ -228,14 +228,14 @@ def test_shape_and_strides_are_foretold(cut: str, make: Callable[[Tensor], Tenso
 def test_gradients_keep_the_memory_format_of_the_input(region: Region, what: str) -> None:
     x = last(random((2, 8, 7, 7))).requires_grad_()
     for run in (cnnatomy.pool, torch.compile(cnnatomy.pool, backend="aot_eager")):
-        (grad,) = torch.autograd.grad(run(x, region, what).flatten(1).pow(2).sum(), x)
+        (grad,) = torch.autograd.grad(run(x, what, region).flatten(1).pow(2).sum(), x)
         assert grad.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_symbolic_trace_keeps_the_call() -> None:
     class Traced(torch.nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            y: Tensor = cnnatomy.pool(x, Sliding(2), "mean")
+            y: Tensor = cnnatomy.pool(x, "mean", Sliding(2))
             return y
 
     traced = torch.fx.symbolic_trace(Traced())

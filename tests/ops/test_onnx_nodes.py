@@ -84,9 +84,9 @@ def pooling(make: Callable[[Attributes], Reducer]) -> Run:
         window = (a.get("strides", 1), rule(a, x.shape[2:], kernel), a.get("dilations", 1))
         region = ca.Sliding(kernel, *window, bool(a.get("ceil_mode", 0)))
         if a["outputs"] == 2:
-            y, indices = ca.pool(x, region, make(a), return_indices=True)
+            y, indices = ca.pool(x, make(a), region, return_indices=True)
             return y, indices
-        return ca.pool(x, region, make(a))
+        return ca.pool(x, make(a), region)
 
     return run
 
@@ -150,8 +150,8 @@ RUNS: dict[str, Run] = {
     "MaxPool": pooling(lambda _: Max()),
     "AveragePool": pooling(lambda a: Mean(count_include_pad=bool(a.get("count_include_pad", 0)))),
     "LpPool": pooling(lambda a: Lp(float(a["p"]))),
-    "GlobalMaxPool": lambda _, given: ca.pool(given[0], ca.Whole(), "max"),
-    "GlobalAveragePool": lambda _, given: ca.pool(given[0], ca.Whole(), "mean"),
+    "GlobalMaxPool": lambda _, given: ca.pool(given[0], "max", ca.Whole()),
+    "GlobalAveragePool": lambda _, given: ca.pool(given[0], "mean", ca.Whole()),
 }
 
 

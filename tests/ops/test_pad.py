@@ -214,8 +214,8 @@ def test_numpys_own_functions_are_recognised() -> None:
     truth = np.pad(x.numpy(), 2, pad_with, padder=100)
     assert np.array_equal(pad(x, 2, pad_with, padder=100).numpy(), truth)
     image = torch.arange(18.0).reshape(1, 2, 3, 3)
-    pooled = pool(image, Sliding(2, padding=1), padding_mode=pad_with)
-    assert torch.equal(pooled, pool(pad(image, ((1, 1), (1, 1)), pad_with), Sliding(2)))
+    pooled = pool(image, "max", Sliding(2, padding=1), padding_mode=pad_with)
+    assert torch.equal(pooled, pool(pad(image, ((1, 1), (1, 1)), pad_with), "max", Sliding(2)))
 
 
 BAD: list[tuple[Any, Any, dict[str, Any], str]] = [

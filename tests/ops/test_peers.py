@@ -51,7 +51,7 @@ CASES = [(rank, *case) for rank in (1, 2, 3) for case in torch_cases(rank)]
 @pytest.mark.parametrize(("rank", "name", "options", "what", "region"), CASES, ids=str)
 def test_torch(rank: int, name: str, options: dict[str, Any], what: Reducer, region: Region) -> None:
     x = random(SHAPES[rank], torch.float64).requires_grad_()
-    y, truth = cnnatomy.pool(x, region, what), getattr(F, name)(x, **options)
+    y, truth = cnnatomy.pool(x, what, region), getattr(F, name)(x, **options)
     close(y, truth)
     grad = random(tuple(y.shape), torch.float64, seed=1)
     for mine, wanted in zip(*(torch.autograd.grad(out, x, grad) for out in (y, truth)), strict=True):
@@ -81,9 +81,9 @@ def test_scipy(rank: int, ties: bool) -> None:
         ),
     ]
     for what, run in peers:
-        assert torch.equal(cnnatomy.pool(x, Sliding(3, 1), what), filtered(x, run, rank)), what
+        assert torch.equal(cnnatomy.pool(x, what, Sliding(3, 1)), filtered(x, run, rank)), what
     mean = filtered(x, lambda plane: scipy.ndimage.uniform_filter(plane, 3), rank)
-    close(cnnatomy.pool(x, Sliding(3, 1), Mean()), mean, sums=4)
+    close(cnnatomy.pool(x, Mean(), Sliding(3, 1)), mean, sums=4)
 
 
 def onnx_cases(rank: int) -> list[tuple[str, dict[str, Any], Reducer, Region]]:
@@ -128,4 +128,4 @@ def test_onnx(rank: int, number: int) -> None:
     graph = onnx.helper.make_graph([node], "pooling", ends[:1], ends[1:])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 22)])
     (truth,) = ReferenceEvaluator(model).run(None, {"x": x.numpy()})
-    close(cnnatomy.pool(x, region, what), torch.from_numpy(np.asarray(truth)), sums=4)
+    close(cnnatomy.pool(x, what, region), torch.from_numpy(np.asarray(truth)), sums=4)

@@ -39,8 +39,8 @@ SELECTING = [what for what in examples() if what.selects]
 def test_indices_point_at_the_values(what: Reducer, region: Region) -> None:
     x = random((2, 3, 9, 8), ties=True)
     options: dict[str, Any] = {"return_indices": True, "training": what.draws, "seed": 3}
-    y, indices = cnnatomy.pool(x, region, what, **options)
-    assert torch.equal(y, cnnatomy.pool(x, region, what, training=what.draws, seed=3)) or y.isnan().any()
+    y, indices = cnnatomy.pool(x, what, region, **options)
+    assert torch.equal(y, cnnatomy.pool(x, what, region, training=what.draws, seed=3)) or y.isnan().any()
     source = x.flatten(2)
     if y.dim() == 2:  # a pyramid's levels, one after the other
         y, indices, start = y.view(2, 15), indices.view(2, 15), 0
@@ -56,7 +56,7 @@ def test_indices_point_at_the_values(what: Reducer, region: Region) -> None:
     assert torch.equal(picked[indices >= 0], y[indices >= 0])
     none = y[indices < 0]
     assert bool((none.isinf() | none.isnan() | (none == 0)).all())
-    meta_y, meta_indices = cnnatomy.pool(x.to("meta"), region, what, **options)
+    meta_y, meta_indices = cnnatomy.pool(x.to("meta"), what, region, **options)
     assert (meta_y.shape, meta_indices.shape) == (y.shape, indices.shape)
     assert meta_indices.dtype == torch.int64
 
@@ -113,13 +113,13 @@ def test_integers_are_selected_as_they_are(what: Reducer, dtype: torch.dtype) ->
 
 def test_large_integers_are_averaged_exactly() -> None:
     x = torch.full((1, 1, 4), 2**40 + 1)
-    assert cnnatomy.pool(x, Sliding(2), "mean").tolist() == [[[2**40 + 1] * 2]]
+    assert cnnatomy.pool(x, "mean", Sliding(2)).tolist() == [[[2**40 + 1] * 2]]
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.complex64, torch.float8_e5m2], ids=str)
 def test_other_dtypes_are_refused(dtype: torch.dtype) -> None:
     with pytest.raises(ArgumentError, match="no pooling of this dtype"):
-        cnnatomy.pool(torch.ones(1, 1, 4, 4).to(dtype), Sliding(2))
+        cnnatomy.pool(torch.ones(1, 1, 4, 4).to(dtype), "max", Sliding(2))
 
 
 def kept(what: Reducer, dtype: torch.dtype) -> tuple[float, bool, bool]:
@@ -173,28 +173,68 @@ def test_autocast_changes_nothing(what: Reducer, dtype: torch.dtype) -> None:
 def test_watched_tensors_go_through_the_library() -> None:
     x = random((1, 1, 4, 4))
     with FlopCounterMode(display=False):
-        assert torch.equal(cnnatomy.pool(x, Sliding(2)), torch.nn.functional.max_pool2d(x, 2))
+        assert torch.equal(cnnatomy.pool(x, "max", Sliding(2)), torch.nn.functional.max_pool2d(x, 2))
+
+
+X = random((1, 1, 4, 4))
+
+
+def test_a_window_and_the_whole_map_are_given_as_a_module_takes_them() -> None:
+    x = random((2, 3, 7, 8))
+    assert torch.equal(cnnatomy.pool(x, "max", 3), torch.nn.functional.max_pool2d(x, 3))
+    assert torch.equal(cnnatomy.pool(x, "max", (3, 2), 2, 1), torch.nn.functional.max_pool2d(x, (3, 2), 2, 1))
+    same = cnnatomy.pool(x, "max", [3, 2], stride=[2, 1], padding="same", dilation=2, ceil_mode=True)
+    assert torch.equal(same, cnnatomy.pool(x, "max", Sliding((3, 2), (2, 1), "same", 2, True)))
+    torch.testing.assert_close(cnnatomy.pool(x, "mean", "global"), x.mean((2, 3), keepdim=True))
+
+
+@pytest.mark.parametrize(
+    "region", [(2, 3), Sliding((2, 3)), cnnatomy.Adaptive((2, 3)), cnnatomy.Pyramid([(1, 2)])]
+)
+def test_as_many_entries_say_how_many_axes_are_spatial(region: Any) -> None:
+    picture, cube = random((3, 8, 9)), random((4, 3, 8, 9))
+    assert torch.equal(cnnatomy.pool(picture, "max", region), cnnatomy.pool(picture[None], "max", region)[0])
+    for x, rank in ((picture, 1), (picture, 2), (cube, 2), (cube, 3)):
+        both = cnnatomy.pool(x, "max", 2, rank=rank), cnnatomy.pool(x, "max", (2,) * rank)
+        assert torch.equal(*both)
 
 
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda: cnnatomy.pool(random((4,)), Sliding(2)), "spatial axes"),
-        (lambda: cnnatomy.pool(cast(Any, [1.0]), Sliding(2)), "a torch.Tensor, got list"),
-        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), cast(Any, 2)), r"try Sliding\(2\)"),
-        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), cast(Any, "max"), cast(Any, Sliding(2))), "no region"),
-        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), cast(Any, Sliding)), "no region"),
-        (lambda: cnnatomy.pool(random((1, 1, 2, 2, 2, 2)), Sliding(2)), "spatial axes"),
-        (lambda: cnnatomy.pool(random((4, 4)), Sliding(2), rank=2), "axes, got shape"),
-        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), Sliding(2), "mean", return_indices=True), "selects"),
-        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), Sliding(5)), "window|fit|large"),
-        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), Sliding(0)), "kernel"),
-        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), Sliding(2, padding=cast(Any, "sane"))), "same"),
-        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), Sliding(2), "maximum"), "no such pooling"),
-        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), Sliding(2), "importance"), "logits="),
-        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), Sliding(2), logits=random((1, 1, 4, 4))), "got logits="),
-        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), Sliding(2), "importance", logits=random((1, 4))), "fit"),
-        (lambda: cnnatomy.pool(random((1, 3, 4, 4)), Sliding(2), GeM(learned=1), p=random((2,))), "1 or 3"),
+        (lambda: cnnatomy.pool(random((4,)), "max", Sliding(2)), "spatial axes"),
+        (lambda: cnnatomy.pool(cast(Any, [1.0]), "max", Sliding(2)), "a torch.Tensor, got list"),
+        (lambda: cnnatomy.pool(X, "max", cast(Any, "whole")), "or 'global'|'global', or one of"),
+        (
+            lambda: cnnatomy.pool(X, cast(Any, Sliding(2)), cast(Any, "mean")),
+            r"try pool\(x, 'mean', Sliding\(2\)\)",
+        ),
+        (lambda: cnnatomy.pool(X, cast(Any, Sliding(2, 1))), r"try pool\(x, 'max', Sliding\(2, stride=1\)\)"),
+        (lambda: cnnatomy.pool(X, cast(Any, 2), cast(Any, "max")), r"try pool\(x, 'max', 2\)"),
+        (lambda: cnnatomy.pool(X, "max"), r"try pool\(x, 'max', 2\)"),
+        (lambda: cnnatomy.pool(X, "max", **cast(Any, {"kernel_size": 3})), r"try pool\(x, 'max', 3\)"),
+        (lambda: cnnatomy.pool(X, cast(Any, cnnatomy.Max), 2), r"try Max\(\)"),
+        (lambda: cnnatomy.pool(X, "max", cnnatomy.Adaptive(2), stride=2), r"try Sliding\(3, stride=2\)"),
+        (
+            lambda: cnnatomy.pool(random((3, 4, 4)), "max", 2),
+            "rank=1 for 3 signals of 4 .* rank=2 for one picture of 3",
+        ),
+        (lambda: cnnatomy.pool(random((4, 4)), "max", 2), r"try x\[None, None\]"),
+        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), "max", cast(Any, Sliding)), "no region"),
+        (lambda: cnnatomy.pool(random((1, 1, 2, 2, 2, 2)), "max", Sliding(2)), "spatial axes"),
+        (lambda: cnnatomy.pool(random((4, 4)), "max", Sliding(2), rank=2), "axes, got shape"),
+        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), "mean", Sliding(2), return_indices=True), "selects"),
+        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), "max", Sliding(5)), "window|fit|large"),
+        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), "max", Sliding(0)), "kernel"),
+        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), "max", Sliding(2, padding=cast(Any, "sane"))), "same"),
+        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), "maximum", Sliding(2)), "no such pooling"),
+        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), "importance", Sliding(2)), "logits="),
+        (
+            lambda: cnnatomy.pool(random((1, 1, 4, 4)), "max", Sliding(2), logits=random((1, 1, 4, 4))),
+            "got logits=",
+        ),
+        (lambda: cnnatomy.pool(random((1, 1, 4, 4)), "importance", Sliding(2), logits=random((1, 4))), "fit"),
+        (lambda: cnnatomy.pool(random((1, 3, 4, 4)), GeM(learned=1), Sliding(2), p=random((2,))), "1 or 3"),
     ],
 )
 def test_errors_say_what_is_wrong(call: Callable[[], Tensor], match: str) -> None:
@@ -212,6 +252,6 @@ def test_a_tensor_that_outlives_a_transform_pools_as_before() -> None:
 
     x = random((1, 2, 4, 4))
     torch.func.grad(leak)(x)
-    cnnatomy.pool(kept[0], Sliding(2), "mean").sum().backward()
+    cnnatomy.pool(kept[0], "mean", Sliding(2)).sum().backward()
     assert weight.grad is not None
     torch.testing.assert_close(weight.grad, x / 4)

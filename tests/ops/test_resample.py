@@ -200,8 +200,8 @@ def test_whole_numbers_are_picked_exactly(dtype: torch.dtype) -> None:
 
 def test_nearest_reads_nothing_but_its_cell() -> None:
     x = torch.tensor([[[1.0, math.inf, 3.0]]])
-    assert resample(x, scale=2, method="nearest").tolist() == [[[1, 1, math.inf, math.inf, 3, 3]]]
-    assert resample(x, scale=2, method="nails").tolist() == [[[1, 0, math.inf, 0, 3, 0]]]
+    assert resample(x, scale=2, rank=1, method="nearest").tolist() == [[[1, 1, math.inf, math.inf, 3, 3]]]
+    assert resample(x, scale=2, rank=1, method="nails").tolist() == [[[1, 0, math.inf, 0, 3, 0]]]
 
 
 def test_unbatched_and_empty_inputs() -> None:

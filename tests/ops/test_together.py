@@ -24,7 +24,7 @@ class Everything(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = cnnatomy.pad(x, ((1, 2), (2, 1)), "symmetric")
         x = cnnatomy.convolve(x, self.down, stride=2, padding="same", padding_mode="reflect")
-        y, indices = cnnatomy.pool(x, Sliding(2), "max", return_indices=True)
+        y, indices = cnnatomy.pool(x, "max", Sliding(2), return_indices=True)
         x = cnnatomy.unpool(y, indices, size=tuple(x.shape[2:]))
         x = cnnatomy.resample(x, scale=1.5, method="cubic")
         return cnnatomy.convolve_transposed(x, self.up, stride=2)

@@ -71,7 +71,7 @@ def test_pooling_is_its_formula(what: Reducer, formula: Callable[[Numbers], floa
     x = random((2, 3, 5, 7), torch.float64, 1)
     region = Sliding((2, 3), (1, 2), 1)
     rows, columns = (axis.table for axis in region.axes((5, 7)))
-    y = pool(x, region, what)
+    y = pool(x, what, region)
     for o, p in np.ndindex(*y.shape[2:]):
         cells = [(i, j) for i in rows.taps(o) for j in columns.taps(p)]
         for n, c in np.ndindex(2, 3):
@@ -96,7 +96,7 @@ OF_NOTHING: dict[float, list[Reducer]] = {
 def test_no_tap_at_all(what: Reducer, truth: float) -> None:
     x, region = random((1, 1, 4), torch.float64), Sliding(2, 2, 2)
     beside: dict[str, Any] = dict.fromkeys(what.companions, x)
-    y = pool(x, region, what, **beside)
+    y = pool(x, what, region, rank=1, **beside)
     close(y[..., [0, -1]], torch.full((1, 1, 2), truth, dtype=torch.float64))
     assert y[..., 1:-1].isfinite().all()
 
@@ -106,7 +106,7 @@ def test_lp_is_torchs_on_positive_numbers(p: float) -> None:
     x = random((2, 3, 8, 9), torch.float64).abs() + 0.1
     for what in (Lp(p), L2()) if p == 2 else (Lp(p),):
         a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
-        ours, theirs = pool(a, Sliding(3, 2), what), torch.nn.functional.lp_pool2d(b, p, 3, 2)
+        ours, theirs = pool(a, what, Sliding(3, 2)), torch.nn.functional.lp_pool2d(b, p, 3, 2)
         close(ours.detach(), theirs.detach())
         grad = random(tuple(ours.shape), torch.float64, 3)
         close(torch.autograd.grad(ours, a, grad)[0], torch.autograd.grad(theirs, b, grad)[0])
@@ -117,7 +117,7 @@ def test_lp_is_torchs_on_positive_numbers(p: float) -> None:
 )
 def test_the_gradient_at_zero_is_zero(what: Reducer) -> None:
     x = torch.zeros(1, 1, 4, 4, dtype=torch.float64, requires_grad=True)
-    pool(x, Sliding(2), what).sum().backward()
+    pool(x, what, Sliding(2)).sum().backward()
     assert x.grad is not None
     assert not x.grad.any()
 
@@ -125,41 +125,41 @@ def test_the_gradient_at_zero_is_zero(what: Reducer) -> None:
 def test_logsumexp_is_torchs() -> None:
     x = random((2, 3, 40), torch.float64, 2) * 200
     x[0, 0, 3], x[1, 1] = -math.inf, -math.inf
-    close(pool(x, Whole(), LogSumExp(normalize="sum"))[..., 0], x.logsumexp(-1))
+    close(pool(x, LogSumExp(normalize="sum"), Whole(), rank=1)[..., 0], x.logsumexp(-1))
     x[1, 2, 5] = math.inf
-    assert pool(x, Whole(), LogSumExp())[1, 2] == math.inf
+    assert pool(x, LogSumExp(), Whole(), rank=1)[1, 2] == math.inf
 
 
 def test_soft_approaches_max_and_mean() -> None:
     x = random((2, 3, 8, 8), torch.float64, 4)
-    torch.testing.assert_close(pool(x, Sliding(2), Soft(1e-6)), pool(x, Sliding(2), Max()))
-    torch.testing.assert_close(pool(x, Sliding(2), Soft(1e9)), pool(x, Sliding(2), Mean()))
+    torch.testing.assert_close(pool(x, Soft(1e-6), Sliding(2)), pool(x, Max(), Sliding(2)))
+    torch.testing.assert_close(pool(x, Soft(1e9), Sliding(2)), pool(x, Mean(), Sliding(2)))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("offset", [0.0, 100.0, -3e4, 1e30])
 def test_soft_gradients_sum_to_those_of_the_outputs(offset: float, dtype: torch.dtype) -> None:
     x = (random((1, 2, 8, 8), seed=5) + offset).to(dtype).requires_grad_()
-    y = pool(x, Sliding(2), Soft())
+    y = pool(x, Soft(), Sliding(2))
     grad = random(tuple(y.shape), dtype, 6)
     y.backward(grad)
     assert x.grad is not None
-    close(pool(x.grad.float(), Sliding(2), Mean(divisor=1.0)).to(dtype), grad, sums=2)
+    close(pool(x.grad.float(), Mean(divisor=1.0), Sliding(2)).to(dtype), grad, sums=2)
 
 
 def test_minus_infinity_weighs_nothing() -> None:
     x = torch.tensor([[[-math.inf, 1.0, 2.0, -math.inf]]], dtype=torch.float64)
     rest, some = x[..., 1:3], torch.zeros(1, 1, 4, dtype=torch.float64)
     for what in (Soft(), LogSumExp(normalize="sum")):
-        close(pool(x, Whole(), what), pool(rest, Whole(), what))
+        close(pool(x, what, Whole(), rank=1), pool(rest, what, Whole(), rank=1))
     logits = torch.where(x.isinf(), x, some)
-    close(pool(some + 3.0, Whole(), Importance(), logits=logits), some[..., :1] + 3.0)
+    close(pool(some + 3.0, Importance(), Whole(), rank=1, logits=logits), some[..., :1] + 3.0)
 
 
 def test_a_weight_beyond_the_format_is_nothing_even_to_a_huge_value() -> None:
     x = torch.tensor([[[1.0, 1e35, 2.0, 1e20, 1.0, 3.0]]])
     logits = torch.tensor([[[-20.0, -1000.0, -20.0, -1e9, 0.0, 0.0]]])
-    assert pool(x, Sliding(2), "importance", logits=logits).tolist() == [[[1.0, 2.0, 2.0]]]
+    assert pool(x, "importance", Sliding(2), rank=1, logits=logits).tolist() == [[[1.0, 2.0, 2.0]]]
 
 
 def test_values_below_the_clamp_take_the_quick_way() -> None:
@@ -175,10 +175,10 @@ def test_importance_is_a_quotient_of_means() -> None:
     mean = torch.nn.functional.avg_pool2d
     weights = logits.exp()
     truth = mean(x * weights, 3, 2) / mean(weights, 3, 2)
-    close(pool(x, Sliding(3, 2), Importance(), logits=logits), truth)
-    close(pool(x, Sliding(3, 2), Importance("size"), logits=logits), truth / 9)
-    close(pool(x, Sliding(3, 2), Importance(), logits=logits - 1e4), truth, sums=100)
-    close(pool(x, Sliding(3, 2), Soft()), pool(x, Sliding(3, 2), Importance(), logits=x))
+    close(pool(x, Importance(), Sliding(3, 2), logits=logits), truth)
+    close(pool(x, Importance("size"), Sliding(3, 2), logits=logits), truth / 9)
+    close(pool(x, Importance(), Sliding(3, 2), logits=logits - 1e4), truth, sums=100)
+    close(pool(x, Soft(), Sliding(3, 2)), pool(x, Importance(), Sliding(3, 2), logits=x))
 
 
 def _named(name: str, value: Tensor) -> dict[str, Any]:
@@ -201,12 +201,12 @@ def test_learned_values_act_by_channel(what: Reducer, fixed: Callable[[float], R
     values = [0.1, 0.6, 1.0] if name == "share" else [1.5, 2.0, 4.0]
     x = random((2, 3, 8, 8), torch.float64, 3)
     parameter = torch.tensor(values, dtype=torch.float64)
-    y = pool(x, Sliding(3, 2, 1), what, **_named(name, parameter))
+    y = pool(x, what, Sliding(3, 2, 1), **_named(name, parameter))
     for c, value in enumerate(values):
-        close(y[:, c : c + 1], pool(x[:, c : c + 1], Sliding(3, 2, 1), fixed(value)), sums=10)
+        close(y[:, c : c + 1], pool(x[:, c : c + 1], fixed(value), Sliding(3, 2, 1)), sums=10)
 
     def run(leaf: Tensor, learned: Tensor) -> Tensor:
-        found: Tensor = pool(leaf, Sliding(3, 2, 1), what, **_named(name, learned))
+        found: Tensor = pool(leaf, what, Sliding(3, 2, 1), **_named(name, learned))
         return found
 
     leaves = x[:1, :, :4, :4].clone().requires_grad_(), parameter.requires_grad_()
@@ -216,13 +216,13 @@ def test_learned_values_act_by_channel(what: Reducer, fixed: Callable[[float], R
 
 def test_random_choice_is_of_max_or_mean() -> None:
     x, region = random((1, 2, 6, 6), torch.float64), Sliding(2)
-    best, mean = pool(x, region, Max()), pool(x, region, Mean())
+    best, mean = pool(x, Max(), region), pool(x, Mean(), region)
     torch.manual_seed(0)
-    drawn = [pool(x, region, Mixed(0.25, random=True), training=True) for _ in range(400)]
+    drawn = [pool(x, Mixed(0.25, random=True), region, training=True) for _ in range(400)]
     highest = [torch.equal(y, best) for y in drawn]
     assert all(torch.equal(y, best if high else mean) for y, high in zip(drawn, highest, strict=True))
     assert 60 < sum(highest) < 140
-    assert torch.equal(pool(x, region, Mixed(0.25, random=True)), pool(x, region, Mixed(0.25)))
+    assert torch.equal(pool(x, Mixed(0.25, random=True), region), pool(x, Mixed(0.25), region))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

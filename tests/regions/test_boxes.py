@@ -71,7 +71,7 @@ def test_is_torchvisions_rule(rank: int, what: str, scale: float) -> None:
     size = {1: (4,), 2: (3, 2), 3: (2, 3, 2)}[rank]
     x = random((2, 3, *(9, 7, 8)[:rank]), torch.float64).requires_grad_()
     rows = rows_of(rank, 24, 2, rank, 9 / scale)
-    y = cnnatomy.pool(x, Boxes(torch.tensor(rows, dtype=torch.float64), size, scale), what)
+    y = cnnatomy.pool(x, what, Boxes(torch.tensor(rows, dtype=torch.float64), size, scale))
     truth = brute(x, rows, size, scale, what)
     assert (truth == 0).any()  # some bin is empty
     close(y, truth)
@@ -89,9 +89,9 @@ def test_every_pooling_sees_a_box_as_a_map_of_its_own(name: str) -> None:
     }
     rows = [(1, 1, 2, 6, 7), (0, 0, 0, 2, 3), (1, 2, 1, 7, 6)]
     parts = [(int(b), slice(None), slice(y0, y1 + 1), slice(x0, x1 + 1)) for b, x0, y0, x1, y1 in rows]
-    y = cnnatomy.pool(x, Boxes(rows, (2, 3)), name, **beside)
+    y = cnnatomy.pool(x, name, Boxes(rows, (2, 3)), **beside)
     truth = [
-        cnnatomy.pool(x[part], Adaptive((2, 3)), name, rank=2, **{k: v[part] for k, v in beside.items()})
+        cnnatomy.pool(x[part], name, Adaptive((2, 3)), rank=2, **{k: v[part] for k, v in beside.items()})
         for part in parts
     ]
     close(y, torch.stack(truth), sums=1e3)
@@ -109,7 +109,7 @@ def test_every_pooling_sees_a_box_as_a_map_of_its_own(name: str) -> None:
 )
 def test_every_bin_reads_its_cells(lo: float, hi: float, bins: int, n: int, seed: int) -> None:
     x = random((1, 1, n), torch.float64, seed)
-    close(cnnatomy.pool(x, Boxes([(0, lo, hi)], bins), "mean"), brute(x, [[0, lo, hi]], (bins,), 1.0, "mean"))
+    close(cnnatomy.pool(x, "mean", Boxes([(0, lo, hi)], bins)), brute(x, [[0, lo, hi]], (bins,), 1.0, "mean"))
 
 
 def test_bins_in_whole_numbers_are_torchvisions_but_for_float32() -> None:
@@ -131,19 +131,19 @@ def test_bins_in_whole_numbers_are_torchvisions_but_for_float32() -> None:
 def test_winners_are_cells_of_the_whole_map() -> None:
     x = random((2, 3, 9, 8), ties=True)
     rows = rows_of(5, 30, 2, 2, 9)
-    y, indices = cnnatomy.pool(x, Boxes(rows, 2), "max", return_indices=True)
+    y, indices = cnnatomy.pool(x, "max", Boxes(rows, 2), return_indices=True)
     images = torch.tensor([int(row[0]) for row in rows])
     found = x[images].flatten(2).gather(2, indices.clamp(min=0).flatten(2)).view(y.shape)
     assert torch.equal(torch.where(indices < 0, 0, found), y)
     assert (indices < 0).any()
-    first = cnnatomy.pool(torch.ones(1, 1, 6, 6), Boxes([(0, 2, 1, 4, 5)], 1), "max", return_indices=True)[1]
+    first = cnnatomy.pool(torch.ones(1, 1, 6, 6), "max", Boxes([(0, 2, 1, 4, 5)], 1), return_indices=True)[1]
     assert first.item() == 1 * 6 + 2
 
 
 def test_no_boxes_and_boxes_that_miss() -> None:
     x = random((2, 3, 5, 4)).requires_grad_()
     for rows, boxes in ((torch.zeros(0, 5), 0), ([(1, 9, 9, 12, 12), (0, -5, 0, -2, 3)], 2)):
-        y, indices = cnnatomy.pool(x, Boxes(rows, (2, 3)), "max", return_indices=True)
+        y, indices = cnnatomy.pool(x, "max", Boxes(rows, (2, 3)), return_indices=True)
         assert y.shape == indices.shape == (boxes, 3, 2, 3)
         assert not y.any()
         assert (indices == -1).all()
@@ -153,7 +153,7 @@ def test_no_boxes_and_boxes_that_miss() -> None:
 
 def test_a_box_that_misses_reads_nothing_at_all() -> None:
     x = torch.full((1, 1, 4, 4), math.nan, requires_grad=True)
-    y = cnnatomy.pool(x, Boxes([(0, 9, 9, 12, 12)], 2), "mean")
+    y = cnnatomy.pool(x, "mean", Boxes([(0, 9, 9, 12, 12)], 2))
     assert torch.equal(y, torch.zeros(1, 1, 2, 2))
     assert torch.equal(torch.autograd.grad(y.sum(), x)[0], torch.zeros_like(x))
 
@@ -161,19 +161,19 @@ def test_a_box_that_misses_reads_nothing_at_all() -> None:
 def test_memory_format_and_dtype_are_the_inputs() -> None:
     rows = rows_of(1, 9, 2, 2, 9)
     x = random((2, 3, 9, 8))
-    y = cnnatomy.pool(x, Boxes(rows, 2), "max")
+    y = cnnatomy.pool(x, "max", Boxes(rows, 2))
     assert y.is_contiguous()
-    same = cnnatomy.pool(last(x), Boxes(rows, 2), "max")
+    same = cnnatomy.pool(last(x), "max", Boxes(rows, 2))
     assert same.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(y, same)
-    assert cnnatomy.pool(x.bfloat16(), Boxes(rows, 2), "mean").dtype is torch.bfloat16
+    assert cnnatomy.pool(x.bfloat16(), "mean", Boxes(rows, 2)).dtype is torch.bfloat16
 
 
 def test_derivatives_of_second_order() -> None:
     x = random((2, 2, 5, 4), torch.float64).requires_grad_()
     region = Boxes(rows_of(2, 5, 2, 2, 5), 2)
-    assert torch.autograd.gradcheck(lambda t: cnnatomy.pool(t, region, "mean").square(), x)
-    assert torch.autograd.gradgradcheck(lambda t: cnnatomy.pool(t, region, "mean").square(), x)
+    assert torch.autograd.gradcheck(lambda t: cnnatomy.pool(t, "mean", region).square(), x)
+    assert torch.autograd.gradgradcheck(lambda t: cnnatomy.pool(t, "mean", region).square(), x)
 
 
 def test_alike_boxes_go_together() -> None:
@@ -223,20 +223,20 @@ def test_refuses_at_once(arguments: tuple[Any, ...]) -> None:
     ("region", "shape", "message"),
     [
         (Boxes([(2, 0, 0, 3, 3)], 2), (2, 1, 8, 8), r"box 0 lies in no image: expected 0 \.\. 1"),
-        (Boxes([ROW], 2), (1, 1, 8), "axes"),
+        (Boxes([ROW], 2), (1, 1, 8), r"names images: expected \(N, C, "),
         (Boxes([ROW], (2, 2, 2)), (1, 1, 8, 8), "size"),
     ],
     ids=str,
 )
 def test_refuses_inputs(region: Region, shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
-        cnnatomy.pool(torch.zeros(shape), region, "max")
+        cnnatomy.pool(torch.zeros(shape), "max", region)
 
 
 def test_bins_read_what_is_written() -> None:
     x = random((2, 3, 7, 9), torch.float64).requires_grad_()
     spans = (((0, 2), (1, 5), (4, 7)), ((3, 4), (3, 9)))
-    y = cnnatomy.pool(x, Bins(spans), "mean")
+    y = cnnatomy.pool(x, "mean", Bins(spans))
     parts = [[x[:, :, a:b, c:d].mean((2, 3)) for c, d in spans[1]] for a, b in spans[0]]
     truth = torch.stack([torch.stack(row, -1) for row in parts], -2)
     close(y, truth)

@@ -119,7 +119,7 @@ def test_pooling_is_a_loop_over_windows(overlapping: bool, kind: Any) -> None:
         [axis.table.taps(o) for o in range(axis.table.outputs)] for axis in region.axes((11, 13))
     )
     for reducer, function in ((Max(), torch.Tensor.amax), (Mean(), torch.Tensor.mean)):
-        y = cnnatomy.pool(x, region, reducer)
+        y = cnnatomy.pool(x, reducer, region)
         parts = [
             [function(x[:, :, a.start : a.stop, b.start : b.stop], dim=(2, 3)) for b in columns] for a in rows
         ]

@@ -27,7 +27,7 @@ class Pool(torch.nn.Module):
         self.region, self.name = region, name
 
     def forward(self, x: Tensor) -> Any:
-        return cnnatomy.pool(x, self.region, self.name)
+        return cnnatomy.pool(x, self.name, self.region)
 
 
 @pytest.mark.costly(2)

@@ -22,7 +22,7 @@ def test_is_the_levels_one_after_the_other(rank: int, name: str) -> None:
     torch_name = {"max": "max", "mean": "avg"}[name]
     adaptive: Any = getattr(F, f"adaptive_{torch_name}_pool{rank}d")
     x = random(SHAPES[rank]).requires_grad_()
-    y = cnnatomy.pool(x, Pyramid((1, 2, 4)), name)
+    y = cnnatomy.pool(x, name, Pyramid((1, 2, 4)), rank=rank)
     truth = torch.cat([adaptive(x, bins).flatten(1) for bins in (1, 2, 4)], 1)
     cells = Pyramid((1, 2, 4)).output_size(SHAPES[rank][2:])
     assert y.shape == (2, 3 * cells[0])
@@ -34,12 +34,12 @@ def test_is_the_levels_one_after_the_other(rank: int, name: str) -> None:
 
 def test_channels_last_gives_the_same() -> None:
     x = random(SHAPES[2])
-    assert torch.equal(*(cnnatomy.pool(v, Pyramid((1, (2, 3))), "max") for v in (x, last(x))))
+    assert torch.equal(*(cnnatomy.pool(v, "max", Pyramid((1, (2, 3)))) for v in (x, last(x))))
 
 
 def test_indices_point_into_the_input() -> None:
     x = random(SHAPES[2], ties=True)
-    y, indices = cnnatomy.pool(x, Pyramid((1, 3)), "max", return_indices=True)
+    y, indices = cnnatomy.pool(x, "max", Pyramid((1, 3)), return_indices=True)
     truth = [F.adaptive_max_pool2d(x, bins, return_indices=True)[1].flatten(1) for bins in (1, 3)]
     assert torch.equal(indices, torch.cat(truth, 1))
     found = x.flatten(2).gather(2, torch.cat([i.view(2, 3, -1) for i in truth], 2))
@@ -48,8 +48,8 @@ def test_indices_point_into_the_input() -> None:
 
 def test_has_derivatives_of_second_order() -> None:
     x = random((1, 2, 5, 4), torch.float64).requires_grad_()
-    assert torch.autograd.gradcheck(lambda t: cnnatomy.pool(t, Pyramid((1, 2)), "mean").square(), x)
-    assert torch.autograd.gradgradcheck(lambda t: cnnatomy.pool(t, Pyramid((1, 2)), "mean").square(), x)
+    assert torch.autograd.gradcheck(lambda t: cnnatomy.pool(t, "mean", Pyramid((1, 2))).square(), x)
+    assert torch.autograd.gradgradcheck(lambda t: cnnatomy.pool(t, "mean", Pyramid((1, 2))).square(), x)
 
 
 def test_one_level_per_axis_and_what_prints() -> None:

@@ -1,4 +1,4 @@
-"""`fit` takes any network and any pictures, and its run says and does what it should."""
+"""`train` takes any pictures and any network, and its run says and does what it should."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def net() -> nn.Sequential:
     )
 
 
-def fit(*words: Any, **options: Any) -> ca.Run:
+def trained(*words: Any, **options: Any) -> ca.Run:
     given: dict[str, Any] = {"epochs": 12, "lr": 0.02, "augment": "none", "batch_size": 16} | options
-    return ca.fit(*words, **given)
+    return ca.train(*words, **given)
 
 
 def test_tensors_train_ones_own_module_where_it_is() -> None:
@@ -51,7 +51,7 @@ def test_tensors_train_ones_own_module_where_it_is() -> None:
     first = model[0]
     assert isinstance(first, nn.Conv2d)
     before = first.weight.detach().clone()
-    run = fit(model, (images(), LABELS))
+    run = trained((images(), LABELS), model)
     assert run.accuracy == run.evaluation.accuracy > 0.9
     assert run.evaluation.pictures == 18
     assert not torch.equal(first.weight, before)
@@ -67,7 +67,7 @@ def test_tensors_train_ones_own_module_where_it_is() -> None:
 
 
 def test_a_run_is_opened_again_and_asks_for_what_it_cannot_keep() -> None:
-    run = fit(net(), (images(), LABELS), epochs=2)
+    run = trained((images(), LABELS), net(), epochs=2)
     again = ca.Run(run.path, module=net())
     assert again.accuracy == run.accuracy
     torch.testing.assert_close(again.model.eval()(images()[:4]), run.model.eval()(images()[:4]))
@@ -111,7 +111,7 @@ FORMS: dict[str, Any] = {
 @pytest.mark.parametrize("form", FORMS)
 def test_pictures_come_in_many_forms(form: str) -> None:
     options = {"batch_size": None, "augment": None} if "loader" in form else {}
-    run = fit("conv3-8 bn globalavg FC", FORMS[form](), **options)
+    run = trained(FORMS[form](), "conv3-8 bn globalavg FC", **options)
     assert run.accuracy > 0.8
     expected = {"train and test": 90, "three sets": 90, "a loader and a data set": 90}.get(form, 18)
     assert run.evaluation.pictures == expected
@@ -122,7 +122,7 @@ def test_pictures_come_in_many_forms(form: str) -> None:
 
 
 def test_grey_pictures_without_channels() -> None:
-    run = fit("conv3-8 bn globalavg FC", (np.asarray(images()[:, 0]), LABELS.numpy()))
+    run = trained((np.asarray(images()[:, 0]), LABELS.numpy()), "conv3-8 bn globalavg FC")
     assert run.model.input_shape == (1, 12, 12)
 
 
@@ -132,17 +132,17 @@ def test_callbacks_hear_and_may_stop() -> None:
             if epoch.epoch == 2:
                 raise StopTraining
 
-    assert len(fit(net(), (images(), LABELS), callbacks=[Enough()]).history) == 2
+    assert len(trained((images(), LABELS), net(), callbacks=[Enough()]).history) == 2
 
 
 def test_a_run_goes_on_from_python() -> None:
-    run = fit("conv3-8 bn globalavg FC", (images(), LABELS), epochs=2, run="kept")
-    longer = ca.fit(data=(images(), LABELS), run="kept", resume=True, epochs=4, restarts=(2.0,))
+    run = trained((images(), LABELS), "conv3-8 bn globalavg FC", epochs=2, run="kept")
+    longer = ca.train(data=(images(), LABELS), run="kept", resume=True, epochs=4, restarts=(2.0,))
     assert [len(run.history), len(longer.history)] == [4, 4]
 
 
 def test_a_run_is_exported(tmp_path: Path) -> None:
-    run = fit("conv3-8 bn globalavg FC", (images(), LABELS), epochs=1)
+    run = trained((images(), LABELS), "conv3-8 bn globalavg FC", epochs=1)
     run.export(tmp_path / "net.pt2")
     assert (tmp_path / "net.pt2").stat().st_size > 0
 
@@ -150,21 +150,21 @@ def test_a_run_is_exported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: fit(net(), 3), "what to train on: expected a folder or another source"),
-        (lambda: fit(net(), (images(), LABELS[:5])), "as many of each, got 90 pictures, 5 labels"),
-        (lambda: fit(net(), (images(), LABELS.float())), "labels: expected whole numbers from 0"),
-        (lambda: fit(net(), (images().long(), LABELS)), r"expected bytes \(uint8\), or numbers"),
-        (lambda: fit(net(), (images() / 0, LABELS)), "expected finite numbers"),
-        (lambda: fit(net(), (images(), LABELS), classes=["a", "b"]), "below the number of classes, 2"),
-        (lambda: fit(net(), (images()[0], LABELS)), "pictures and labels"),
-        (lambda: fit(net(), DataLoader(TensorDataset(images(), LABELS))), "leaves nothing to test with"),
-        (lambda: fit(net(), (images(), LABELS), epoch=3), "there is no setting 'epoch'; try epochs"),
-        (lambda: fit(3, (images(), LABELS)), "a network: expected its name, notation or an nn.Module"),
-        (lambda: fit(nn.Linear(4, 3), (images(), LABELS)), "3x12x12|does not|cannot"),
-        (lambda: fit(net(), (images(), LABELS), resume=True), "resume needs the run to go on with"),
-        (lambda: fit(net(), (images(), LABELS), callbacks=[3]), "whom to tell: expected a callback"),
-        (lambda: fit(net(), (images(), LABELS), settings=3), "settings: expected Settings"),
-        (lambda: fit(net(), (images(), LABELS), freeze="9"), "stages"),
+        (lambda: trained(3, net()), "what to train on: expected a folder or another source"),
+        (lambda: trained((images(), LABELS[:5]), net()), "as many of each, got 90 pictures, 5 labels"),
+        (lambda: trained((images(), LABELS.float()), net()), "labels: expected whole numbers from 0"),
+        (lambda: trained((images().long(), LABELS), net()), r"expected bytes \(uint8\), or numbers"),
+        (lambda: trained((images() / 0, LABELS), net()), "expected finite numbers"),
+        (lambda: trained((images(), LABELS), net(), classes=["a", "b"]), "below the number of classes, 2"),
+        (lambda: trained((images()[0], LABELS), net()), "pictures and labels"),
+        (lambda: trained(DataLoader(TensorDataset(images(), LABELS)), net()), "leaves nothing to test with"),
+        (lambda: trained((images(), LABELS), net(), epoch=3), "there is no setting 'epoch'; try epochs"),
+        (lambda: trained((images(), LABELS), 3), "a network: expected its name, notation or an nn.Module"),
+        (lambda: trained((images(), LABELS), nn.Linear(4, 3)), "3x12x12|does not|cannot"),
+        (lambda: trained((images(), LABELS), net(), resume=True), "resume needs the run to go on with"),
+        (lambda: trained((images(), LABELS), net(), callbacks=[3]), "whom to tell: expected a callback"),
+        (lambda: trained((images(), LABELS), net(), settings=3), "settings: expected Settings"),
+        (lambda: trained((images(), LABELS), net(), freeze="9"), "stages"),
     ],
 )
 def test_what_cannot_be_meant_is_told_in_a_line(call: Any, said: str, tmp_path: Path) -> None:
@@ -177,4 +177,4 @@ def test_what_cannot_be_meant_is_told_in_a_line(call: Any, said: str, tmp_path: 
 def test_a_loader_decides_its_own_order() -> None:
     loader = DataLoader(TensorDataset(images(), LABELS), batch_size=16)
     with pytest.raises(ArgumentError, match="balanced is up to the DataLoader"):
-        ca.fit(net(), (loader, TensorDataset(images(), LABELS)), epochs=1, balanced=True)
+        ca.train((loader, TensorDataset(images(), LABELS)), net(), epochs=1, balanced=True)

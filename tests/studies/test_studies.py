@@ -24,7 +24,8 @@ from cnnatomy.studies.arms import Arm, arms_of
 from cnnatomy.studies.study_folder import Design, StudyFolder
 from cnnatomy.studies.study_results import compared, differences
 from cnnatomy.studies.study_runs import Trial, ended
-from cnnatomy.train import RunFolder, Settings, train
+from cnnatomy.train import RunFolder, Settings
+from cnnatomy.train.engine import train
 
 NET = "conv3-4 maxpool FC"
 SMALL: dict[str, Any] = {"model": NET, "limit": 100, "epochs": 2}

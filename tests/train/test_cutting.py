@@ -52,9 +52,9 @@ def test_a_picture_more_than_whole_batches_is_learnt_with_the_batch_before(
 ) -> None:
     data = (pictures(33), pictures(8))
     options: dict[str, Any] = {"batch_size": 32, "accumulate": accumulate, "augment": "none"}
-    run = ca.fit(ONE_CELL, data, run=tmp_path / "run", epochs=2, **options)
+    run = ca.train(data, ONE_CELL, run=tmp_path / "run", epochs=2, **options)
     assert [epoch.step for epoch in run.history] == [1, 2]
-    again = ca.fit(data=data, run=run.path, epochs=3, restarts=(2.0,), resume=True)
+    again = ca.train(data=data, run=run.path, epochs=3, restarts=(2.0,), resume=True)
     assert again.history[-1].step == 3
 
 
@@ -66,9 +66,9 @@ def test_parts_add_up_to_the_gradient_of_the_whole(tmp_path: Path) -> None:
         nn.init.constant_(layer.bias, 0.0)
         options: dict[str, Any] = {"optimizer": "gd", "lr": 0.1, "batch_size": 33, "augment": "none"}
         path = tmp_path / str(accumulate)
-        ca.fit(
-            nn.Sequential(nn.Flatten(), layer),
+        ca.train(
             (pictures(33), pictures(4)),
+            nn.Sequential(nn.Flatten(), layer),
             run=path,
             epochs=3,
             accumulate=accumulate,
@@ -96,11 +96,11 @@ def test_a_loader_that_ends_in_one_picture_gives_it_with_the_batch_before(
 
 def test_one_picture_at_a_time_is_told_in_a_line_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="a norm of the network has a single value") as caught:
-        ca.fit(ONE_CELL, (pictures(10), pictures(4)), run=tmp_path / "run", epochs=1, batch_size=1)
+        ca.train((pictures(10), pictures(4)), ONE_CELL, run=tmp_path / "run", epochs=1, batch_size=1)
     assert "batch_size of at least 2" in str(caught.value)
     assert not (tmp_path / "run").exists()
-    plain = ca.fit(
-        "conv3-4 globalavg FC", (pictures(10), pictures(4)), run=tmp_path / "one", epochs=1, batch_size=1
+    plain = ca.train(
+        (pictures(10), pictures(4)), "conv3-4 globalavg FC", run=tmp_path / "one", epochs=1, batch_size=1
     )
     assert plain.history[-1].step == 10
 

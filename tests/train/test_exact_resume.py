@@ -15,8 +15,9 @@ from torch import nn
 from cnnatomy.data import Dataset
 from cnnatomy.models import object_text
 from cnnatomy.runs.program_pictures import given
-from cnnatomy.train import Epoch, Interrupted, RunFolder, Settings, Silent, StopTraining, Tick, engine, train
+from cnnatomy.train import Epoch, Interrupted, RunFolder, Settings, Silent, StopTraining, Tick, engine
 from cnnatomy.train.atomic_files import read_tensors
+from cnnatomy.train.engine import train
 from cnnatomy.train.optimizer_names import OPTIMIZERS
 from cnnatomy.train.run_inputs import Given
 from cnnatomy.train.schedules import SCHEDULES

@@ -106,7 +106,8 @@ def test_a_header_has_one_order_and_its_numbers_their_places(tmp_path: Path) -> 
 def test_equal_runs_give_equal_files(tmp_path: Path) -> None:
     script = """
         import hashlib, pathlib
-        from cnnatomy.train import RunFolder, Settings, train
+        from cnnatomy.train import RunFolder, Settings
+        from cnnatomy.train.engine import train
         settings = Settings.of(epochs=1, limit=100, model="conv3-4 bn globalavg FC", validation=0.2, ema=0.9)
         folder = RunFolder(pathlib.Path({run!r}))
         train(settings, folder)

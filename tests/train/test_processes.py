@@ -20,7 +20,8 @@ WORKER = """
 import signal
 import sys
 from pathlib import Path
-from cnnatomy.train import Interrupted, RunFolder, Settings, Silent, train
+from cnnatomy.train import Interrupted, RunFolder, Settings, Silent
+from cnnatomy.train.engine import train
 import cnnatomy.train.engine as engine
 
 class Impatient(Silent):

@@ -21,7 +21,8 @@ CONFIG = Settings.of(epochs=2, batch_size=64, threads=1, checkpoint_every=7, aug
 VICTIM = """
 import sys
 from pathlib import Path
-from cnnatomy.train import RunFolder, Settings, Silent, train
+from cnnatomy.train import RunFolder, Settings, Silent
+from cnnatomy.train.engine import train
 
 class Loud(Silent):
     def tick(self, tick):

@@ -34,7 +34,7 @@ Tensors = dict[str, Tensor]
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("runs") / "run"
-    cnnatomy.fit(NETWORK, DATA, run=path, epochs=1, progress=False, device="cpu", threads=1)
+    cnnatomy.train(DATA, NETWORK, run=path, epochs=1, progress=False, device="cpu", threads=1)
     return path
 
 
@@ -52,7 +52,7 @@ def rewrite(path: Path, change: Callable[[Tensors, dict[str, Any]], object]) -> 
 
 
 def resume(run: Path) -> object:
-    return cnnatomy.fit(NETWORK, DATA, run=run, resume=True, progress=False)
+    return cnnatomy.train(DATA, NETWORK, run=run, resume=True, progress=False)
 
 
 def load(run: Path) -> object:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from cnnatomy.anatomy.ask.compare.difference import Difference
     from cnnatomy.anatomy.ask.effective import effective
     from cnnatomy.anatomy.ask.explain_macs import Peer, explain_macs
-    from cnnatomy.anatomy.ask.fitting.fit import fit
-    from cnnatomy.anatomy.ask.fitting.fits import Fit, Fits
+    from cnnatomy.anatomy.ask.sizing.input_sizes import InputSize, InputSizes
+    from cnnatomy.anatomy.ask.sizing.size_finding import sizes
     from cnnatomy.anatomy.ask.solving import Option, Solution, solve
     from cnnatomy.anatomy.field import Field, Fields, Law
     from cnnatomy.anatomy.figures import Cost, Layer, Memory, Operation, Total
@@ -38,7 +38,7 @@ _HOMES = {
     **dict.fromkeys(("Advice", "advise"), "ask.advice"),
     **dict.fromkeys(("Difference", "diff"), "ask.compare"),
     **dict.fromkeys(("Field", "Fields", "Law"), "field"),
-    **dict.fromkeys(("Fit", "Fits", "fit"), "ask.fitting"),
+    **dict.fromkeys(("InputSize", "InputSizes", "sizes"), "ask.sizing"),
     **dict.fromkeys(("Option", "Solution", "solve"), "ask.solving"),
 }
 
@@ -49,8 +49,8 @@ __all__ = [
     "Difference",
     "Field",
     "Fields",
-    "Fit",
-    "Fits",
+    "InputSize",
+    "InputSizes",
     "Law",
     "Layer",
     "Memory",
@@ -64,11 +64,11 @@ __all__ = [
     "diff",
     "effective",
     "explain_macs",
-    "fit",
     "load",
+    "sizes",
     "solve",
 ]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and reports names that are not there
     __getattr__ = loader(__name__, _HOMES)
-make_callable(__name__, "measure")
+make_callable(__name__, f"{__name__}.measure")

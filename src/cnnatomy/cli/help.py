@@ -12,7 +12,7 @@ COMMANDS: dict[str, str] = {
     "inspect": "Show the layers of a network: shapes, parameters, costs, memory and receptive fields.",
     "rf": "Show what one unit of a layer sees of the input.",
     "diff": "Compare two networks layer by layer.",
-    "fit": "Find the input sizes that a network divides cleanly.",
+    "sizes": "Find the input sizes that a network divides cleanly.",
     "window": "Show the arithmetic of one window, or of several in a row.",
     "solve": "Find the kernel, stride, padding or depth that gives a wanted size or field.",
     "networks": "List the classic networks, with their papers and their notation.",

@@ -177,7 +177,8 @@ def _find_rate(settings: Settings, options: Any, console: Console) -> None:
 
 def _train(settings: Settings, run: Path, options: Any, console: Console) -> Outcome | None:
     from cnnatomy.runs.progress_bar import reporter
-    from cnnatomy.train import Interrupted, RunFolder, train
+    from cnnatomy.train import Interrupted, RunFolder
+    from cnnatomy.train.engine import train
     from cnnatomy.train.loggers import logger
 
     try:

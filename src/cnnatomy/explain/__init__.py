@@ -22,4 +22,4 @@ __all__ = ["Disagreement", "Explanation", "explain"]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and reports names that are not there
     __getattr__ = loader(__name__, _HOMES)
-make_callable(__name__, "explaining")
+make_callable(__name__, f"{__name__}.explaining")

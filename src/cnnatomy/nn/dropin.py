@@ -101,7 +101,7 @@ class DropIn(Scriptable):
         if region is None:
             return super().forward(x)
         indices = bool(getattr(self, "return_indices", False))
-        return pool(x, region, self.what(), return_indices=indices, rank=self.rank)
+        return pool(x, self.what(), region, return_indices=indices, rank=self.rank)
 
 
 class _Mean(DropIn):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cnnatomy.geometry.padding_rules import Rule, paddings, per_axis
 from cnnatomy.ops import pool
 from cnnatomy.ops.padding import Mode, checked_mode
-from cnnatomy.reducers import Reducer
+from cnnatomy.reducers import Reducer, demand_first
 from cnnatomy.reducers import reducer as by_name
 from cnnatomy.regions import Adaptive, Region, Sliding, Whole
 
@@ -50,17 +50,16 @@ class PoolingModule(nn.Module):
 
     def over(self, region: Region, x: Tensor, inputs: Mapping[str, Tensor]) -> Any:
         """Pool over a region other than the module's own."""
-        learned = {name: getattr(self, name) for name in self.reducer.learns}  # whatever stands for them now
+        beside: dict[str, Any] = {name: getattr(self, name) for name in self.reducer.learns} | dict(inputs)
         return pool(
             x,
-            region,
             self.reducer,
+            region,
             return_indices=self.return_indices,
             rank=self.rank,
             training=self.training,
             padding_mode=self.padding_mode,
-            **learned,
-            **inputs,
+            **beside,
         )
 
     def extra_repr(self) -> str:
@@ -81,6 +80,7 @@ class _Sliding(PoolingModule):
         return_indices: bool = False,
         padding_mode: Mode = "clip",
     ) -> None:
+        demand_first(f"{type(self).__name__}(", reducer, kernel_size)
         kernel = per_axis(kernel_size, self.rank, "kernel_size")
         step = kernel if stride is None else per_axis(stride, self.rank, "stride")
         region = Sliding(
@@ -103,6 +103,7 @@ class _Adaptive(PoolingModule):
         output_size: int | Sequence[int | None] | None,
         return_indices: bool = False,
     ) -> None:
+        demand_first(f"{type(self).__name__}(", reducer, output_size)
         size = output_size if isinstance(output_size, int | None) else tuple(output_size)
         super().__init__(Adaptive(size), reducer, return_indices)
 

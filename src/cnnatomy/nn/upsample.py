@@ -220,6 +220,7 @@ class Upsample(Scriptable, nn.Upsample):
             size = tuple(output_size(n, factor) for n, factor in zip(x.shape[2:], factors, strict=True))
             scale = None
         options: dict[str, Any] = {"antialias": self.antialias, "coefficient": self.coefficient}
+        options["rank"] = x.dim() - 2
         return resample(x, size, scale, self._method, coordinates=self._lie, **options)
 
     def _takes(self, x: Any) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,16 +20,18 @@ from torch.overrides import handle_torch_function, has_torch_function, has_torch
 from cnnatomy import backends
 from cnnatomy.backends.reference import computed_in, rounded
 from cnnatomy.errors import ArgumentError
+from cnnatomy.geometry.padding_rules import Rule
 from cnnatomy.ops import function, library
 from cnnatomy.ops.padded_pooling import bordered
 from cnnatomy.ops.padding import Mode
-from cnnatomy.ops.routing import batched, demand_dense, plain, transformed
-from cnnatomy.reducers import Reducer
+from cnnatomy.ops.routing import batched, demand_dense, plain, remembered, spatial_axes, transformed
+from cnnatomy.reducers import Reducer, demand_first
 from cnnatomy.reducers import reducer as by_name
 from cnnatomy.reducers.shared.noise import noise
 from cnnatomy.reducers.shared.spectral import full_precision
-from cnnatomy.regions import Composite, Region
+from cnnatomy.regions import Composite, Given, Region, given_region
 
+Sizes = int | Sequence[int]
 Pooled = tuple[Tensor, Tensor | None]
 KINDS = (*backends.FLOATING, *backends.INTEGERS)
 """The dtypes that are pooled."""
@@ -39,8 +41,12 @@ _ODD = 0x1E3779B97F4A7C15
 
 def pool(
     x: Tensor,
-    region: Region,
-    reducer: Reducer | str = "max",
+    reducer: Reducer | str,
+    region: Given | None = None,
+    stride: Sizes | None = None,
+    padding: Rule | Sequence[Rule] = 0,
+    dilation: Sizes = 1,
+    ceil_mode: bool = False,
     *,
     return_indices: bool = False,
     rank: int | None = None,
@@ -55,12 +61,15 @@ def pool(
     wins in every reducer.
 
     Args:
-        x: (N, C, *spatial) with one to three spatial axes, or (C, *spatial) if `rank` says so.
-        region: where each output reads.
-        reducer: what it computes, or its name in the registry.
+        x: (N, C, *spatial) with one to three spatial axes; three axes, or (C, *spatial), if `rank` says so.
+        reducer: what each output computes, or its name in the registry.
+        region: where each output reads: the size of a window, an int for all axes or one per axis (.., y, x);
+            `"global"`, the whole map; or any region, such as `Adaptive(7)`.
+        stride, padding, dilation, ceil_mode: those of a window, as `Sliding` has them.
         return_indices: also give the flat index, among the input's spatial cells, of every winner (int64; -1
             for a region without any tap). Only for reducers that select.
-        rank: the number of spatial axes; all but the first two if left out.
+        rank: the number of spatial axes; as many as the region has entries, or all but the first two of four
+            or five axes, if left out.
         training: let reducers that draw do so; otherwise their expectation stands for them.
         seed: where draws come from; of torch's generator if left out. Equal seeds draw equally.
         padding_mode: `"clip"`, or what is in the padding of a `Sliding` region: any mode of `cnnatomy.pad`,
@@ -73,36 +82,37 @@ def pool(
         `resample` does; what lies beyond the dtype becomes its end, and a region without any tap 0.
 
     Raises:
-        ArgumentError: x has no such axes, the region does not fit, the reducer selects nothing, or it takes
-            other inputs.
+        ArgumentError: x has no such axes, or three that can be read in two ways; the region does not fit, the
+            reducer selects nothing, or it takes other inputs.
 
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.arange(16.0).view(1, 1, 4, 4)
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), cnnatomy.Max())
+        >>> cnnatomy.pool(x, "max", 2)
         tensor([[[[ 5.,  7.],
                   [13., 15.]]]])
-        >>> cnnatomy.pool(x, cnnatomy.Whole(), "mean").item()
+        >>> cnnatomy.pool(x, cnnatomy.GeM(p=1.0), 2, stride=1).shape
+        torch.Size([1, 1, 3, 3])
+        >>> cnnatomy.pool(x, "mean", "global").item()
         7.5
     """
+    if isinstance(region, Region) and stride is None and padding == 0 and dilation == 1 and not ceil_mode:
+        where = region
+    else:
+        where = _where(reducer, region, (stride, padding, dilation, ceil_mode), inputs)
     if has_torch_function((x, *inputs.values())) if inputs else has_torch_function_unary(x):
         options = {"return_indices": return_indices, "rank": rank, "training": training, "seed": seed}
         everything: dict[str, Any] = {**options, "padding_mode": padding_mode, **inputs}
-        return handle_torch_function(pool, (x, *inputs.values()), x, region, reducer, **everything)
+        return handle_torch_function(pool, (x, *inputs.values()), x, reducer, where, **everything)
     demand_dense("pooling", x, KINDS)
-    if not isinstance(region, Region):
-        _refuse_region(region)
     what = reducer if isinstance(reducer, Reducer) else by_name(reducer)
     if not training:
         what = what.settled()
-    axes = x.dim()
-    spatial = axes - 2 if rank is None else rank
-    if not 1 <= spatial <= 3 or axes not in ((spatial + 2,) if rank is None else (spatial + 1, spatial + 2)):
-        _refuse_axes(x, spatial, rank is not None)
+    spatial = spatial_axes("pooling", x, rank, where.rank)
     if return_indices and not what.selects:
         raise ArgumentError(f"{what.name} pooling selects no input", hint="return_indices=False")
-    single = axes == spatial + 1
-    if single and not region.keeps_batch:
+    single = x.dim() == spatial + 1
+    if single and not where.keeps_batch:
         expected = "(N, C, *spatial)"
         raise ArgumentError("this region names images", expected=expected, got=f"shape {tuple(x.shape)}")
     batch = x.unsqueeze(0) if single else x
@@ -112,9 +122,9 @@ def pool(
     companions, learned = _taken(what, batch, inputs, single) if inputs or what.takes else ((), {})
     tensors = (batch, *companions)
     if padding_mode == "clip":
-        y, indices = _pooled(tensors, region, what, return_indices, seed, learned)
+        y, indices = _pooled(tensors, where, what, return_indices, seed, learned)
     else:
-        y, indices = _bordered(tensors, region, what, return_indices, seed, learned, padding_mode)
+        y, indices = _bordered(tensors, where, what, return_indices, seed, learned, padding_mode)
     if single:
         y, indices = y.squeeze(0), None if indices is None else indices.squeeze(0)
     if whole:
@@ -122,20 +132,20 @@ def pool(
     return (y, indices) if return_indices else y
 
 
-def _refuse_region(region: object) -> NoReturn:
-    hint = "Sliding(2)" if isinstance(region, int) else "pool(x, region, reducer)"
-    raise ArgumentError(
-        "this is no region", expected=f"one of {', '.join(Region.kinds)}", got=repr(region), hint=hint
-    )
+def _where(
+    reducer: object, region: Given | None, window: tuple[Any, ...], inputs: Mapping[str, Any]
+) -> Region:
+    """The region that a call means.
 
-
-def _refuse_axes(x: Tensor, spatial: int, given: bool) -> NoReturn:
-    allowed = f"{spatial + 1} or {spatial + 2} axes" if given else "one to three spatial axes"
-    raise ArgumentError(
-        "pooling wants (N, C, *spatial)" + (" or (C, *spatial)" if given else ""),
-        expected=allowed,
-        got=f"shape {tuple(x.shape)}",
-    )
+    Raises:
+        ArgumentError: it has none, or has it before the reducer.
+    """
+    demand_first("pool(x, ", reducer, region)
+    if region is None:
+        hint = f"pool(x, {reducer!r}, {inputs.get('kernel_size', 2)!r})"
+        raise ArgumentError("pool does not say over which region", expected="a window's size", hint=hint)
+    found: Region = remembered(given_region, region, *window)
+    return found
 
 
 def _taken(

@@ -24,7 +24,7 @@ from cnnatomy.errors import ArgumentError, TensorError
 from cnnatomy.geometry.axis_resampling import Resampling, output_size, positive
 from cnnatomy.geometry.bands import Bands
 from cnnatomy.geometry.padding_rules import per_axis
-from cnnatomy.ops.routing import demand_dense, plain, refuse_tangents, remembered, transformed
+from cnnatomy.ops.routing import demand_dense, plain, refuse_tangents, remembered, spatial_axes, transformed
 
 LARGEST = 2**40
 """The most values of a result."""
@@ -52,7 +52,7 @@ def resample(
     each axis, as in Pillow 13: the width first, but the height if it loses more than twice as many cells.
 
     Args:
-        x: (N, C, *spatial) with one to three spatial axes, or (C, *spatial) if `rank` says so.
+        x: (N, C, *spatial) with one to three spatial axes; three axes, or (C, *spatial), if `rank` says so.
         size: the output's spatial size, an int for all axes or one per axis (.., y, x).
         scale: outputs for each input instead, a number > 0 for all axes or one per axis.
         method: `"nearest"`, `"nails"` (x[o / s] at every s-th output, 0 at the others: whole s), `"linear"`,
@@ -63,7 +63,8 @@ def resample(
             (for nearest torch's older rule, that of its mode `"nearest"`).
         coefficient: the a of `"cubic"`: -0.75, and -0.5 with `antialias`, unless given; or the sigma of
             `"gaussian"` in cells, 0.5 unless given.
-        rank: the number of spatial axes; all but the first two if left out.
+        rank: the number of spatial axes; as many as size or scale has entries, or all but the first two
+            of four or five axes, if left out.
 
     Returns:
         y (N, C, *size), in the dtype and memory format of x.
@@ -75,11 +76,11 @@ def resample(
     Example:
         >>> import torch
         >>> x = torch.tensor([[[0.0, 4.0, 8.0]]])
-        >>> resample(x, scale=2)
+        >>> resample(x, scale=2, rank=1)
         tensor([[[0., 1., 3., 5., 7., 8.]]])
-        >>> resample(x, 5, coordinates="corners")
+        >>> resample(x, 5, rank=1, coordinates="corners")
         tensor([[[0., 2., 4., 6., 8.]]])
-        >>> resample(x, scale=2, method="nails")
+        >>> resample(x, scale=2, rank=1, method="nails")
         tensor([[[0., 0., 4., 0., 8., 0.]]])
     """
     if has_torch_function_unary(x):
@@ -88,7 +89,8 @@ def resample(
         result: Tensor = handle_torch_function(resample, (x,), x, size, scale, method, **options)
         return result
     demand_dense("resampling", x)
-    spatial = _spatial(x, rank)
+    given_scale = len(scale) if isinstance(scale, Sequence) else None
+    spatial = spatial_axes("resampling", x, rank, len(size) if isinstance(size, Sequence) else given_scale)
     single = x.dim() == spatial + 1
     batch = x.unsqueeze(0) if single else x
     settings = method, coordinates, antialias, coefficient
@@ -122,21 +124,6 @@ def _settled(
         wanted = per_axis(size, len(inputs), "size")
     _check(inputs, dtype, wanted, how)
     return wanted, how
-
-
-def _spatial(x: Tensor, rank: int | None) -> int:
-    spatial = x.dim() - 2 if rank is None else rank
-    allowed = (spatial + 2,) if rank is None else (spatial + 1, spatial + 2)
-    if spatial not in (1, 2, 3) or x.dim() not in allowed:
-        raise ArgumentError(
-            "resampling wants (N, C, *spatial)" + ("" if rank is None else " or (C, *spatial)"),
-            expected="one to three spatial axes"
-            if rank is None
-            else f"{' or '.join(map(str, allowed))} axes",
-            got=f"shape {tuple(x.shape)}",
-            hint="rank=" if rank is None and x.dim() == 2 else None,
-        )
-    return spatial
 
 
 def _scales(size: object, scale: float | Sequence[float] | None, spatial: int) -> tuple[float, ...] | None:

@@ -95,6 +95,38 @@ def demand_dense(what: str, x: object, kinds: Collection[torch.dtype] = ()) -> N
         raise TensorError(f"no {what} of this dtype", expected=known, got=str(x.dtype))
 
 
+def spatial_axes(what: str, x: Tensor, rank: int | None, entries: int | None = None) -> int:
+    """How many axes of x are spatial: `rank`, or as many as a window has entries, or all but two of 4 and 5.
+
+    Raises:
+        ArgumentError: x has no such axes, or three that can be read in two ways.
+
+    Example:
+        >>> spatial_axes("pooling", torch.rand(1, 3, 8, 8), None)
+        2
+        >>> spatial_axes("pooling", torch.rand(3, 8, 8), None)
+        Traceback (most recent call last):
+        cnnatomy.errors.ArgumentError: pooling can read three axes in two ways: ...; try rank=2
+    """
+    axes, said = x.dim(), entries if rank is None else rank
+    if said is None:
+        if 4 <= axes <= 5:
+            return axes - 2
+        if axes == 3:
+            n, c = x.shape[:2]
+            expected = f"rank=1 for {n} signals of {c} channels, or rank=2 for one picture of {n} channels"
+            what, got = f"{what} can read three axes in two ways", f"shape {tuple(x.shape)}"
+            raise ArgumentError(what, expected=expected, got=got, hint="rank=2")
+    elif said in (1, 2, 3) and axes - said in (1, 2):
+        return said
+    raise ArgumentError(
+        f"{what} wants (N, C, *spatial)" + ("" if said is None else " or (C, *spatial)"),
+        expected=f"{said + 1} or {said + 2} axes" if said in (1, 2, 3) else "one to three spatial axes",
+        got=f"shape {tuple(x.shape)}" + ("" if rank is None else f" and rank={rank!r}"),
+        hint="x[None, None], for a map of one channel" if axes == 2 else None,
+    )
+
+
 @overridable
 def dense(what: str, x: Tensor, kinds: Collection[torch.dtype] = ()) -> Tensor:
     """The tensor itself, once `demand_dense` has looked at it: for modules made of torch's own operators."""

@@ -17,7 +17,7 @@ from cnnatomy.geometry import per_axis
 from cnnatomy.ops import function, library
 from cnnatomy.ops.indexed_values import place
 from cnnatomy.ops.pooling import pool
-from cnnatomy.ops.routing import demand_dense, overridable, plain, transformed
+from cnnatomy.ops.routing import demand_dense, overridable, plain, spatial_axes, transformed
 from cnnatomy.reducers import Mean
 from cnnatomy.regions import Boxes, Region, Sliding
 from cnnatomy.regions.composite_regions import Composite
@@ -66,12 +66,12 @@ def unpool(
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 5.0, 2.0, 4.0, 3.0]]])
-        >>> y, indices = cnnatomy.pool(x, cnnatomy.Sliding(2), "max", return_indices=True)
-        >>> unpool(y, indices, size=5)
+        >>> y, indices = cnnatomy.pool(x, "max", 2, return_indices=True, rank=1)
+        >>> unpool(y, indices, size=5, rank=1)
         tensor([[[0., 5., 0., 4., 0.]]])
     """
     demand_dense("unpooling", y)
-    spatial = _rank(y, rank)
+    spatial = spatial_axes("unpooling", y, rank, _entries(size, region))
     if not isinstance(indices, Tensor) or indices.dtype is not torch.int64:
         got = str(indices.dtype) if isinstance(indices, Tensor) else type(indices).__name__
         raise ArgumentError(
@@ -118,13 +118,13 @@ def unpool_mean(
     Example:
         >>> import torch, cnnatomy
         >>> y = torch.tensor([[[2.0, 6.0]]])
-        >>> unpool_mean(y, cnnatomy.Sliding(2, stride=1), 3)
+        >>> unpool_mean(y, cnnatomy.Sliding(2, stride=1), 3, rank=1)
         tensor([[[1., 4., 3.]]])
-        >>> unpool_mean(y, cnnatomy.Sliding(2, stride=1), 3, normalize=True)
+        >>> unpool_mean(y, cnnatomy.Sliding(2, stride=1), 3, normalize=True, rank=1)
         tensor([[[2., 4., 6.]]])
     """
     demand_dense("unpooling of means", y, FLOATING)
-    spatial = _rank(y, rank)
+    spatial = spatial_axes("unpooling", y, rank, _entries(size, region))
     if not isinstance(region, Region):
         raise ArgumentError(
             "this is no region", expected=f"one of {', '.join(Region.kinds)}", got=repr(region)
@@ -137,23 +137,15 @@ def unpool_mean(
         covers = _summed(batch.new_ones((1, 1, *batch.shape[2:])), region, cells)
         x = _summed(batch, region, cells) / covers.clamp(min=1)
     else:
-        taps = pool(batch.new_ones((1, 1, *cells)), region, _SUM)
+        taps = pool(batch.new_ones((1, 1, *cells)), _SUM, region, rank=spatial)
         x = _summed(batch / taps.clamp(min=1), region, cells)  # not by the mean itself: of nothing, it is 0/0
     x = x.to(y.dtype)
     return x if y.dim() == spatial + 2 else x.squeeze(0)
 
 
-def _rank(y: Tensor, rank: int | None) -> int:
-    """The number of spatial axes."""
-    spatial = y.dim() - 2 if rank is None else rank
-    if not 1 <= spatial <= 3 or y.dim() not in (spatial + 1, spatial + 2):
-        raise ArgumentError(
-            "unpooling wants (N, C, *spatial), or (C, *spatial) with rank=",
-            expected="one to three spatial axes",
-            got=f"shape {tuple(y.shape)}" + ("" if rank is None else f" and rank={rank!r}"),
-            hint="one level at a time: the result of a pyramid has no axes left" if y.dim() == 2 else None,
-        )
-    return spatial
+def _entries(size: Sizes | None, region: object) -> int | None:
+    """The number of spatial axes that the arguments say."""
+    return len(size) if isinstance(size, Sequence) else getattr(region, "rank", None)
 
 
 def input_size(out: tuple[int, ...], size: Sizes | None, region: Region | None) -> tuple[int, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from pkgutil import iter_modules
 
+from cnnatomy.checks import shown
 from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers.contract import Reducer
 from cnnatomy.reducers.covariance import Covariance
@@ -26,6 +28,7 @@ from cnnatomy.reducers.quantile import Quantile
 from cnnatomy.reducers.soft import Soft
 from cnnatomy.reducers.stochastic import Stochastic
 from cnnatomy.reducers.trimmed import Trimmed
+from cnnatomy.spec import brief
 
 for _file in iter_modules(__path__):
     if not _file.ispkg:  # `contract` and `shared` hold no poolings
@@ -66,6 +69,27 @@ def reducer(which: Reducer | str) -> Reducer:
     )
 
 
+def demand_first(call: str, reducer: object, where: object) -> None:
+    """See that a call has its reducer before what it pools over: `call` is its text up to the reducer.
+
+    Raises:
+        ArgumentError: they are in the other order, or the reducer is left out.
+
+    Example:
+        >>> demand_first("Pool2d(", 2, "max")
+        Traceback (most recent call last):
+        cnnatomy.errors.ArgumentError: the reducer comes before the window: ...; try Pool2d('max', 2)
+    """
+    if isinstance(reducer, str | Reducer):
+        return
+    if isinstance(reducer, type) and issubclass(reducer, Reducer):
+        raise ArgumentError("a reducer is wanted, not its class", hint=f"{reducer.__name__}()")
+    named = where if isinstance(where, str | Reducer) else "max"
+    shortly = brief(reducer) if is_dataclass(reducer) and not isinstance(reducer, type) else repr(reducer)
+    hint = f"{call}{named!r}, {shortly})"
+    raise ArgumentError("the reducer comes before the window", got=f"{shown(reducer)} first", hint=hint)
+
+
 __all__ = [
     "L2",
     "REGISTRY",
@@ -87,5 +111,6 @@ __all__ = [
     "Soft",
     "Stochastic",
     "Trimmed",
+    "demand_first",
     "reducer",
 ]

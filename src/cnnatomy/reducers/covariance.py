@@ -70,9 +70,9 @@ class Covariance(Reducer):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[2.0, -2.0, 2.0, -2.0], [3.0, 3.0, -3.0, -3.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Whole(), Covariance("none")).flatten()  # variances 4 and 9
+        >>> cnnatomy.pool(x, Covariance("none"), "global", rank=1).flatten()  # variances 4 and 9
         tensor([4., 0., 9.])
-        >>> cnnatomy.pool(x, cnnatomy.Whole(), Covariance("power", alpha=0.5)).flatten()
+        >>> cnnatomy.pool(x, Covariance("power", alpha=0.5), "global", rank=1).flatten()
         tensor([2., 0., 3.])
     """
 

@@ -28,7 +28,7 @@ class Expected(Fold):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 3.0, -2.0, -4.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), cnnatomy.Expected())
+        >>> cnnatomy.pool(x, cnnatomy.Expected(), 2, rank=1)
         tensor([[[ 2.5000, -3.0000]]])
     """
 

@@ -38,7 +38,7 @@ class GeM(Power):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 4.0, -2.0, 3.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), GeM())
+        >>> cnnatomy.pool(x, GeM(), 2, rank=1)
         tensor([[[3.1913, 2.3811]]])
     """
 

@@ -45,7 +45,7 @@ class Importance(Fold):
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 4.0, 2.0, 3.0]]])
         >>> logits = torch.tensor([[[0.0, 0.0, 9.0, -9.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), Importance(), logits=logits)
+        >>> cnnatomy.pool(x, Importance(), 2, logits=logits, rank=1)
         tensor([[[2.5000, 2.0000]]])
     """
 

@@ -54,9 +54,9 @@ class KMax(Fold):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 4.0, 2.0, 3.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Whole(), cnnatomy.KMax(2))
+        >>> cnnatomy.pool(x, cnnatomy.KMax(2), "global", rank=1)
         tensor([[[3.5000]]])
-        >>> cnnatomy.pool(x, cnnatomy.Whole(), cnnatomy.KMax(2, each=True))
+        >>> cnnatomy.pool(x, cnnatomy.KMax(2, each=True), "global", rank=1)
         tensor([[[4.],
                  [3.]]])
     """

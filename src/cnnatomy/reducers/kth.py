@@ -29,9 +29,9 @@ class Kth(Order):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 9.0, 2.0, 3.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Whole(), cnnatomy.Kth(2))
+        >>> cnnatomy.pool(x, cnnatomy.Kth(2), "global", rank=1)
         tensor([[[3.]]])
-        >>> cnnatomy.pool(x, cnnatomy.Whole(), cnnatomy.Kth(2, largest=False))
+        >>> cnnatomy.pool(x, cnnatomy.Kth(2, largest=False), "global", rank=1)
         tensor([[[2.]]])
     """
 

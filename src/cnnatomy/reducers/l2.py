@@ -34,7 +34,7 @@ class L2(Fold):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[3.0, 4.0, 0.0, -2.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), L2())
+        >>> cnnatomy.pool(x, L2(), 2, rank=1)
         tensor([[[5., 2.]]])
     """
 

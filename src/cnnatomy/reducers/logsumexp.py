@@ -53,9 +53,9 @@ class LogSumExp(Fold):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 4.0, 2.0, 3.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), LogSumExp())
+        >>> cnnatomy.pool(x, LogSumExp(), 2, rank=1)
         tensor([[[3.3554, 2.6201]]])
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), LogSumExp(normalize="sum"))
+        >>> cnnatomy.pool(x, LogSumExp(normalize="sum"), 2, rank=1)
         tensor([[[4.0486, 3.3133]]])
     """
 

@@ -39,9 +39,9 @@ class Lp(Power):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 4.0, -2.0, 3.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), Lp(3))
+        >>> cnnatomy.pool(x, Lp(3), 2, rank=1)
         tensor([[[4.0207, 3.2711]]])
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), Lp(float("inf")))
+        >>> cnnatomy.pool(x, Lp(float("inf")), 2, rank=1)
         tensor([[[4., 3.]]])
     """
 

@@ -25,7 +25,7 @@ class Max(Extreme):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 4.0, 2.0, 3.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), cnnatomy.Max())
+        >>> cnnatomy.pool(x, cnnatomy.Max(), 2, rank=1)
         tensor([[[4., 3.]]])
     """
 

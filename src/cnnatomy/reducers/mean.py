@@ -33,9 +33,9 @@ class Mean(Fold):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 4.0, 2.0, 3.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), cnnatomy.Mean())
+        >>> cnnatomy.pool(x, cnnatomy.Mean(), 2, rank=1)
         tensor([[[2.5000, 2.5000]]])
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(2, padding="full"), cnnatomy.Mean(count_include_pad=True))
+        >>> cnnatomy.pool(x, cnnatomy.Mean(count_include_pad=True), 2, padding="full", rank=1)
         tensor([[[0.5000, 3.0000, 1.5000]]])
     """
 

@@ -20,7 +20,7 @@ class Median(Order):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 9.0, 2.0, 3.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(3, 1), cnnatomy.Median())
+        >>> cnnatomy.pool(x, cnnatomy.Median(), 3, stride=1, rank=1)
         tensor([[[2., 3.]]])
     """
 

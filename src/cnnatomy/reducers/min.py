@@ -25,7 +25,7 @@ class Min(Extreme):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 4.0, 2.0, 3.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), cnnatomy.Min())
+        >>> cnnatomy.pool(x, cnnatomy.Min(), 2, rank=1)
         tensor([[[1., 2.]]])
     """
 

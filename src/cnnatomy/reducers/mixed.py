@@ -53,7 +53,7 @@ class Mixed(Fold):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 4.0, 2.0, 3.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), Mixed())
+        >>> cnnatomy.pool(x, Mixed(), 2, rank=1)
         tensor([[[3.2500, 2.7500]]])
     """
 

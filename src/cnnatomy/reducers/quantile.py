@@ -30,7 +30,7 @@ class Quantile(Order):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[5.0, 1.0, 4.0, 2.0, 3.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Whole(), cnnatomy.Quantile(0.75))
+        >>> cnnatomy.pool(x, cnnatomy.Quantile(0.75), "global", rank=1)
         tensor([[[4.]]])
     """
 

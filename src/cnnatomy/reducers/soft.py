@@ -58,7 +58,7 @@ class Soft(Fold):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 4.0, 2.0, 3.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), Soft())
+        >>> cnnatomy.pool(x, Soft(), 2, rank=1)
         tensor([[[3.8577, 2.7311]]])
     """
 

@@ -42,7 +42,7 @@ class Stochastic(Scan):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 0.0, 0.0, 3.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Sliding(2), cnnatomy.Stochastic(), training=True, seed=0)
+        >>> cnnatomy.pool(x, cnnatomy.Stochastic(), 2, training=True, seed=0, rank=1)
         tensor([[[1., 3.]]])
         >>> cnnatomy.Stochastic().settled()
         Expected()

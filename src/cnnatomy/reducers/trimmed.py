@@ -37,7 +37,7 @@ class Trimmed(Scan):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 90.0, 2.0, 4.0]]])
-        >>> cnnatomy.pool(x, cnnatomy.Whole(), cnnatomy.Trimmed(0.25))
+        >>> cnnatomy.pool(x, cnnatomy.Trimmed(0.25), "global", rank=1)
         tensor([[[3.]]])
     """
 

@@ -29,7 +29,7 @@ class Bins(Region):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 5.0, 2.0, 4.0, 3.0]]])
-        >>> cnnatomy.pool(x, Bins([[(0, 2), (1, 5)]]), "mean")
+        >>> cnnatomy.pool(x, "mean", Bins([[(0, 2), (1, 5)]]), rank=1)
         tensor([[[3.0000, 3.5000]]])
     """
 

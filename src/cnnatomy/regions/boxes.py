@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import index
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -51,7 +51,7 @@ class Boxes(Composite):
     Example:
         >>> import torch, cnnatomy
         >>> x = torch.arange(36.0).view(1, 1, 6, 6)
-        >>> cnnatomy.pool(x, Boxes([(0, 1, 1, 4, 2), (0, 5, 5, 9, 9)], (1, 2)), "max")
+        >>> cnnatomy.pool(x, "max", Boxes([(0, 1, 1, 4, 2), (0, 5, 5, 9, 9)], (1, 2)))
         tensor([[[[14., 16.]]],
         <BLANKLINE>
         <BLANKLINE>
@@ -87,6 +87,10 @@ class Boxes(Composite):
     def rows(self) -> tuple[Row, ...]:
         """The boxes as rows of numbers."""
         return cast("tuple[Row, ...]", self.boxes)
+
+    def entries(self) -> Iterable[object]:
+        """A box's first corner, and the bins."""
+        return (*(row[1::2] for row in self.rows[:1]), self.size)
 
     def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """The bins of every box."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -35,7 +35,7 @@ class Pyramid(Composite):
 
     Example:
         >>> import torch, cnnatomy
-        >>> cnnatomy.pool(torch.rand(2, 16, 13, 9), Pyramid((1, 2, 4)), "max").shape
+        >>> cnnatomy.pool(torch.rand(2, 16, 13, 9), "max", Pyramid((1, 2, 4))).shape
         torch.Size([2, 336])
         >>> Pyramid((1, 2, 4)).output_size((13, 9))
         (21,)
@@ -58,6 +58,10 @@ class Pyramid(Composite):
     def grids(self) -> tuple[Adaptive, ...]:
         """The grid of every level."""
         return cast("tuple[Adaptive, ...]", self.__dict__["_grids"])
+
+    def entries(self) -> Iterable[object]:
+        """The levels."""
+        return self.levels
 
     def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """One axis with the bins of all levels."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
@@ -88,6 +89,8 @@ class Region(metaclass=spec.Family):
     if TYPE_CHECKING:
         text: str
         """The printed form, made once so that compilers see a constant."""
+        rank: int | None
+        """The number of spatial axes that its entries say; None if any number will do."""
 
     def __init_subclass__(cls, abstract: bool = False) -> None:
         if not abstract:
@@ -95,6 +98,12 @@ class Region(metaclass=spec.Family):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", spec.text(self))
+        each = (len(entry) for entry in self.entries() if isinstance(entry, tuple))
+        object.__setattr__(self, "rank", next(each, None))
+
+    def entries(self) -> Iterable[object]:
+        """Every setting that may be a tuple with one entry for each spatial axis."""
+        return (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
 
     @abstractmethod
     def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:

@@ -92,7 +92,7 @@ def reduced(x: Tensor, reducer: Reducer) -> Tile:
     x = x.clone().requires_grad_()
     companions: dict[str, Any] = {name: contrast(x.detach()) for name in reducer.companions}
     learned: dict[str, Any] = {one.name: torch.tensor(one.start) for one in reducer.parameters}
-    y = pool(x, Sliding(WINDOW), reducer, training=True, seed=0, **companions, **learned)
+    y = pool(x, reducer, Sliding(WINDOW), training=True, seed=0, **companions, **learned)
     (gradient,) = torch.autograd.grad(y.sum(), x)
     colours, darker = visible(y.detach()[0])
     share = gradient[0, :, DETAIL, DETAIL].abs().clamp(max=1).sqrt()
@@ -134,8 +134,8 @@ def called(record: Any) -> str:
 def painted(x: Tensor, region: Region) -> Tensor:
     """Every pixel (3, H, W) as the mean of the averages that read it; grey and dark where nothing does."""
     blank = torch.zeros_like(x).requires_grad_()
-    total = pool(blank, region, Mean(divisor=1.0))
-    y = pool(x, region, "mean")
+    total = pool(blank, Mean(divisor=1.0), region)
+    y = pool(x, "mean", region)
     (sums,) = torch.autograd.grad(total, blank, y, retain_graph=True)
     (readers,) = torch.autograd.grad(total, blank, torch.ones_like(y))
     unread = (x.mean(1, keepdim=True) * 0.25).expand_as(x)

@@ -1,6 +1,6 @@
-"""Training as a call: `fit` takes any network and any pictures, and gives a `Run`."""
+"""Training as a call: `train` takes any pictures and any network, and gives a `Run`."""
 
-from cnnatomy.runs.call import fit
+from cnnatomy.runs.call import train
 from cnnatomy.runs.run import Run
 
-__all__ = ["Run", "fit"]
+__all__ = ["Run", "train"]

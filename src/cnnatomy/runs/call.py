@@ -1,4 +1,4 @@
-"""The call: `fit`."""
+"""The call: `train`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from cnnatomy.models import consented, object_text
 from cnnatomy.runs.program_pictures import given, is_source
 from cnnatomy.runs.progress_bar import reporter
 from cnnatomy.runs.run import Run
-from cnnatomy.train.engine import train
+from cnnatomy.train import engine
 from cnnatomy.train.reporter import Reporter
 from cnnatomy.train.run_folder import RunFolder, claimed
 from cnnatomy.train.run_inputs import IN_MEMORY
 from cnnatomy.train.settings import Settings
 
 
-def fit(
-    model: str | nn.Module | None = None,
+def train(
     data: Any = "digits",
+    model: str | nn.Module | None = None,
     *,
     run: str | Path | None = None,
     classes: Sequence[str] | None = None,
@@ -40,10 +40,10 @@ def fit(
     pictures, how long and how. Everything is kept in a folder, which `cnnatomy predict` and `Run` take.
 
     Args:
-        model: a name of the catalog, notation, timm:NAME, net.py:Net, or any `nn.Module` that maps float
-            pictures (N, C, H, W) to scores (N, K), which is trained where it is. None: one that suits.
         data: a folder or another source; (pictures, labels) as tensors or arrays; a data set or a DataLoader;
             or (train, test) or (train, validation, test) of these.
+        model: a name of the catalog, notation, timm:NAME, net.py:Net, or any `nn.Module` that maps float
+            pictures (N, C, H, W) to scores (N, K), which is trained where it is. None: one that suits.
         run: the run's folder; left out, the next free runs/DATA-MODEL-NUMBER.
         classes: the names of the classes, where pictures in memory do not say them.
         resume: go on with the run in `run`, with the settings it began with.
@@ -66,16 +66,20 @@ def fit(
         >>> from torch import nn
         >>> images, labels = torch.rand(60, 1, 8, 8), torch.arange(60) % 2
         >>> net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
-        >>> fit(net, (images, labels), epochs=2).evaluation.pictures
+        >>> train((images, labels), net, epochs=2).evaluation.pictures
         12
     """
+    if isinstance(data, nn.Module):
+        raise ArgumentError(
+            "the data come before the network", got="a network first", hint="train(data, model)"
+        )
     asked = _settings(settings, resume, run, model, data, options)
     memory = None if is_source(data) else given(data, classes, asked.data.test_fraction)
     module = model if isinstance(model, nn.Module) else None
     place = claimed(asked) if run is None else nullcontext(Path(run).expanduser())
     with place as path, _shown(progress) as told:
         folder = RunFolder(path)
-        outcome = train(
+        outcome = engine.train(
             asked, folder, resume=resume, callbacks=(*told, *callbacks), given=memory, model=module
         )
     assert outcome is not None

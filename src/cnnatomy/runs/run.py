@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A finished training; `cnnatomy.fit` gives one, and `Run(folder)` opens one.
+    """A finished training; `cnnatomy.train` gives one, and `Run(folder)` opens one.
 
     Args:
         path: the run's folder.
@@ -41,7 +41,7 @@ class Run:
 
     Example:
         >>> import cnnatomy as ca
-        >>> run = ca.fit("lenet5", "digits", epochs=1)
+        >>> run = ca.train("digits", "lenet5", epochs=1)
         >>> ca.Run(run.path).accuracy == run.accuracy
         True
     """
@@ -115,7 +115,7 @@ class Run:
         """Judge the network on its own test pictures, or on other pictures with the same classes.
 
         Args:
-            data: a folder or another source, or pictures in memory as `fit` takes them, all of which are
+            data: a folder or another source, or pictures in memory as `train` takes them, all of which are
                 judged unless they come in sets; left out, the run's own.
         """
         if data is None and self._data is not None:

@@ -1,22 +1,21 @@
 """Training, evaluation and prediction: a small loop on plain torch that stops and resumes exactly.
 
-    evaluation = cnnatomy.train.train(Settings.of(data="digits"), RunFolder(Path("runs/digits")))
+    run = cnnatomy.train("digits", "lenet5", epochs=4)
 
-`cnnatomy.fit` is the call for programs; this is what it and the command line stand on. `Settings` and
-`PRESETS` are read without torch; the rest loads it when first used.
+Called, the package trains (`cnnatomy.runs`); its parts are what that and the command line use. `Settings`
+and `PRESETS` are read without torch; the rest loads it when first used.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnnatomy.lazy import loader
+from cnnatomy.lazy import loader, make_callable
 from cnnatomy.train.reporter import Choice, Epoch, Plan, Reporter, Silent, StopTraining, Tick
 from cnnatomy.train.settings import PRESETS, Settings, preset
 
 if TYPE_CHECKING:
     from cnnatomy.train.batch_evaluation import judge
-    from cnnatomy.train.engine import train
     from cnnatomy.train.evaluation import Evaluation, Mistake
     from cnnatomy.train.inference import evaluate
     from cnnatomy.train.interruption import Interrupted
@@ -47,7 +46,6 @@ __all__ = [
     "predict",
     "preset",
     "stream",
-    "train",
 ]
 
 _HOMES = {
@@ -62,8 +60,8 @@ _HOMES = {
     "judge": "batch_evaluation",
     "predict": "prediction",
     "stream": "prediction",
-    "train": "engine",
 }
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and reports names that are not there
     __getattr__ = loader(__name__, _HOMES)
+make_callable(__name__, "cnnatomy.runs.call")

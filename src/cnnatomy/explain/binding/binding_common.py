@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cnnatomy.errors import ArgumentError, TensorError
 from cnnatomy.explain.families.pooling_family import At
 from cnnatomy.explain.plane_layout import Call, Laid
+from cnnatomy.ops.routing import spatial_axes
 
 Options = Mapping[str, Any]
 Run = Callable[[Mapping[str, Tensor]], Tensor]
@@ -63,6 +64,22 @@ def tensor_of(x: Any, name: str = "x") -> Tensor:
         raise TensorError(what, expected=expected, got=got, hint=f"{name}.cpu()" if x.is_cuda else None)
     found: Tensor = x.detach()
     return found
+
+
+def spatial(x: Tensor, rank: int | None, *saying: object) -> int:
+    """How many axes of x are spatial: all of a plain map's, else what an operator itself would take them for.
+
+    Args:
+        x: what is explained.
+        rank: the number, if it was given.
+        saying: sizes and regions, whose entries say it.
+    """
+    if rank is not None:
+        return rank  # `batched` adds what is missing
+    if x.dim() <= 2:
+        return x.dim()
+    each = (len(one) if isinstance(one, Sequence) else getattr(one, "rank", None) for one in saying)
+    return spatial_axes("this operator", x, None, next((n for n in each if n is not None), None))
 
 
 def batched(x: Tensor, rank: int, name: str = "x") -> Tensor:

@@ -20,6 +20,7 @@ from cnnatomy.explain.binding.binding_common import (
     code,
     functional,
     needed,
+    spatial,
     taken,
     tensor_of,
 )
@@ -30,9 +31,10 @@ from cnnatomy.explain.families.staged import Staged
 from cnnatomy.nn.importance_modules import LIPool2d
 from cnnatomy.ops import pool
 from cnnatomy.ops.padding import checked_mode
+from cnnatomy.ops.routing import remembered
 from cnnatomy.reducers import Reducer
 from cnnatomy.reducers import reducer as by_name
-from cnnatomy.regions import Boxes, Region, Sliding
+from cnnatomy.regions import Boxes, Region, Sliding, given_region
 
 
 def drop_in(twin: Any, module: nn.Module, x: Tensor, options: Options) -> Bound:
@@ -76,19 +78,19 @@ def pool_module(twin: Any, module: nn.Module, x: Tensor, options: Options) -> Bo
 def pool_function(x: Tensor, options: Options) -> Bound:
     """`cnnatomy.pool`."""
     named = by_name(options.get("reducer", "max"))
-    known: dict[str, Any] = {"region": None, "reducer": named, "rank": None, "training": False, "seed": 0}
+    window = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False}
+    known: dict[str, Any] = {"reducer": named, "region": None, **window}
+    known |= {"rank": None, "training": False, "seed": 0}
     known |= {"padding_mode": "clip"} | dict.fromkeys(named.takes)
     given = taken(options, known, "pool")
-    region, mode = given["region"], given["padding_mode"]
-    if not isinstance(region, Region):
-        expected = f"region=, one of {', '.join(Region.kinds)}"
-        raise ArgumentError("where does the pooling read", expected=expected, got=repr(region))
-    rank = given["rank"] or (x.dim() - 2 if x.dim() > 2 else x.dim())
+    region = remembered(given_region, given["region"], *(given[name] for name in window))
+    mode = given["padding_mode"]
+    rank = spatial(x, given["rank"], region)
     reducer = named if given["training"] else named.settled()
     learned = {name: torch.as_tensor(needed(given, name)) for name in reducer.learns}
     more = "".join(f", {name}={name}" for name in reducer.takes)
     more += f", padding_mode={mode!r}" if mode != "clip" else ""
-    text = f"cnnatomy.pool(x, {region!r}, {reducer!r}{more})"
+    text = f"cnnatomy.pool(x, {reducer!r}, {region!r}{more})"
     return pooled(batched(x, rank), region, reducer, given, learned, mode, text)
 
 
@@ -115,7 +117,7 @@ def pooled(
 
     def run(inputs: Mapping[str, Tensor], where: Region = region, how: Any = mode) -> Tensor:
         more: dict[str, Any] = {name: one for name, one in inputs.items() if name != "x"}
-        y = pool(inputs["x"], where, reducer, training=True, seed=seed, padding_mode=how, **more)
+        y = pool(inputs["x"], reducer, where, rank=rank, training=True, seed=seed, padding_mode=how, **more)
         assert isinstance(y, Tensor), "no indices are asked for"
         return y
 

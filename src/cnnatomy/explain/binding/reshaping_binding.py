@@ -19,6 +19,7 @@ from cnnatomy.explain.binding.binding_common import (
     functional,
     needed,
     settings,
+    spatial,
     taken,
 )
 from cnnatomy.explain.families.padding_family import Padding
@@ -120,11 +121,11 @@ def resample_function(x: Tensor, options: Options) -> Bound:
     """`cnnatomy.resample`."""
     own = {"antialias": False, "coordinates": None, "coefficient": None}
     given = taken(options, {"size": None, "scale": None, "method": "linear", "rank": None, **own}, "resample")
-    rank = given["rank"] or (x.dim() - 2 if x.dim() > 2 else x.dim())
+    rank = spatial(x, given["rank"], given["size"] if given["scale"] is None else given["scale"])
     how = {name: given[name] for name in own}
 
     def run(inputs: Mapping[str, Tensor]) -> Tensor:
-        return resample(inputs["x"], given["size"], given["scale"], given["method"], **how)
+        return resample(inputs["x"], given["size"], given["scale"], given["method"], rank=rank, **how)
 
     size = f"size={given['size']!r}" if given["scale"] is None else f"scale={given['scale']!r}"
     more = "".join(f", {name}={value!r}" for name, value in how.items() if value != own[name])
@@ -169,11 +170,14 @@ def max_unpool(twin: Any, module: nn.Module, x: Tensor, options: Options) -> Bou
 def unpool_function(x: Tensor, options: Options) -> Bound:
     """`cnnatomy.unpool`."""
     given = taken(options, {"indices": None, "size": None, "region": None, "rank": None}, "unpool")
-    rank = given["rank"] or (x.dim() - 2 if x.dim() > 2 else x.dim())
     size, region = given["size"], given["region"]
+    rank = spatial(x, given["rank"], size, region)
     text = f"cnnatomy.unpool(x, indices, {size!r}, region={region!r})"
     return _placed(
-        text, batched(x, rank), needed(given, "indices"), lambda y, i: unpool(y, i, size, region=region)
+        text,
+        batched(x, rank),
+        needed(given, "indices"),
+        lambda y, i: unpool(y, i, size, region=region, rank=rank),
     )
 
 
@@ -200,8 +204,8 @@ def mean_unpool(twin: Any, module: nn.Module, x: Tensor, options: Options) -> Bo
 def unpool_mean_function(x: Tensor, options: Options) -> Bound:
     """`cnnatomy.unpool_mean`."""
     given = taken(options, {"region": None, "size": None, "normalize": False, "rank": None}, "unpool_mean")
-    rank = given["rank"] or (x.dim() - 2 if x.dim() > 2 else x.dim())
     region, size = needed(given, "region"), given["size"]
+    rank = spatial(x, given["rank"], size, region)
     text = f"cnnatomy.unpool_mean(x, {region!r}, {size!r}, normalize={given['normalize']!r})"
     return _spread(text, batched(x, rank), region, size, given["normalize"])
 
@@ -210,7 +214,7 @@ def _spread(text: str, y: Tensor, region: Any, size: Any, normalize: bool) -> Bo
     cells = input_size(tuple(y.shape[2:]), size, region)
 
     def run(inputs: Mapping[str, Tensor]) -> Tensor:
-        return unpool_mean(inputs["x"], region, cells, normalize=normalize)
+        return unpool_mean(inputs["x"], region, cells, normalize=normalize, rank=len(cells))
 
     params = {"region": repr(region), "normalize": normalize}
     return Bound(

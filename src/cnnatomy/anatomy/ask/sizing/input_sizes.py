@@ -33,7 +33,7 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class InputSize:
     """What becomes of one input size."""
 
     size: int
@@ -66,43 +66,43 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Fits:
+class InputSizes:
     """A network on many input sizes; printed, it says which divide cleanly and what the others lose."""
 
     model: str
-    fits: tuple[Fit, ...]
+    tried: tuple[InputSize, ...]
     """One for each size, in order."""
 
     @property
     def clean(self) -> tuple[int, ...]:
         """The sizes on which nothing is lost."""
-        return tuple(fit.size for fit in self.fits if fit.clean)
+        return tuple(one.size for one in self.tried if one.clean)
 
     @property
     def running(self) -> tuple[int, ...]:
         """The sizes on which the network runs."""
-        return tuple(fit.size for fit in self.fits if fit.reason is None)
+        return tuple(one.size for one in self.tried if one.reason is None)
 
     def nearest(self, size: int) -> tuple[int, ...]:
         """The nearest clean sizes, up to one below or at the size and one above.
 
         Example:
-            >>> Fits("Net", (Fit(6), Fit(7, reason="no"), Fit(9))).nearest(7)
+            >>> InputSizes("Net", (InputSize(6), InputSize(7, reason="no"), InputSize(9))).nearest(7)
             (6, 9)
         """
         below = [clean for clean in self.clean if clean <= size]
         above = [clean for clean in self.clean if clean > size]
         return (*below[-1:], *above[:1])
 
-    def __getitem__(self, size: int) -> Fit:
-        return next(fit for fit in self.fits if fit.size == size)
+    def __getitem__(self, size: int) -> InputSize:
+        return next(one for one in self.tried if one.size == size)
 
-    def __iter__(self) -> Iterator[Fit]:
-        return iter(self.fits)
+    def __iter__(self) -> Iterator[InputSize]:
+        return iter(self.tried)
 
     def to_json(self) -> str:
         """The model, the clean sizes, and every size with what it loses."""
-        facts = {"model": self.model, "clean": self.clean, "sizes": [asdict(fit) for fit in self.fits]}
+        facts = {"model": self.model, "clean": self.clean, "sizes": [asdict(one) for one in self.tried]}
         return json.dumps(facts, indent=2, ensure_ascii=False)
 
     def to_markdown(self) -> str:
@@ -133,7 +133,7 @@ class Fits:
 
     @property
     def _title(self) -> str:
-        return f"{self.model} on inputs of {runs([fit.size for fit in self.fits])}"
+        return f"{self.model} on inputs of {runs([one.size for one in self.tried])}"
 
     @property
     def _summary(self) -> str:
@@ -141,11 +141,11 @@ class Fits:
 
     def _groups(self) -> list[tuple[str, str]]:
         """Sizes that lose the same layers' cells, in order of their first."""
-        kinds: dict[object, list[Fit]] = {}
-        for fit in self.fits:
-            if not fit.clean:
-                kinds.setdefault(_kind(fit), []).append(fit)
-        return [(runs([fit.size for fit in group]), _told(group)) for group in kinds.values()]
+        kinds: dict[object, list[InputSize]] = {}
+        for one in self.tried:
+            if not one.clean:
+                kinds.setdefault(_kind(one), []).append(one)
+        return [(runs([one.size for one in group]), _told(group)) for group in kinds.values()]
 
 
 def runs(numbers: Sequence[int]) -> str:
@@ -170,13 +170,13 @@ def runs(numbers: Sequence[int]) -> str:
     return ", ".join(parts)
 
 
-def _kind(fit: Fit) -> object:
-    if fit.reason is not None:
-        return fit.reason
-    return tuple(dict.fromkeys((loss.layer, loss.cells) for loss in fit.losses)), fit.unread
+def _kind(one: InputSize) -> object:
+    if one.reason is not None:
+        return one.reason
+    return tuple(dict.fromkeys((loss.layer, loss.cells) for loss in one.losses)), one.unread
 
 
-def _told(group: Sequence[Fit]) -> str:
+def _told(group: Sequence[InputSize]) -> str:
     """What the sizes of a group lose; the number of cells that a layer is given only where it is one."""
     if len(group) == 1 or group[0].reason is not None:
         return group[0].told

@@ -1,4 +1,4 @@
-"""`fit` against gradients of positive surrogates, and other sizes by arithmetic against passes on them."""
+"""`sizes` against gradients of positive surrogates, and other sizes by arithmetic against passes on them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from cnnatomy.anatomy.ask.fitting import Fits, fit
-from cnnatomy.anatomy.ask.fitting.fit import losses_of
-from cnnatomy.anatomy.ask.fitting.fits import Fit, runs
 from cnnatomy.anatomy.ask.resizing import Resizing
+from cnnatomy.anatomy.ask.sizing import InputSizes, sizes
+from cnnatomy.anatomy.ask.sizing.input_sizes import InputSize, runs
+from cnnatomy.anatomy.ask.sizing.size_finding import losses_of
 from cnnatomy.anatomy.field import Fields
 from cnnatomy.anatomy.record.call_windows import lost
 from cnnatomy.anatomy.record.tracing import trace
@@ -67,7 +67,7 @@ def positive(net: nn.Module) -> nn.Module:
 
 @given(net=networks(), size=st.integers(6, 24))
 def test_unread_cells_are_those_without_a_gradient(net: nn.Module, size: int) -> None:
-    (found,) = fit(net, (2, size, size), [size])
+    (found,) = sizes(net, (2, size, size), [size])
     x = torch.ones(1, 2, size, size, dtype=torch.float64, requires_grad=True)
     try:
         out = positive(net)(x)
@@ -109,7 +109,7 @@ def test_lost_cells_are_those_beyond_the_last_window_and_its_gap(
 
 
 def test_gaps_that_a_stride_leaves_everywhere_are_not_a_loss_of_a_size() -> None:
-    found = fit(nn.Conv2d(1, 1, 1, stride=2), (1, 8, 8), [7, 8])
+    found = sizes(nn.Conv2d(1, 1, 1, stride=2), (1, 8, 8), [7, 8])
     assert [one.losses for one in found] == [(), ()]
     assert found[8].unread == ((2, 4), (3, 4))  # and yet nothing else reads what lies between
     assert not found[8].clean
@@ -119,13 +119,13 @@ def test_taught_image_sizes_are_divisible_by_two_again_and_again() -> None:
     net = nn.Sequential(
         *(layer for _ in range(5) for layer in (nn.Conv2d(1, 1, 3, padding=1), nn.MaxPool2d(2)))
     )
-    assert fit(net, (1, 224, 224), range(1, 260)).clean == tuple(range(32, 260, 32))
+    assert sizes(net, (1, 224, 224), range(1, 260)).clean == tuple(range(32, 260, 32))
 
 
 def test_inception_reads_227_cells_and_not_225() -> None:
     with torch.device("meta"):
         net = inception_v3(aux=False)
-    found = fit(net, (3, 299, 299), [225, 227, 299])
+    found = sizes(net, (3, 299, 299), [225, 227, 299])
     assert [dict(one.unread) for one in found] == [{2: 4, 3: 4}, {}, {}]
     assert found.clean == (299,)
     graph = trace(net, [torch.empty(1, 3, 225, 225, device="meta")])
@@ -136,7 +136,7 @@ def test_inception_reads_227_cells_and_not_225() -> None:
 def test_sizes_that_do_not_run_say_why_and_the_model_is_left_as_it_is() -> None:
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2 * 6 * 6, 4)).train()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    found = fit(net, (1, 8, 8), range(1, 11))
+    found = sizes(net, (1, 8, 8), range(1, 11))
     assert found.running == found.clean == (8,)
     assert found[9].reason is not None
     assert "'2' (Linear, in_features=72) cannot take 1×98" in found[9].reason
@@ -151,7 +151,7 @@ def test_reshapes_of_a_map_are_not_followed_by_arithmetic_but_tried() -> None:
             n, c, h, w = x.shape
             return x[..., : h // 2 * 2, : w // 2 * 2].reshape(n, c, h // 2, 2, w // 2, 2).mean((3, 5))
 
-    found = fit(Halves(), (1, 8, 8), range(6, 10))
+    found = sizes(Halves(), (1, 8, 8), range(6, 10))
     assert [dict(one.unread) for one in found] == [{}, {2: 1, 3: 1}, {}, {2: 1, 3: 1}]
     assert Resizing(trace(Halves(), [torch.empty(1, 1, 8, 8)])).at(9) is None
 
@@ -159,7 +159,7 @@ def test_reshapes_of_a_map_are_not_followed_by_arithmetic_but_tried() -> None:
 @pytest.mark.parametrize("rank", [1, 3])
 def test_signals_and_volumes_have_sizes_too(rank: int) -> None:
     pool: Any = {1: nn.MaxPool1d, 3: nn.MaxPool3d}[rank]
-    found = fit(nn.Sequential(pool(2), pool(3)), (2, *(12,) * rank), range(6, 20))
+    found = sizes(nn.Sequential(pool(2), pool(3)), (2, *(12,) * rank), range(6, 20))
     assert found.clean == (6, 12, 18)
     assert "1 loses 2" in found[17].told
 
@@ -177,12 +177,12 @@ def test_what_no_output_depends_on_reads_nothing() -> None:
 
 
 def test_default_sizes_lie_around_the_given_one() -> None:
-    assert [one.size for one in fit(nn.ReLU(), (1, 4, 4))] == list(range(1, 37))
+    assert [one.size for one in sizes(nn.ReLU(), (1, 4, 4))] == list(range(1, 37))
 
 
 def test_forms_tell_the_same() -> None:
     net = nn.Sequential(nn.MaxPool2d(2), nn.Flatten())
-    found = fit(net, (1, 8, 8), range(4, 9))
+    found = sizes(net, (1, 8, 8), range(4, 9))
     facts = json.loads(found.to_json())
     assert facts["clean"] == [4, 6, 8] == list(found.clean)
     assert [one["unread"] for one in facts["sizes"]] == [[], [[2, 1], [3, 1]], [], [[2, 1], [3, 1]], []]
@@ -209,17 +209,17 @@ def test_runs_name_exactly_the_numbers(numbers: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "sizes", "said"),
+    ("shape", "candidates", "said"),
     [
         ((3,), [4], "no spatial axis"),
         ((1, 4, 4), [0], "size is out of range"),
         ((1, 4, 4), range(1, 9999), "too many sizes"),
     ],
 )
-def test_questions_that_mean_nothing(shape: tuple[int, ...], sizes: Any, said: str) -> None:
+def test_questions_that_mean_nothing(shape: tuple[int, ...], candidates: Any, said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
-        fit(nn.ReLU(), shape, sizes)
+        sizes(nn.ReLU(), shape, candidates)
 
 
 def test_nothing_clean_is_said() -> None:
-    assert "clean: none of them" in str(Fits("Net", (Fit(3, reason="no"),)))
+    assert "clean: none of them" in str(InputSizes("Net", (InputSize(3, reason="no"),)))

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from cnnatomy.anatomy.ask.fitting.fits import Fit, Fits, Loss
 from cnnatomy.anatomy.ask.resizing import Resizing
+from cnnatomy.anatomy.ask.sizing.input_sizes import InputSize, InputSizes, Loss
 from cnnatomy.anatomy.field import Fields
 from cnnatomy.anatomy.record.assumed_values import Assumptions, assumptions
 from cnnatomy.anatomy.record.call_windows import lost, slid, spatial, transposes
@@ -23,14 +23,14 @@ MOST = 4096
 _AROUND = 32
 
 
-def fit(
+def sizes(
     model: nn.Module,
     input_size: tuple[int, ...],
-    sizes: Iterable[int] | None = None,
+    candidates: Iterable[int] | None = None,
     *,
     dtype: torch.dtype | None = None,
     assume: Assumptions | str | None = None,
-) -> Fits:
+) -> InputSizes:
     """Find the input sizes that a network divides cleanly: no window loses a cell, and every cell is used.
 
     Every size is really tried: the network's weightless copy runs on it, so that any Python between the
@@ -41,7 +41,7 @@ def fit(
     Args:
         model: any module that takes one tensor; it is left as it is.
         input_size: (C, *spatial) of one input; where the network only runs on some sizes, one of them.
-        sizes: what to try; left out, 32 below to 32 above the given one.
+        candidates: sizes to try; left out, 32 below to 32 above the given one.
         dtype: of the input; left out, that of the model's parameters.
         assume: what to take for numbers that depend on the picture, as in `anatomy`.
 
@@ -54,7 +54,7 @@ def fit(
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.MaxPool2d(2))
-        >>> found = fit(net, (1, 32, 32), range(28, 37))
+        >>> found = sizes(net, (1, 32, 32), range(28, 37))
         >>> found.clean, found[30].told
         ((28, 32, 36), '3 loses 1 of 9; 2 of 30 input cells reach no output')
     """
@@ -62,7 +62,10 @@ def fit(
         raise ArgumentError("the input has no spatial axis", expected="(C, *spatial)", got=repr(input_size))
     n = input_size[1]
     wanted = sorted(
-        {whole_number("size", size, 1) for size in (sizes or range(max(1, n - _AROUND), n + _AROUND + 1))}
+        {
+            whole_number("size", size, 1)
+            for size in (candidates or range(max(1, n - _AROUND), n + _AROUND + 1))
+        }
     )
     if len(wanted) > MOST:
         raise ArgumentError("too many sizes", expected=f"at most {MOST}", got=str(len(wanted)))
@@ -70,7 +73,7 @@ def fit(
     kind = dtype or next((p.dtype for p in model.parameters() if p.dtype.is_floating_point), None)
     assumed = assumptions(assume)
     tried = tuple(_tried(shell, input_size, size, kind, assumed) for size in wanted)
-    return Fits(type(model).__name__, tried)
+    return InputSizes(type(model).__name__, tried)
 
 
 def _tried(
@@ -79,18 +82,18 @@ def _tried(
     size: int,
     dtype: torch.dtype | None,
     assumed: Assumptions,
-) -> Fit:
+) -> InputSize:
     shape = (1, input_size[0], *(size for _ in input_size[1:]))
     try:
         graph = trace(shell, (torch.empty(shape, dtype=dtype, device="meta"),), assume=assumed)
     except ArgumentError as error:
-        return Fit(size, reason=str(error).partition(", from a model input")[0])
+        return InputSize(size, reason=str(error).partition(", from a model input")[0])
     if graph.reason is not None:
-        return Fit(size, reason=graph.reason.splitlines()[0])
+        return InputSize(size, reason=graph.reason.splitlines()[0])
     outputs = tuple(value.shape for value in graph.outputs.values())
     losses = tuple(losses_of(graph))
     unread = _unread(graph, exact=not losses)
-    return Fit(size, losses, unread or (), outputs, determined=unread is not None)
+    return InputSize(size, losses, unread or (), outputs, determined=unread is not None)
 
 
 def losses_of(graph: Graph) -> list[Loss]:

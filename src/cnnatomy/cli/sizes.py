@@ -1,4 +1,4 @@
-"""`cnnatomy fit`."""
+"""`cnnatomy sizes`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cnnatomy.cli.network_argument import MODELS, Network
 from cnnatomy.errors import ArgumentError
 
 COMMAND = Command(
-    "fit",
+    "sizes",
     {
         "examples": {
-            "cnnatomy fit lenet5": "around the size it was made for",
-            "cnnatomy fit torchvision:vgg16 --input 3x224x224 --sizes 200:260": "a network of torchvision",
-            "cnnatomy fit net.py:Net --input 3x64x64 --sizes 32,48,64": "some sizes only",
+            "cnnatomy sizes lenet5": "around the size it was made for",
+            "cnnatomy sizes torchvision:vgg16 --input 3x224x224 --sizes 200:260": "a network of torchvision",
+            "cnnatomy sizes net.py:Net --input 3x64x64 --sizes 32,48,64": "some sizes only",
         },
         "models": MODELS,
         "code and data": CODE,
@@ -29,7 +29,7 @@ COMMAND = Command(
 
 @dataclass(frozen=True)
 class Arguments(Network):
-    """What `fit` is told."""
+    """What `sizes` is told."""
 
     sizes: Annotated[str | None, tyro.conf.arg(metavar="FROM:TO", help_behavior_hint="")] = None
     """Heights and widths to try: from the first to the last, FROM:TO:STEP, or numbers joined by commas.
@@ -41,12 +41,12 @@ class Arguments(Network):
 def main(words: Sequence[str]) -> None:
     """Find the input sizes that a network divides cleanly."""
     told: Arguments = COMMAND.parse(Arguments, words)
-    sizes = None if told.sizes is None else read_sizes(told.sizes)
+    candidates = None if told.sizes is None else read_sizes(told.sizes)
     given = told.shapes()
     model = told.load()
     import torch
 
-    from cnnatomy.anatomy.ask.fitting import fit
+    from cnnatomy.anatomy.ask.sizing import sizes
 
     own: tuple[int, ...] | None = getattr(model, "input_shape", None)
     shapes = given or ([own] if own else [])
@@ -54,7 +54,7 @@ def main(words: Sequence[str]) -> None:
         what = "--input is missing" if not shapes else "--input has several shapes"
         raise ArgumentError(what, expected="the shape of the one input, such as 3x224x224")
     dtype = getattr(torch, told.dtype) if told.dtype else None
-    found = fit(model, shapes[0], sizes, dtype=dtype, assume=told.assume)
+    found = sizes(model, shapes[0], candidates, dtype=dtype, assume=told.assume)
     if told.format == "table":
         from cnnatomy.cli.console import output
 
