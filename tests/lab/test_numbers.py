@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.explain import Explanation, explaining
-from cnnatomy.lab import numbers, views
-from cnnatomy.lab.examples import EXAMPLES
-from cnnatomy.lab.forms import Field, Form
-from cnnatomy.lab.operators import OPERATORS
+from cnnatomy.lab import answering, numbers_view
+from cnnatomy.lab.offered_operators import OPERATORS
+from cnnatomy.lab.settings_form import Field, Form
+from cnnatomy.lab.worked_examples import EXAMPLES
 from cnnatomy.reducers import REGISTRY
 
 WORKED: dict[str, list[Any]] = {
@@ -35,7 +35,7 @@ WORKED: dict[str, list[Any]] = {
 
 
 def record_of(query: dict[str, str]) -> dict[str, Any]:
-    return numbers.work(numbers.form_of(query)).draft.record
+    return numbers_view.work(numbers_view.form_of(query)).draft.record
 
 
 @pytest.mark.parametrize("name", WORKED)
@@ -52,9 +52,9 @@ def test_gradients_of_examples() -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_example_is_shown_and_agrees(name: str) -> None:
-    page = numbers.page(EXAMPLES[name]).body.decode()
+    page = numbers_view.page(EXAMPLES[name]).body.decode()
     assert "refused" not in page
-    assert json.loads(numbers.check(EXAMPLES[name]).body)["error"] == ""
+    assert json.loads(numbers_view.check(EXAMPLES[name]).body)["error"] == ""
 
 
 @pytest.mark.parametrize("query", [
@@ -64,7 +64,7 @@ def test_every_example_is_shown_and_agrees(name: str) -> None:
     {"x": "1 2; 3 4 | 5 6; 7 8", "reducer": "covariance"},
 ])  # fmt: skip
 def test_every_operator_is_shown(query: dict[str, str]) -> None:
-    page = numbers.page(query).body.decode()
+    page = numbers_view.page(query).body.decode()
     assert "refused" not in page
     line = re.search(r'<span id="line">(.*?)</span>', page)
     record = record_of(query)
@@ -74,7 +74,7 @@ def test_every_operator_is_shown(query: dict[str, str]) -> None:
 
 def test_settings_are_kept_in_the_address() -> None:
     query = {"x": "1 2; 3 4", "reducer": "soft", "by.temperature": "0.5", "kernel": "1x2", "stride": "1"}
-    form = numbers.form_of({**query, "evil": "1", "over.size": "2"})
+    form = numbers_view.form_of({**query, "evil": "1", "over.size": "2"})
     assert form.query == query
     assert "Soft(temperature=0.5" in record_of(query)["operator"]["call"]
 
@@ -82,8 +82,8 @@ def test_settings_are_kept_in_the_address() -> None:
 def test_a_place_that_is_none_is_passed_over() -> None:
     for at, found in (("1,2", [1, 2]), ("9,9", [0, 0]), ("1", [0, 0]), ("x", [0, 0]), ("-1,0", [0, 0])):
         assert record_of({"stride": "1", "at": at})["at"] == found
-    assert numbers.work(numbers.form_of({"cell": "0,1,2"})).cell == 7
-    assert numbers.work(numbers.form_of({"cell": "0,99,2"})).cell is None
+    assert numbers_view.work(numbers_view.form_of({"cell": "0,1,2"})).cell == 7
+    assert numbers_view.work(numbers_view.form_of({"cell": "0,99,2"})).cell is None
 
 
 @pytest.mark.parametrize(("query", "said"), [
@@ -102,11 +102,11 @@ def test_a_place_that_is_none_is_passed_over() -> None:
     ({"grad": "1 2 3"}, "gradient"), ({"op": "convolve", "weight": "1 2 | 3 4"}, "channels"),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused_in_words(query: dict[str, str], said: str) -> None:
-    page = html.unescape(numbers.page(query).body.decode())
+    page = html.unescape(numbers_view.page(query).body.decode())
     refused = re.search(r'<pre class="refused">(.*?)</pre>', page, re.DOTALL)
     assert refused
     assert said in refused[1]
-    assert 'id="explanation"' not in page
+    assert 'id="shown"' not in page
 
 
 NAMES = (
@@ -118,7 +118,7 @@ ODD = ("-1", "1e999", "nan", "0", "3x3", "soft", "convolve")
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=20) | st.sampled_from(ODD)))
 def test_any_text_is_answered_in_words(query: dict[str, str]) -> None:
-    answer = views.answer("numbers", query)
+    answer = answering.answer("numbers", query)
     assert answer.status == 200
     assert b"<script>" not in answer.body
 
@@ -126,7 +126,7 @@ def test_any_text_is_answered_in_words(query: dict[str, str]) -> None:
 def test_hostile_values_stay_values() -> None:
     evil = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
     for name in ("x", "kernel", "op", "reducer", "at", "seed"):
-        page = numbers.page({name: evil}).body.decode()
+        page = numbers_view.page({name: evil}).body.decode()
         assert "<img" not in page
         assert page.count("<script") == 2
 
@@ -141,10 +141,10 @@ def test_a_lie_is_shown_as_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(explaining, "recorded", false)
     for name in OPERATORS:
-        said = json.loads(numbers.check({"op": name}).body)
+        said = json.loads(numbers_view.check({"op": name}).body)
         assert said["lines"] == []
         assert "disagrees" in said["error"]
-        assert views.answer("numbers/save.html", {"op": name}).status == 422
+        assert answering.answer("numbers/save.html", {"op": name}).status == 422
 
 
 def test_fields_that_read_values() -> None:
@@ -154,4 +154,4 @@ def test_fields_that_read_values() -> None:
     assert [form.literal(name) for name in "abcdef"] == [3, (2, 3), (1, 2), "same", float("inf"), 2.5]
     with pytest.raises(ArgumentError, match="a number, a size or a word"):
         form.literal("g")
-    assert torch.equal(numbers.planes("x", "1 2"), torch.tensor([[1.0, 2.0]]))
+    assert torch.equal(numbers_view.planes("x", "1 2"), torch.tensor([[1.0, 2.0]]))

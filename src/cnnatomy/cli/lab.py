@@ -11,8 +11,8 @@ from typing import Annotated
 
 import tyro
 
-from cnnatomy.cli.meant import LAB
-from cnnatomy.cli.parsing import Command, Common, Switch
+from cnnatomy.cli.argument_parsing import Command, Common, Switch
+from cnnatomy.cli.option_synonyms import LAB
 from cnnatomy.errors import ArgumentError
 
 COMMAND = Command(

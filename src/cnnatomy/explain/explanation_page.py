@@ -21,11 +21,12 @@ from cnnatomy.explain.views import view
 
 LARGEST = 2_000_000
 """Bytes that a page has at most."""
+STEPPER, STYLE = (Path(__file__).parent / name for name in ("stepper.js", "page.css"))
 LISTED = 16
 """Outputs in the table that needs no script."""
 HEIGHT = "38rem"
 _START = """const data = JSON.parse(document.querySelector("#data").textContent);
-mount(document.querySelector("#explanation"), data);"""
+mount(document.querySelector("#shown"), data);"""
 
 
 def render(record: Record) -> str:
@@ -38,23 +39,29 @@ def render(record: Record) -> str:
     return alone(f"{record['operator']['name']}, step by step", shown, data)
 
 
-def alone(title: str, shown: Markup, data: Markup) -> str:
+def alone(title: str, shown: Markup, data: Markup, script: Path = STEPPER, style: Path = STYLE) -> str:
     """What is shown of a record as a page that needs nothing but itself.
+
+    Args:
+        title: of the page.
+        shown: what is on it.
+        data: what its script reads.
+        script: a module whose `mount` takes what is shown and the data.
+        style: what the page's own parts look like.
 
     Raises:
         ArgumentError: the page would be too large.
     """
     from cnnatomy.report.render import template
 
-    here = Path(__file__).parent
-    script = f"\n{(here / 'stepper.js').read_text('utf-8')}\n{_START}\n"
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    code = f"\n{script.read_text('utf-8')}\n{_START}\n"
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     made = template("page.html.j2", "cnnatomy.explain").render(
         title=title,
         shown=shown,
         data=data,
-        own=Markup((here / "page.css").read_text("utf-8")),
-        script=Markup(script),
+        own=Markup(style.read_text("utf-8")),
+        script=Markup(code),
         digest=digest,
     )
     if len(made.encode()) > LARGEST:

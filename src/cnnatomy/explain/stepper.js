@@ -2,7 +2,7 @@
 const KEYS = { ArrowLeft: 0, ArrowRight: 1, ArrowUp: 2, ArrowDown: 3 };
 const PAUSE = 700;
 
-// `moved` hears of every step; `signal` ends all listening.
+// `moved` hears where the reader stands; `signal` ends all listening.
 export function mount(root, data, { moved = () => {}, signal } = {}) {
   const cells = [...root.querySelectorAll(".board td")];
   const at = { outputs: data.at, cells: data.cell };
@@ -35,7 +35,8 @@ export function mount(root, data, { moved = () => {}, signal } = {}) {
   function go(number) {
     at[kind] = number;
     show();
-    moved(kind, step());
+    const place = step().place.join(",");
+    moved(kind === "outputs" ? { at: place, cell: "" } : { cell: place });
   }
 
   function stop() {

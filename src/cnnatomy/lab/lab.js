@@ -1,6 +1,5 @@
 // Keeps the address, the settings and what is shown in step. The page computes nothing: the server sends all.
-import { mount } from "/static/stepper.js";
-
+const { mount } = await import(document.body.dataset.script);
 const REST = 250, SETTLED = 600;
 const byId = (id) => document.getElementById(id);
 const form = byId("settings");
@@ -32,9 +31,8 @@ function place(name, value) {
   if (byId(`f-${name}`)) byId(`f-${name}`).value = value;
 }
 
-function moved(kind, step) {
-  place("at", kind === "outputs" ? step.place.join(",") : byId("f-at").value);
-  place("cell", kind === "cells" ? step.place.join(",") : "");
+function moved(places) {
+  for (const [name, value] of Object.entries(places)) place(name, value);
   remember();
 }
 
@@ -42,14 +40,13 @@ function show() {
   mounted.abort();
   mounted = new AbortController();
   const data = JSON.parse(byId("data").textContent);
-  const root = byId("explanation");
+  const root = byId("shown");
   if (byId("png")) byId("png").disabled = !root;
   if (root && data) {
     mount(root, data, { moved, signal: mounted.signal });
     clearTimeout(waiting);
-    waiting = setTimeout(check, SETTLED);
+    if (byId("agreement")) waiting = setTimeout(check, SETTLED);
   }
-  byId("result").dispatchEvent(new CustomEvent("shown", { bubbles: true, detail: data }));
 }
 
 function say(text) {
@@ -90,10 +87,7 @@ async function update(whole = false) {
   byId("result").replaceChildren(...made.getElementById("result").childNodes);
   document.title = made.title;
   if (whole) settle(made.getElementById("fields"));
-  for (const name of ["at", "cell"]) {
-    const one = made.getElementById(`f-${name}`);
-    if (one) place(name, one.value);
-  }
+  for (const one of made.querySelectorAll("#fields input[type=hidden][id]")) byId(one.id).value = one.value;
   show();
   const refused = byId("result").querySelector(".refused");
   say(refused ? refused.textContent : `${byId("name")?.textContent ?? ""} ${byId("line")?.textContent ?? ""}`);

@@ -47,13 +47,13 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
-    from cnnatomy.lab import views
+    from cnnatomy.lab import answering
 
-    views.begin(Path(run) if run else None)
+    answering.begin(Path(run) if run else None)
     write(answers, {"memory": memory()}, b"")
     while frame := read(questions):
         head, body = frame
-        made = views.answer(head["path"], head["query"], body)
+        made = answering.answer(head["path"], head["query"], body)
         about = {"type": made.type, "status": made.status, "name": made.name, "memory": memory()}
         write(answers, about, made.body)
 

@@ -13,16 +13,16 @@ from torch import Tensor
 from cnnatomy.errors import ArgumentError, CnnatomyError
 from cnnatomy.explain import Disagreement, Explanation
 from cnnatomy.explain.explaining import Draft, draft
-from cnnatomy.explain.page import parts
+from cnnatomy.explain.explanation_page import parts
+from cnnatomy.explain.explanation_text import agreement
 from cnnatomy.explain.record import Record
-from cnnatomy.explain.text import agreement
 from cnnatomy.explain.typed import rows
-from cnnatomy.lab.examples import EXAMPLES
-from cnnatomy.lab.forms import Field, Form
 from cnnatomy.lab.limits import PLANES, SIDE
-from cnnatomy.lab.operators import OPERATORS
+from cnnatomy.lab.offered_operators import OPERATORS
 from cnnatomy.lab.reply import Reply
-from cnnatomy.lab.shell import document, file_of, told
+from cnnatomy.lab.settings_form import Field, Form
+from cnnatomy.lab.view_document import document, file_of, told
+from cnnatomy.lab.worked_examples import EXAMPLES
 
 _OPERATOR = Field("op", "operator", "pool", "choice", tuple(OPERATORS), changes=True)
 _GIVEN = (

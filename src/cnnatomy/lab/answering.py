@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cnnatomy.errors import CnnatomyError
-from cnnatomy.lab import numbers
+from cnnatomy.lab import numbers_view
 from cnnatomy.lab.reply import Reply, line
 
 Query = Mapping[str, str]
-PAGES: Mapping[str, Callable[[Query], Reply]] = {"numbers": numbers.page}
-CHECKS: Mapping[str, Callable[[Query], Reply]] = {"numbers": numbers.check}
-SAVES: Mapping[str, Callable[[Query, str], Reply]] = {"numbers": numbers.saved}
+PAGES: Mapping[str, Callable[[Query], Reply]] = {"numbers": numbers_view.page}
+CHECKS: Mapping[str, Callable[[Query], Reply]] = {"numbers": numbers_view.check}
+SAVES: Mapping[str, Callable[[Query, str], Reply]] = {"numbers": numbers_view.saved}
 
 
 def begin(run: Path | None) -> None:
     """Make ready: what is loaded once, and a first page, which loads the rest."""
-    numbers.page({})
+    numbers_view.page({})
 
 
 def answer(path: str, query: Query, body: bytes = b"") -> Reply:

@@ -9,15 +9,15 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
-from cnnatomy.explain import page, svg
+from cnnatomy.explain import explanation_page, svg
 from cnnatomy.explain.explanation import text_of
 from cnnatomy.explain.record import Record
-from cnnatomy.lab.forms import Form
 from cnnatomy.lab.reply import Reply
+from cnnatomy.lab.settings_form import Form
 from cnnatomy.report.render import template
 
-VIEWS = ("numbers",)
-"""By the first part of their addresses."""
+VIEWS = {"numbers": "stepper.js"}
+"""By the first part of their addresses, the module that moves a cursor through what is shown."""
 
 
 def document(
@@ -35,8 +35,8 @@ def document(
     """A view with its settings: what is shown, or why nothing can be."""
     links = {said: f"/{name}?{urlencode(query)}" for said, query in (examples or {}).items()}
     made = template(f"{name}.html.j2", "cnnatomy.lab").render(
-        views=VIEWS, name=name, form=form, shown=shown, data=data, error=error, title=title or name,
-        examples=links, saves=saves, **more,
+        views=VIEWS, name=name, script=VIEWS[name], form=form, shown=shown, data=data, error=error,
+        title=title or name, examples=links, saves=saves, **more,
     )  # fmt: skip
     return Reply(made.encode())
 
@@ -53,6 +53,6 @@ def file_of(record: Record, ending: str) -> Reply:
         ArgumentError: the page would be too large.
     """
     name = f"{record['operator']['name']}.{ending}".replace("/", "-")
-    makers = {"html": (page.render, "text/html"), "svg": (svg.render, "image/svg+xml")}
+    makers = {"html": (explanation_page.render, "text/html"), "svg": (svg.render, "image/svg+xml")}
     make, kind = makers.get(ending, (text_of, "application/json"))
     return Reply(make(record).encode(), f"{kind}; charset=utf-8", name=name)
