@@ -12,7 +12,9 @@ import torch
 from scipy import ndimage, signal
 from support import TOLERANCE, close, random
 from torch import Tensor
+from torch.nn import functional as F
 
+import cnnatomy
 from cnnatomy import filters
 from cnnatomy.errors import ArgumentError
 
@@ -193,3 +195,13 @@ def test_wrong_arguments_are_told(case: str) -> None:
     call, message = WRONG[case]
     with pytest.raises(ArgumentError, match=message):
         call()
+
+
+def test_a_plain_matrix_is_one_picture() -> None:
+    picture, kernel = torch.rand(7, 9), torch.rand(3, 3)
+    whole = F.conv2d(picture[None, None], kernel[None, None])[0, 0]
+    torch.testing.assert_close(cnnatomy.convolve(picture, kernel), whole)
+    torch.testing.assert_close(filters.apply(picture, kernel, padding="valid"), whole)
+    row, taps = torch.rand(9), torch.rand(3)
+    truth = F.conv1d(row[None, None], taps[None, None], torch.ones(1), 2)[0, 0]
+    torch.testing.assert_close(cnnatomy.convolve(row, taps, torch.ones(1), stride=2), truth)

@@ -213,7 +213,7 @@ def apply(
     An even kernel has its odd cell after, as the rule `"same"` says.
 
     Args:
-        x: (N, C, *spatial) or (C, *spatial), with as many spatial axes as the kernel has.
+        x: (N, C, *spatial), (C, *spatial) or (*spatial), with as many spatial axes as the kernel has.
         kernel: (*taps), in one to three dimensions; converted to the dtype and device of x.
         stride: cells from one output to the next.
         padding: an int, a rule's name, or one entry per axis.
@@ -238,6 +238,9 @@ def apply(
         found: Tensor = handle_torch_function(apply, (x, kernel), x, kernel, **options)
         return found
     rank = _axes(kernel.dim() if isinstance(kernel, Tensor) else 0)
+    if isinstance(x, Tensor) and x.dim() == rank:
+        given: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
+        return apply(x[None], kernel, **given, padding_mode=padding_mode)[0]
     if not isinstance(x, Tensor) or x.dim() not in (rank + 1, rank + 2) or not _real(x):
         got = f"{x.layout} of {x.dtype}, {x.dim()} axes" if isinstance(x, Tensor) else type(x).__name__
         expected = f"(N, C, *spatial) or (C, *spatial) of floats, with {rank} spatial axes"

@@ -245,7 +245,7 @@ def test_a_rewritten_network_trains_and_is_copied() -> None:
     ("swaps", "said"),
     [
         ({"MaxPool3d": "soft"}, "nothing was swapped"),
-        ({"MaxPool2d": "sotf"}, "no such pooling.*soft"),
+        ({"MaxPool2d": "sotf"}, "no pooling is called 'sotf'.*soft"),
         ({"BatchNorm2d": "soft"}, "means nothing for BatchNorm2d"),
         ({"MaxPool2d": lambda old: 3}, "gives no module"),
         ({"MaxPool2d": 3}, "what becomes of MaxPool2d: expected a reducer.*got 3"),

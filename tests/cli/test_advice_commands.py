@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from math import prod
@@ -231,3 +232,19 @@ def test_windows_and_their_solutions_need_no_torch() -> None:
         subprocess.run(
             [sys.executable, "-c", code, *line.split()], check=True, capture_output=True, timeout=60
         )
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("fit lenet5", "try cnnatomy train, or cnnatomy sizes for input sizes"),
+        ("summary lenet5", "try cnnatomy inspect"),
+        ("inspct lenet5", "try inspect"),
+        ("inspect 'conv3-8 FC-classes' --input 3x8x8", "the number of classes is open; try --classes 10"),
+    ],
+)
+def test_what_is_called_otherwise_is_answered_with_what_to_type(
+    line: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(shlex.split(line)) == 2
+    assert said in capsys.readouterr().err

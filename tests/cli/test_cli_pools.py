@@ -137,7 +137,7 @@ def test_json_has_every_fact(capsys: pytest.CaptureFixture[str]) -> None:
             ["Soft(temperature=-1)"],
             "error: Soft has no such temperature: expected a number from 1e-30 to 1e30",
         ),
-        (["Soft(2"], "error: this is no reducer: expected one of "),
+        (["Soft(2"], "error: this is no pooling: expected a reducer, its name, "),
         (["--picture", "a.png"], "error: --picture is for the gallery; try --gallery page.html\n"),
         (["--gallery", "no/page.html"], "error: cannot write no/page.html: expected a file in a folder"),
         (["--gallery", "page.html", "--picture", "no.png"], "error: no.png "),

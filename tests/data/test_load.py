@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from base64 import b64decode
 from collections import Counter
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 import cnnatomy.data
 from cnnatomy.data import SOURCES, Dataset, load
@@ -200,3 +203,33 @@ def test_every_public_name_is_there() -> None:
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         getattr(cnnatomy.data, "lod")  # noqa: B009
     assert [source.name for source in SOURCES.values()] == list(SOURCES)
+
+
+def test_a_data_set_is_shown_by_its_figures_and_never_by_its_numbers() -> None:
+    data = load("digits")
+    assert data.train.images.shape[1:] == (1, 8, 8), "the pictures' own size"
+    assert repr(data) == (
+        "digits: 1,438 training, 359 test pictures\n"
+        "  10 classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9\n"
+        "  1,797 pictures 8x8 taken as they are"
+    )
+    assert repr(data.test) == "Pictures(359 pictures 1x8x8, 10 classes)"
+    page = data._repr_html_()
+    assert "tensor(" not in page
+    assert len(page) < 20_000
+    strip = Image.open(BytesIO(b64decode(page.partition("base64,")[2].partition('"')[0])))
+    assert strip.size == (480, 48)
+    firsts = torch.cat([data.train.images[data.train.labels == label][0, 0] for label in range(10)], 1)
+    assert torch.equal(torch.from_numpy(np.array(strip)[3::6, 3::6]), firsts)
+
+
+def test_pictures_of_several_sizes_have_no_size_of_their_own(tmp_path: Path) -> None:
+    for index, side in enumerate((8, 8, 9, 8)):
+        place = tmp_path / "pictures" / "ab"[index % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (side, 8)).save(place / f"{index}.png")
+    with pytest.raises(
+        ArgumentError, match=r"no one size: expected size=, got 2 of them.*try size=\(64, 64\)"
+    ):
+        load(tmp_path / "pictures")
+    assert load(tmp_path / "pictures", size=(8, 8)).train.images.shape[1] == 3

@@ -8,7 +8,8 @@ import sys
 import pytest
 import torch
 
-from cnnatomy.models import ENTRIES, Entry, build, network
+from cnnatomy.models import ENTRIES, Entry, build, find, network
+from cnnatomy.models.lenet import LeNet5
 from cnnatomy.notation import parse
 
 PUBLISHED = {
@@ -75,7 +76,9 @@ def test_segnet_and_unet_by_hand() -> None:
 
 def test_lenet5_in_notation_is_the_class() -> None:
     torch.manual_seed(2)
-    written, made = build("lenet5", classes=10).eval(), network("lenet5").eval()
+    written, made = network("lenet5").eval(), network(find("lenet5").notation).eval()
+    assert [name for name, _ in written.named_children()][:6] == ["c1", "s2", "c3", "s4", "c5", "f6"]
+    assert [type(one) for one in (written, build("lenet5", classes=10))] == [LeNet5, LeNet5]
     made.load_state_dict(dict(zip(made.state_dict(), written.state_dict().values(), strict=True)))
     x, labels = torch.randn(4, 1, 32, 32), torch.arange(4)
     torch.testing.assert_close(made(x), written(x))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnnatomy.anatomy import anatomy
-from cnnatomy.models import network
+from cnnatomy.models import find, network
 from cnnatomy.notation import NotationError, parse
 from cnnatomy.notation.expand import layers
 from cnnatomy.notation.vocabulary import WORDS
@@ -216,7 +216,7 @@ def test_a_residual_network_of_a_thousand_blocks_is_built() -> None:
 
 
 def test_a_name_that_nobody_asks_for_keeps_nothing() -> None:
-    known = anatomy(network("lenet5", classes=10), (1, 32, 32))
+    known = anatomy(network(find("lenet5").notation, classes=10), (1, 32, 32))
     assert known.layer("classifier").input_shapes == ((1, 120),)
     named, plain = (
         anatomy(network(f"INPUT 3x9x9 conv3-8{tie} maxpool conv3-8 FC-3"), (3, 9, 9)).memory

@@ -199,12 +199,12 @@ def test_ten_thousand_damaged_texts_give_a_network_or_a_clear_error() -> None:
 
 
 @pytest.mark.parametrize(("pool", "said"), [
-    ("", "this is no pooling: expected a reducer, its name or its notation, got '' .str."),
+    ("", "this is no pooling: expected a reducer, its name, or its name and arguments, .* got '' .str."),
     (" ", "this is no pooling"),
     ("(3)", "this is no pooling"),
     ("*3", "this is no pooling"),
-    ("sotf", "no pooling is called 'sotf': .*; try soft"),
-    ("globalsoft", "no pooling is called 'globalsoft': .*; try globalsoft in the model's text"),
+    ("sotf", "no pooling is called 'sotf': .*; try 'soft'"),
+    ("globalsoft", "a global pooling takes no other's place: .*; try globalsoft in the model's text"),
     ("Global-Avg", "try global-avg in the model's text"),
     ("globalgem(p=3)", r"try globalgem\(p=3\) in the model's text"),
     ("globalsotf", "no pooling is called 'globalsotf'"),

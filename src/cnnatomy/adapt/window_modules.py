@@ -10,7 +10,7 @@ from torch import nn
 import cnnatomy.nn as ours
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import per_axis
-from cnnatomy.geometry.kernels import ALIASES, METHODS
+from cnnatomy.geometry.axis_resampling import known_method
 from cnnatomy.nn.pooling_modules import PoolingModule
 from cnnatomy.ops.padding import OPTIONS, SYNONYMS, checked_mode
 from cnnatomy.reducers import REGISTRY, Reducer, reducer
@@ -57,11 +57,7 @@ dilation=(1, 1), ceil_mode=True))
     base = pooling_kind(module)
     if base is not None and isinstance(target, str | Reducer):
         return _pooled(module, base, reducer(target))
-    if (
-        isinstance(target, str)
-        and isinstance(module, nn.Upsample)
-        and (target in METHODS or target in ALIASES)
-    ):
+    if isinstance(target, str) and isinstance(module, nn.Upsample) and known_method(target):
         options = {} if target in ("nearest", "area") else {"align_corners": module.align_corners}
         return ours.Upsample(module.size, module.scale_factor, target, **options)
     if isinstance(target, str) and (target in OPTIONS or target in SYNONYMS) and type(module) in CONVOLUTIONS:

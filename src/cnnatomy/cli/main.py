@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from importlib import import_module
 from types import FrameType
 
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNREAD
     except CnnatomyError as error:
-        return _say(f"error: {error}", MENDABLE, words)
+        return _say(f"error: {_as_options(str(error), words[0])}", MENDABLE, words)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _say(f"error: {where}{error.strerror or error}", MENDABLE, words)
@@ -93,13 +95,28 @@ def _dispatch(words: list[str]) -> None:
         import_module(f"cnnatomy.cli.{words[0]}").main(words[1:])
     else:
         from cnnatomy.cli.argument_parsing import nearest
+        from cnnatomy.cli.option_synonyms import COMMANDS_ELSEWHERE
 
         what = "unknown option" if words[0].startswith("-") else "unknown command"
         known = [*COMMANDS, "--help", "--version"]
-        hint = nearest(words[0], known)
+        other = {word: ours for ours, words in COMMANDS_ELSEWHERE.items() for word in words.split()}
+        hint = other.get(words[0]) or nearest(words[0], known)
         raise ArgumentError(
             f"{what} {words[0]!r}", expected=f"one of {', '.join(COMMANDS)}", hint=hint or "cnnatomy --help"
         )
+
+
+def _as_options(message: str, command: str) -> str:
+    """What a message calls name=value as --name value, where the command has that option."""
+    kind = getattr(sys.modules.get(f"cnnatomy.cli.{command}"), "Arguments", None)
+    names = "|".join(field.name for field in fields(kind)) if kind else ""
+    first, *pointed = message.split("\n")
+
+    def option(found: re.Match[str]) -> str:
+        return f"--{found[1].replace('_', '-')} {found[2]}".rstrip()
+
+    said = re.sub(rf"(?<![\w.-])({names})=([\w.]*)", option, first) if names else first
+    return "\n".join([said, *pointed])
 
 
 def _say(message: str, code: int, words: list[str]) -> int:

@@ -1,9 +1,21 @@
-"""What options are called elsewhere, for answers to those who come from there."""
+"""What commands and options are called elsewhere, for answers to those who come from there."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+
+COMMANDS_ELSEWHERE = {
+    "cnnatomy train, or cnnatomy sizes for input sizes": "fit",
+    "cnnatomy evaluate": "test eval val validate score judge",
+    "cnnatomy predict": "infer inference classify detect run apply",
+    "cnnatomy inspect": "summary describe info show model profile anatomy",
+    "cnnatomy rf": "field fields receptive-field",
+    "cnnatomy networks": "models model-zoo zoo",
+    "cnnatomy pools": "pool pooling poolings reducers",
+    "cnnatomy compare": "study sweep benchmark tune",
+}
+"""By what to type, the words that other tools have for it."""
 
 _ALIKE = {
     "--batch-size": "--batch --bs --batchsize -b",

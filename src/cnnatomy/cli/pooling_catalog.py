@@ -8,7 +8,8 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.reducers import REGISTRY, Reducer
+from cnnatomy.reducers import REGISTRY, Reducer, reducer
+from cnnatomy.reducers.shared import reducer_text
 from cnnatomy.regions import Region
 
 _BYTES = {"value": 4, "tap": 1}
@@ -116,17 +117,15 @@ def find(text: str) -> Reducer | type[Region]:
         Traceback (most recent call last):
         cnnatomy.errors.ArgumentError: no pooling or region 'sotf'; try soft
     """
-    if "(" in text:
-        return Reducer.parse(text)
     kinds: dict[str, type[Region]] = {place.name.lower(): Region.kinds[place.name] for place in places()}
     word = text.lower()
-    if word in REGISTRY:
-        return REGISTRY[word]()
     if word in kinds:
         return kinds[word]
+    if "(" in text or reducer_text.registered(word) in REGISTRY:
+        return reducer(text)
     from cnnatomy.cli.argument_parsing import nearest
 
-    hint = nearest(word, [*REGISTRY, *kinds])
+    hint = nearest(word, [*reducer_text.names(), *kinds])
     raise ArgumentError(f"no pooling or region {text!r}", hint=hint or "cnnatomy pools, which lists them")
 
 

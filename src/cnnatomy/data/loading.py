@@ -26,8 +26,8 @@ from cnnatomy.files.printable import shown
 def load(
     source: str | Path,
     *,
-    size: Size,
-    channels: int,
+    size: Size | None = None,
+    channels: int | None = None,
     fit: str = "letterbox",
     skip_bad: bool = False,
     seed: int = 0,
@@ -39,8 +39,9 @@ def load(
 
     `source` is a name from `SOURCES`; a folder or an archive with a sub-folder for each class, below train/
     and test/ or not; or a folder, a file or the beginning of the names of idx files. What has no test set of
-    its own gives `test_fraction` of each class, drawn by `seed`. `fit` is one of `POLICIES`. Files of named
-    sources are looked for in `data_dir` (else CNNATOMY_DATA), then in the cache, else fetched.
+    its own gives `test_fraction` of each class, drawn by `seed`. Left out, `size` is the pictures' own, if
+    they all have one, and `channels` 3 if any has room for colours, else 1. `fit` is one of `POLICIES`. Files
+    of named sources are looked for in `data_dir` (else CNNATOMY_DATA), then in the cache, else fetched.
 
     Raises:
         ArgumentError: an argument out of its range; a source that is neither a name nor there.
@@ -58,12 +59,27 @@ def load(
         raise ArgumentError(
             "test_fraction is a part of the pictures", expected="between 0 and 1", got=str(test_fraction)
         )
-    frame, told = Frame((size[0], size[1]), channels, fit), progress or silent
+    told = progress or silent
     opened = open_any(source, data_dir=data_dir, progress=told)
+    if size is None or channels is None:
+        size, channels = _own(opened, size, channels, told)
+    frame = Frame((size[0], size[1]), channels, fit)
     album = opened.read(frame, told)
     if album.skipped and not skip_bad:
         raise DataError(_complaint(album), hint="skip_bad (--skip-bad) to leave such pictures out")
     return to_dataset(album, opened.name, frame, seed=seed, test_fraction=test_fraction)
+
+
+def _own(opened: Opened, size: Size | None, channels: int | None, progress: Progress) -> tuple[Size, int]:
+    """The size and the channels that the pictures have themselves, where they are not given."""
+    from cnnatomy.data.survey.headers import read_headers
+
+    headers = read_headers(opened.pictures, progress=progress)
+    if size is None and len(headers.sizes) != 1:
+        few = ", ".join(f"{h}x{w}" for h, w in list(headers.sizes)[:3])
+        got = f"{len(headers.sizes)} of them, such as {few}" if headers.sizes else "none"
+        raise ArgumentError("the pictures have no one size", expected="size=", got=got, hint="size=(64, 64)")
+    return size or next(iter(headers.sizes)), channels or (3 if headers.coloured else 1)
 
 
 def open_any(source: str | Path, *, data_dir: Path | None = None, progress: Progress = silent) -> Opened:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from cnnatomy.data.dataset_view import dataset_html, dataset_lines, pictures_line
 from cnnatomy.data.fit_summary import FitReport
 from cnnatomy.files.transfer_progress import Progress as Progress
 from cnnatomy.files.transfer_progress import silent as silent
@@ -20,7 +21,7 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pictures:
     """Labelled pictures of one size, decoded, in memory or mapped from the cache: not to be written to.
 
@@ -36,8 +37,11 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        return pictures_line(self)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """A training set and a test set with the same classes, and a validation set where the source has one.
 
@@ -56,6 +60,12 @@ class Dataset:
     validation: Pictures | None = None
     divided: bool = False
     """Whether the source itself says which pictures are its test set."""
+
+    def __repr__(self) -> str:
+        return "\n  ".join(dataset_lines(self))
+
+    def _repr_html_(self) -> str:
+        return dataset_html(self)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ A method is a kernel k of radius r: output o takes k((i - c) / w) of every cell 
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -136,21 +137,32 @@ def output_size(n: int, scale: float) -> int:
 
 
 def method_name(name: object) -> str:
-    """The name of a method, in its one form.
+    """The name of a method in its one form, whatever its case and the signs between.
 
     Raises:
         ArgumentError: there is none of that name.
 
     Example:
-        >>> method_name("bilinear")
-        'linear'
+        >>> method_name("bilinear"), method_name("bed of nails")
+        ('linear', 'nails')
     """
-    known = ALIASES.get(name, name) if isinstance(name, str) else None
-    if known in METHODS:
-        return str(known)
-    near = get_close_matches(str(name), [*METHODS, *ALIASES], n=1)
+    known = known_method(name)
+    if known is not None:
+        return known
+    near = get_close_matches(_plain(name), [*METHODS, *ALIASES], n=1)
     hint = repr(near[0]) if near else None
     raise ArgumentError(f"no method is called {name!r}", expected=", ".join(METHODS), hint=hint)
+
+
+def known_method(name: object) -> str | None:
+    """The method of that name, None if there is none."""
+    plain = _plain(name)
+    found = ALIASES.get(plain, plain)
+    return found if found in METHODS else None
+
+
+def _plain(name: object) -> str:
+    return re.sub(r"[\s_-]", "", str(name).casefold())
 
 
 def _check(how: Resampling) -> None:

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 Kernel = Callable[[float], float]
 
 COORDINATES = ("half_pixel", "corners", "asymmetric")
-ALIASES = {"bilinear": "linear", "trilinear": "linear", "bicubic": "cubic", "lanczos": "lanczos3"}
-"""Names that other libraries use."""
+ALIASES = {
+    **{"bilinear": "linear", "trilinear": "linear", "bicubic": "cubic", "lanczos": "lanczos3"},
+    **{"bedofnails": "nails", "zerofill": "nails", "nearestexact": "nearest", "nearestneighbour": "nearest"},
+    **{"nearestneighbor": "nearest", "box": "area"},
+}
+"""Names that other libraries and lectures use, in small letters without what stands between."""
 
 
 def linear(t: float) -> float:

@@ -77,16 +77,18 @@ def network(
     from cnnatomy.notation.parse import parse
 
     entry = None if isinstance(text, Spec) else find(text)
-    spec = text if isinstance(text, Spec) else parse(entry.notation if text in NAMES else text)  # type: ignore[union-attr]
     names = None if classes is None else _names(classes)
-    model = Network(spec, names, pool)
-    shape = _shape(input) if input is not None else entry.input_shape if entry else _announced(spec)
-    if shape is not None:
-        model.materialize(shape[0], shape[1:], device)
+    shape = _shape(input) if input is not None else entry.input_shape if entry else None
+    model = _lenet(names, device) if _is_lenet(entry, shape, pool) else None
+    if model is None:
+        spec = text if isinstance(text, Spec) else parse(entry.notation if text in NAMES else text)  # type: ignore[union-attr]
+        model = Network(spec, names, pool)
+        if sizes := shape or _announced(spec):
+            model.materialize(sizes[0], sizes[1:], device)
     if weights is not None:
         from cnnatomy.models.weights import load_into  # type: ignore[import-not-found, unused-ignore]
 
-        name = entry.name if entry else str(spec)
+        name = entry.name if entry else str(model.spec)
         model.weights_report = load_into(model, weights, name, fresh=names is not None)
     return model
 
@@ -126,16 +128,14 @@ def build(
     output = entry.output_for(classes, output)
     import torch
 
-    from cnnatomy.models.lenet import LeNet5
-
     shape = entry.input_shape if input is None else _shape(input)
     model: Classifier
     if is_place(name):
         from cnnatomy.models.foreign_networks import from_text
 
         model = from_text(name, names, shape, pool)
-    elif entry.name == "lenet5" and pool is None and tuple(shape or ()) == entry.input_shape:
-        model = LeNet5(names, output=output)
+    elif _is_lenet(entry, shape, pool):
+        model = _lenet(names, output=output)
     else:
         model = network(name, input=shape, classes=names, pool=pool)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
@@ -168,6 +168,18 @@ def adopt(
     from cnnatomy.models.foreign_networks import adopted
 
     return adopted(module, _names(classes), _shape(input), loss)
+
+
+def _is_lenet(entry: Entry | None, shape: Shape | None, pool: Reducer | str | None) -> bool:
+    """Whether this is LeNet-5 as it was published, which is a class with the paper's names of its layers."""
+    return entry is not None and entry.name == "lenet5" and pool is None and shape == entry.input_shape
+
+
+def _lenet(names: Sequence[str] | None, device: Any = None, output: str = "rbf") -> Network:
+    from cnnatomy.models.lenet import LeNet5
+
+    model = LeNet5(names or "0123456789", output=output)
+    return model if device is None else model.to(checks.device(device))
 
 
 def _names(classes: int | Sequence[str]) -> tuple[str, ...]:

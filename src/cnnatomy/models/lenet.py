@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from cnnatomy.models.classifier import Classifier
+from cnnatomy.errors import ArgumentError
 from cnnatomy.models.codes import LENGTH, class_codes
+from cnnatomy.models.model_catalog import find
+from cnnatomy.models.notated import Network
+from cnnatomy.models.size_mismatch import unlike
 from cnnatomy.nn.connections import ConnectedConv2d
-from cnnatomy.nn.rbf import RBF, map_loss
+from cnnatomy.nn.rbf import RBF
 from cnnatomy.nn.subsample import Subsample2d
 from cnnatomy.notation.connection_tables import TABLE_I
 from cnnatomy.notation.modules import ScaledTanh
+from cnnatomy.notation.parse import parse
 
-__all__ = ["BACKGROUND", "FOREGROUND", "TABLE_I", "J", "LeNet5"]
+__all__ = ["BACKGROUND", "FOREGROUND", "TABLE_I", "LeNet5"]
 
 BACKGROUND, FOREGROUND = -0.1, 1.175
 """What byte 0 and byte 255 become, so that inputs have mean about 0 and variance about 1 (section II.B)."""
 
-J = 0.1
-"""The constant of equation 9. The paper says only that it is positive."""
 
-
-class LeNet5(Classifier):
+class LeNet5(Network):
     """LeNet-5: convolutions with trainable subsampling between them, a dense layer and RBF units.
 
     | layer  | output       | parameters |                                                              |
@@ -52,11 +54,10 @@ class LeNet5(Classifier):
         torch.Size([2, 10])
     """
 
-    input_shape = (1, 32, 32)
-
     def __init__(self, classes: Sequence[str], output: str = "rbf") -> None:
-        super().__init__()
-        self.classes, self.output = tuple(classes), output
+        last = f"RBF-{len(classes)}" if output == "rbf" else f"FC-{len(classes)} soft-max"
+        super().__init__(parse(find("lenet5").notation.replace("RBF-10", last)), tuple(classes))
+        self.input_shape, self.shape, self.output = (1, 32, 32), (len(self.classes),), output
         self.c1 = nn.Conv2d(1, 6, 5)
         self.s2 = Subsample2d(6)
         self.c3 = ConnectedConv2d(TABLE_I, 5)
@@ -92,10 +93,23 @@ class LeNet5(Classifier):
         y: Tensor = self.head(x)
         return -y if self.output == "rbf" else y
 
+    def _misfit(self, x: Tensor) -> ArgumentError | None:
+        return unlike(x, self, self.input_shape)
+
     def preprocess(self, images: Tensor) -> Tensor:
         """Scale bytes so that 0 becomes -0.1 and 255 becomes 1.175."""
         return images.to(self.f6.weight.dtype) * ((FOREGROUND - BACKGROUND) / 255) + BACKGROUND
 
-    def loss(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Average equation 9 (rbf) or the cross-entropy (softmax)."""
-        return map_loss(scores, labels, J) if self.output == "rbf" else super().loss(scores, labels)
+    def levels(self, maps: Tensor) -> Tensor:
+        """Undo `preprocess` but for rounding: maps (N, 1, H, W) -> levels from 0 to 255."""
+        return ((maps - BACKGROUND) * (255 / (FOREGROUND - BACKGROUND))).clamp(0, 255)
+
+    def adapt(self, images: Tensor) -> None:
+        """Take nothing from pictures: the paper says what their bytes become."""
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing: preprocessing is the same for all pictures."""
+        return {}
+
+    def recall(self, facts: Mapping[str, Any]) -> None:
+        """Take back nothing."""

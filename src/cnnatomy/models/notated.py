@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cnnatomy.models.weights import Report
 
 J = 0.1
-"""The constant of LeNet-5's equation 9, which an RBF output is trained with."""
+"""The constant of LeNet-5's equation 9, of which the paper says only that it is positive."""
 
 
 class Network(Standardised):

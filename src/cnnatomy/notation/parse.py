@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -12,14 +11,15 @@ from typing import Any
 from lark import Lark
 from lark.exceptions import UnexpectedInput
 
-from cnnatomy.checks import shown
+from cnnatomy.errors import ArgumentError
 from cnnatomy.notation.errors import NotationError
-from cnnatomy.notation.network_spec import Layer, Pooling, Spec
-from cnnatomy.notation.reducer_names import ALIASES, instead, named, names, registered
+from cnnatomy.notation.network_spec import Pooling, Spec
+from cnnatomy.notation.reducer_names import instead, named, names
 from cnnatomy.notation.syntax_errors import unexpected
 from cnnatomy.notation.tree_reading import Reading
 from cnnatomy.notation.vocabulary import METHODS, MODES, SPOKEN
 from cnnatomy.reducers import REGISTRY, Reducer
+from cnnatomy.reducers.shared import reducer_text
 
 LONGEST = 20_000
 """Characters of a text."""
@@ -82,28 +82,19 @@ def parse_pooling(pool: Reducer | str) -> Pooling:
     """
     if isinstance(pool, Reducer):
         return named(pool.name, [(one.name, getattr(pool, one.name)) for one in fields(pool)])  # type: ignore[arg-type]
-    if not isinstance(pool, str) or not re.match(r"\s*[A-Za-z]", pool):
-        expected = "a reducer, its name or its notation"
-        raise NotationError("this is no pooling", expected=expected, got=shown(pool))
-    word = re.sub(r"[-_]?pool(ing)?$", "", pool.strip().casefold())
-    if word and registered(word.partition("(")[0].strip()) not in REGISTRY:
-        expected, hint = ", ".join(sorted(REGISTRY)), instead(word) if _is_global(word) else _near(word)
-        raise NotationError(f"no pooling is called {pool!r}", expected=expected, hint=hint)
-    body = parse(f"global{word}").body
-    (found,) = [one.pooling for one in body if isinstance(one, Layer)] if len(body) == 1 else [None]
-    if found is None:
-        raise NotationError(f"no pooling is called {pool!r}", expected="such as soft or gem(p=3)")
-    return found
+    try:
+        kind, given = reducer_text.read(pool)
+    except ArgumentError as error:
+        raise NotationError(_global(pool) or str(error)) from None
+    return named(kind.name, list(given.items()))
 
 
-def _is_global(word: str) -> bool:
-    """Whether this is a global pooling, which takes no other's place."""
-    name = word.partition("(")[0].strip()
-    return registered(name.removeprefix("global").lstrip("-_")) in REGISTRY
-
-
-def _near(word: str) -> str | None:
-    return next(iter(get_close_matches(word, [*REGISTRY, *ALIASES], n=1)), None)
+def _global(pool: object) -> str | None:
+    """What is wrong with the name of a global pooling, which takes no other's place."""
+    word = pool.casefold().strip() if isinstance(pool, str) else ""
+    if not word.startswith("global") or reducer_text.registered(word.partition("(")[0][6:]) not in REGISTRY:
+        return None
+    return f"a global pooling takes no other's place: got {pool!r}; try {instead(word)}"
 
 
 def _cleaned(text: str) -> str:

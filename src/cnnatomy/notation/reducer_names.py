@@ -1,40 +1,30 @@
-"""The registry's poolings as notation calls them, and their arguments; nothing here needs torch."""
+"""The registry's poolings as notation calls them; nothing here needs torch."""
 
 from __future__ import annotations
 
-from dataclasses import fields
-
-from cnnatomy.errors import ArgumentError
 from cnnatomy.notation.network_spec import Pooling, Scalar
-from cnnatomy.reducers import REGISTRY, Mean, Reducer, reducer
+from cnnatomy.reducers import REGISTRY, Reducer, reducer
+from cnnatomy.reducers.shared import reducer_text
 
-ALIASES = {"avg": Mean.name, "average": Mean.name}
-"""Names that the literature has for poolings of the registry; the first one is printed."""
 DEFAULT = ""
-"""The reducer of a pooling that names none (POOL): the registry's first choice, `cnnatomy.pool`'s default."""
+"""The reducer of a pooling that names none (POOL): the registry's first choice."""
 EACH_CHANNEL = "channels"
 """`learned=channels` means one parameter for each channel."""
 
 
 def spoken(name: str) -> str:
-    """What notation calls a pooling of the registry.
+    """What notation calls a pooling of the registry: by the literature's name, where it has one.
 
     Example:
         >>> spoken("mean"), spoken("soft")
         ('avg', 'soft')
     """
-    return next((alias for alias, known in ALIASES.items() if known == name), name)
+    return next(iter(REGISTRY[name].aliases), name) if name else name
 
 
 def names() -> list[str]:
     """Every name that a pooling goes by, the longest first."""
-    return sorted((*REGISTRY, *ALIASES), key=lambda name: (-len(name), name))
-
-
-def registered(said: str) -> str:
-    """The registry's name for what was said."""
-    low = said.casefold()
-    return ALIASES.get(low, low)
+    return sorted(reducer_text.names(), key=lambda name: (-len(name), name))
 
 
 def instead(pooling: str) -> str:
@@ -55,18 +45,10 @@ def named(which: str, args: list[tuple[str, Scalar]]) -> Pooling:
     """
     if not which:
         return Pooling(which)
-    kind = type(reducer(which))
-    order = [one.name for one in fields(kind)]  # type: ignore[arg-type]  # reducers are dataclasses
-    given: dict[str, Scalar] = {}
-    for place, (name, value) in enumerate(args):
-        name = name or (order[place] if place < len(order) else "")
-        if name not in order or name in given:
-            what = f"{which} pooling takes no such argument"
-            raise ArgumentError(what, expected=", ".join(order) or "none", got=name or str(value))
-        given[name] = value
-    made = Pooling(which, tuple((name, given[name]) for name in order if name in given))
-    instance(made, channels=1)
-    return made
+    kind, _ = reducer_text.read(which)
+    pooling = Pooling(kind.name, tuple(reducer_text.ordered(kind, args).items()))
+    instance(pooling, channels=1)
+    return pooling
 
 
 def instance(pooling: Pooling, channels: int) -> Reducer:
@@ -81,11 +63,5 @@ def instance(pooling: Pooling, channels: int) -> Reducer:
     """
     if not pooling.reducer:
         return reducer("max")
-    kind = REGISTRY[pooling.reducer]
     given = {name: channels if value == EACH_CHANNEL else value for name, value in pooling.args}
-    try:
-        return kind(**given)
-    except ArgumentError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(f"{pooling.reducer} pooling: {error}") from error
+    return reducer_text.made(REGISTRY[pooling.reducer], given)

@@ -21,8 +21,9 @@ from cnnatomy.notation.network_spec import (
     Scalar,
     Value,
 )
-from cnnatomy.notation.reducer_names import named, registered
+from cnnatomy.notation.reducer_names import named
 from cnnatomy.notation.vocabulary import LARGEST, LENET, OPTIONS, SPOKEN, WORDS
+from cnnatomy.reducers.shared import reducer_text
 
 _RGB = re.compile(r"\b(rgb|colou?r)\b", re.IGNORECASE)
 _GREY = re.compile(r"\b(gr[ae]y(scale)?)\b", re.IGNORECASE)
@@ -137,7 +138,7 @@ class Reading:
         word = WORDS[SPOKEN[str(head).casefold()]]
         args = self.args(Tree("args", rest[:where]), word.args, str(head))
         after: Tree[Token] = Tree("args", rest[where:])
-        name = registered(re.sub(r"[-_]?pool(ing)?$", "", str(which).casefold()))
+        name = reducer_text.registered(re.sub(r"[-_]?pool(ing)?$", "", str(which).casefold()))
         if name.startswith(("global", "adaptive")):
             raise self.wrong(
                 f"{word.name} says already where to pool", which, expected="a reducer such as max"
@@ -247,7 +248,7 @@ class Reading:
                 raise self.wrong("an argument of a pooling is one value", token)
             given.append((name, value))
         try:
-            return named(registered(which), given)
+            return named(which, given)
         except ArgumentError as error:
             raise self.wrong(str(error), head) from None
 

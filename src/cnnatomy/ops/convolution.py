@@ -47,7 +47,7 @@ def convolve(
     y[n, o, t] = bias[o] + sum over i and j of weight[o, i, j] * x[n, i, t * stride - before + j * dilation]
 
     Args:
-        x: (N, C, *spatial) or (C, *spatial).
+        x: (N, C, *spatial) or (C, *spatial); or a plain map, a matrix or a row, with a kernel alike.
         weight: (O, C / groups, *kernel); its axes say how many spatial ones there are, one to three.
         bias: (O,).
         stride: cells from one window to the next; an int or one per axis (.., y, x), as all that follow.
@@ -69,7 +69,13 @@ def convolve(
         tensor([[[3., 9., 9.]]])
         >>> convolve(x, weight, stride=2, padding=((0, 1),), padding_mode="edge")
         tensor([[[ 3.,  9., 14.]]])
+        >>> convolve(torch.eye(3), torch.ones(2, 2))
+        tensor([[2., 1.],
+                [1., 2.]])
     """
+    if isinstance(weight, Tensor) and isinstance(x, Tensor) and x.dim() == weight.dim() <= 2:
+        plane, kernel = x[(None, None)], weight[(None, None)]
+        return convolve(plane, kernel, bias, stride, padding, dilation, groups, padding_mode)[0, 0]
     rank = spatial_axes(weight)
     steps, apart = per_axis(stride, rank, "stride"), per_axis(dilation, rank, "dilation")
     rules = settled(paddings(padding, rank), weight.shape[2:], steps, apart)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import is_dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -25,6 +24,7 @@ from cnnatomy.reducers.median import Median
 from cnnatomy.reducers.min import Min
 from cnnatomy.reducers.mixed import Mixed
 from cnnatomy.reducers.quantile import Quantile
+from cnnatomy.reducers.shared.reducer_text import made, read
 from cnnatomy.reducers.soft import Soft
 from cnnatomy.reducers.stochastic import Stochastic
 from cnnatomy.reducers.trimmed import Trimmed
@@ -38,35 +38,33 @@ REGISTRY: dict[str, type[Reducer]] = Reducer.registry
 """Every pooling by its name; one that you define joins it."""
 
 
-_MADE: dict[str, Reducer] = {}  # one of each, since names are looked up at every call
-
-
 def reducer(which: Reducer | str) -> Reducer:
-    """A reducer from itself or from its name in the registry.
+    """A reducer from itself, or from its name in any spelling, with arguments or without.
 
     Raises:
-        ArgumentError: there is no pooling of that name.
+        ArgumentError: there is no pooling of that name, or it takes no such argument.
 
     Example:
-        >>> reducer("max")
-        Max()
+        >>> reducer("max"), reducer("avg"), reducer("GeM(p=2)")
+        (Max(), Mean(count_include_pad=False, divisor=None), GeM(p=2.0, clamp=1e-06, learned=0))
         >>> reducer("maxx")
         Traceback (most recent call last):
-        cnnatomy.errors.ArgumentError: no such pooling: ...
+        cnnatomy.errors.ArgumentError: no pooling is called 'maxx': ...; try 'max'
     """
-    if isinstance(which, str) and which in REGISTRY:
-        made = _MADE.get(which)
-        if made is None or type(made) is not REGISTRY[which]:
-            made = _MADE[which] = REGISTRY[which]()
-        return made
     if isinstance(which, Reducer):
         return which
-    names = sorted(REGISTRY)
-    near = get_close_matches(str(which), names, n=1)
-    expected = ", ".join(names[:-1]) + " or " + names[-1]
-    raise ArgumentError(
-        "no such pooling", expected=expected, got=repr(which), hint=repr(near[0]) if near else None
-    )
+    said = str(which)  # what is no text either has no hash or cannot be read
+    kind, known = _MADE.get(said, (None, None))
+    if known is None or REGISTRY.get(known.name) is not kind:
+        kind, given = read(which)
+        known = made(kind, given)
+        _MADE[said] = kind, known
+    return known
+
+
+_MADE: dict[
+    str, tuple[type[Reducer], Reducer]
+] = {}  # by what was said, since names are looked up at every call
 
 
 def demand_first(call: str, reducer: object, where: object) -> None:

@@ -43,6 +43,7 @@ class Mean(Fold):
     divisor: float | None = None
 
     name = "mean"
+    aliases = ("avg", "average")
     summary = "the average"
     formula = "(1/n) sum_i x_i"
     source = "LeCun et al. 1989"

@@ -66,7 +66,8 @@ def _ordered(axis: tuple[tuple[int, int], ...]) -> bool:
 
 def _wrong(spans: object) -> ArgumentError:
     expected = "(start, stop) pairs for each axis, 0 <= start < stop, in order"
-    return ArgumentError("these are no bins", expected=expected, got=repr(spans))
+    hint = f"Adaptive({spans}), for even bins" if isinstance(spans, int) else None
+    return ArgumentError("these are no bins", expected=expected, got=repr(spans), hint=hint)
 
 
 @lru_cache(maxsize=1024)

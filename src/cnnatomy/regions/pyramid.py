@@ -45,8 +45,9 @@ class Pyramid(Composite):
 
     def __post_init__(self) -> None:
         if not isinstance(self.levels, Sequence) or not self.levels:
-            expected = "at least one level, such as (1, 2, 4)"
-            raise ArgumentError("this is no pyramid", expected=expected, got=repr(self.levels))
+            n, expected = self.levels, "the levels' bins, such as (1, 2, 4)"
+            both = f"Pyramid((1, {n})), or Adaptive({n}) for one level" if isinstance(n, int) else None
+            raise ArgumentError("this is no pyramid", expected=expected, got=repr(n), hint=both)
         levels = tuple(tuple(level) if isinstance(level, Sequence) else level for level in self.levels)
         for level in levels:
             per_axis(level, len(level) if isinstance(level, tuple) else 1, "a pyramid's level")

@@ -159,10 +159,11 @@ class Fields:
 
     def _check(self, call: int, output: int = 0) -> None:
         calls = self.graph.calls
-        if not 0 <= call < len(calls):
-            raise ArgumentError(f"no call {call}", expected=f"0 .. {len(calls) - 1}")
+        if type(call) is not int or not 0 <= call < len(calls):
+            hint = None if isinstance(call, int) else f"known[{call!r}].field, for a layer by its name"
+            raise ArgumentError(f"no call {call!r}", expected=f"0 .. {len(calls) - 1}", hint=hint)
         outputs = len(calls[call].outputs)
-        if not 0 <= output < max(outputs, 1):
+        if type(output) is not int or not 0 <= output < max(outputs, 1):
             raise ArgumentError(f"the call has no output {output}", expected=f"0 .. {outputs - 1}")
 
 

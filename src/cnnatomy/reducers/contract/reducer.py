@@ -97,6 +97,7 @@ class Reducer(metaclass=spec.Family):
         """The names of everything that must be given beside x: companions, and learned parameters."""
 
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()  # names of the literature; the first is what notation prints
     summary: ClassVar[str]
     formula: ClassVar[str]
     source: ClassVar[str]

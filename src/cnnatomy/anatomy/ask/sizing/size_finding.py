@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
@@ -13,6 +13,7 @@ from cnnatomy.anatomy.field import Fields
 from cnnatomy.anatomy.record.assumed_values import Assumptions, assumptions
 from cnnatomy.anatomy.record.call_windows import lost, slid, spatial, transposes
 from cnnatomy.anatomy.record.graph import Graph
+from cnnatomy.anatomy.record.model_source import Source, load
 from cnnatomy.anatomy.record.shell import shell_of
 from cnnatomy.anatomy.record.tracing import trace
 from cnnatomy.checks import whole_number
@@ -24,8 +25,8 @@ _AROUND = 32
 
 
 def sizes(
-    model: nn.Module,
-    input_size: tuple[int, ...],
+    model: Source,
+    input_size: Sequence[int] | None = None,
     candidates: Iterable[int] | None = None,
     *,
     dtype: torch.dtype | None = None,
@@ -39,8 +40,9 @@ def sizes(
     reaches into the input. The gaps that a stride above the kernel leaves everywhere are not counted here.
 
     Args:
-        model: any module that takes one tensor; it is left as it is.
-        input_size: (C, *spatial) of one input; where the network only runs on some sizes, one of them.
+        model: a module that takes one tensor, which is left as it is; what builds one; or its name.
+        input_size: (C, *spatial) of one input; where the network only runs on some sizes, one of them. Left
+            out: what the network was made for.
         candidates: sizes to try; left out, 32 below to 32 above the given one.
         dtype: of the input; left out, that of the model's parameters.
         assume: what to take for numbers that depend on the picture, as in `anatomy`.
@@ -58,9 +60,14 @@ def sizes(
         >>> found.clean, found[30].told
         ((28, 32, 36), '3 loses 1 of 9; 2 of 30 input cells reach no output')
     """
-    if len(input_size) < 2:
-        raise ArgumentError("the input has no spatial axis", expected="(C, *spatial)", got=repr(input_size))
-    n = input_size[1]
+    module = load(model, input=input_size)
+    size = getattr(module, "input_shape", None) if input_size is None else tuple(input_size)
+    if size is None:
+        what = "this network was made for no one input"
+        raise ArgumentError(what, expected="input_size", hint="input_size=(3, 224, 224)")
+    if len(size) < 2:
+        raise ArgumentError("the input has no spatial axis", expected="(C, *spatial)", got=repr(size))
+    n = size[1]
     wanted = sorted(
         {
             whole_number("size", size, 1)
@@ -69,11 +76,11 @@ def sizes(
     )
     if len(wanted) > MOST:
         raise ArgumentError("too many sizes", expected=f"at most {MOST}", got=str(len(wanted)))
-    shell, _ = shell_of(model)
-    kind = dtype or next((p.dtype for p in model.parameters() if p.dtype.is_floating_point), None)
+    shell, _ = shell_of(module)
+    kind = dtype or next((p.dtype for p in module.parameters() if p.dtype.is_floating_point), None)
     assumed = assumptions(assume)
-    tried = tuple(_tried(shell, input_size, size, kind, assumed) for size in wanted)
-    return InputSizes(type(model).__name__, tried)
+    tried = tuple(_tried(shell, size, one, kind, assumed) for one in wanted)
+    return InputSizes(model if isinstance(model, str) else type(module).__name__, tried)
 
 
 def _tried(
