@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cnnatomy.errors import CnnatomyError
-from cnnatomy.lab import numbers_view
+from cnnatomy.lab import network_view, numbers_view
 from cnnatomy.lab.reply import Reply, line
 
 Query = Mapping[str, str]
-PAGES: Mapping[str, Callable[[Query], Reply]] = {"numbers": numbers_view.page}
+PAGES: Mapping[str, Callable[[Query], Reply]] = {"numbers": numbers_view.page, "network": network_view.page}
 CHECKS: Mapping[str, Callable[[Query], Reply]] = {"numbers": numbers_view.check}
-SAVES: Mapping[str, Callable[[Query, str], Reply]] = {"numbers": numbers_view.saved}
+SAVES: Mapping[str, Callable[[Query, str], Reply]] = {
+    "numbers": numbers_view.saved,
+    "network": network_view.saved,
+}
 
 
 def begin(run: Path | None) -> None:

@@ -20,10 +20,16 @@ TEXT = 20_000
 """Letters of one setting."""
 WINDOW = 16
 """Taps of a kernel along an axis, strides, paddings and dilations."""
+INPUT = 1024
+"""Channels, rows and columns of a network's input."""
+LETTERS = 4000
+"""Letters of a notation."""
 SIZE = 64
 """Rows and columns of what is resized."""
 SECONDS = 10.0
-"""How long one answer may take."""
+"""Seconds that one answer may compute, and that a body may take to come."""
+LONGEST = 60.0
+"""Seconds that one answer may take on a machine that does other things too."""
 WAITING = 300
 """Questions that wait at once."""
 GROWTH = 100 * 2**20

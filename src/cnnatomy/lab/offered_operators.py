@@ -167,7 +167,7 @@ def sliding(form: Form) -> Sliding:
 
 def _pool(form: Form, x: Tensor, numbers: Numbers) -> Asked:
     reducer, region = reducer_of(form), _region(form)
-    options: dict[str, Any] = {"region": region, "reducer": reducer, "training": True}
+    options: dict[str, Any] = {"region": region, "reducer": reducer, "training": True, "rank": x.dim() - 1}
     options["seed"] = form.whole("seed", 0, 10**9)
     if isinstance(region, Sliding):
         options["padding_mode"] = form.choice("mode")
@@ -291,6 +291,7 @@ def _resample_fields(said: Mapping[str, str]) -> list[Field]:
 def _resample(form: Form, x: Tensor, numbers: Numbers) -> Asked:
     size = form.sizes("to", SIZE)
     options: dict[str, Any] = {"method": form.choice("method"), "antialias": form.switch("antialias")}
+    options |= {"rank": x.dim() - 1}
     options |= {"size": size} if size is not None else {"scale": form.number("scale", 0.05, 8)}
     if form.choice("coordinates") != "half_pixel":
         options["coordinates"] = form["coordinates"]
@@ -304,10 +305,10 @@ def _unpool_fields(said: Mapping[str, str]) -> list[Field]:
 def _unpool(form: Form, x: Tensor, numbers: Numbers) -> Asked:
     kernel, stride = form.sizes("kernel", WINDOW) or 2, form.sizes("stride", WINDOW)
     if form.choice("how") == "evenly":
-        return Asked(unpool_mean, x[None], {"region": Sliding(kernel, stride)})
+        return Asked(unpool_mean, x[None], {"region": Sliding(kernel, stride), "rank": x.dim() - 1})
     maxima = (F.max_pool1d, F.max_pool2d)[x.dim() - 2]
     best, indices = maxima(x[None], kernel, stride, return_indices=True)
-    return Asked(unpool, best, {"indices": indices, "size": tuple(x.shape[1:])})
+    return Asked(unpool, best, {"indices": indices, "size": tuple(x.shape[1:]), "rank": x.dim() - 1})
 
 
 # ---- features

@@ -31,6 +31,7 @@ STATIC = {
     "lab.css": ("text/css", _STYLES),
     "lab.js": ("text/javascript", (HERE / "lab.js",)),
     "stepper.js": ("text/javascript", (HERE.parent / "explain" / "stepper.js",)),
+    "units.js": ("text/javascript", (HERE / "units.js",)),
 }
 """What pages load, by name: its media type and its parts."""
 

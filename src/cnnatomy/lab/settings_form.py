@@ -63,6 +63,10 @@ class Form:
         """What differs from the defaults, in the order of the fields."""
         return {one.name: self[one.name] for one in self.fields if self[one.name] != one.default}
 
+    def standing(self, **places: str) -> Form:
+        """The same settings, with where the reader stands."""
+        return Form(self.fields, {**self.said, **places})
+
     def text(self, name: str) -> str:
         """What is written.
 
