@@ -9,7 +9,10 @@ SEED ?= 0
 # Tests start processes: each would compile the package anew where bytecode is not kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: core demo test test-all lint types check slow mutants bench clean
+.PHONY: help core demo test test-all lint types check slow mutants bench clean
+
+help:  ## List the targets.
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 demo: $(READY)  ## Train LeNet-5 on real handwritten digits and show the result.
 	$(BIN)/cnnatomy train digits

@@ -6,7 +6,6 @@ import ast
 import re
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,8 @@ import pytest
 import cnnatomy
 import cnnatomy.reducers
 from cnnatomy.reducers import REGISTRY
+from scripts import layers
+from scripts.layers import imported, nodes
 
 ROOT = Path(cnnatomy.__file__).parent
 LAYERS = [
@@ -38,22 +39,6 @@ LAYERS = [
 SOURCES = sorted(ROOT.rglob("*.py"))
 
 
-@cache
-def nodes(path: Path) -> list[ast.AST]:
-    return list(ast.walk(ast.parse(path.read_text())))
-
-
-def imported(path: Path) -> set[str]:
-    """The cnnatomy modules that a file imports, wherever in the file."""
-    found: set[str] = set()
-    for node in nodes(path):
-        if isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
-    return {name for name in found if name.split(".")[0] == "cnnatomy"}
-
-
 def layer(module: str) -> str | None:
     parts = module.split(".")
     return parts[1] if len(parts) > 1 and parts[1] in LAYERS else None
@@ -73,6 +58,24 @@ def test_imports_go_only_upward() -> None:
             if target is not None and LAYERS.index(target) > LAYERS.index(home)
         ]
     assert not down
+
+
+def test_the_picture_of_the_layers_is_drawn_from_the_imports() -> None:
+    told = "draw it again with python scripts/layers.py"
+    assert layers.PICTURE.read_text(encoding="utf-8") == layers.drawing(), told
+    order = {name: place for place, name in enumerate(LAYERS)}
+    assert all(order[lower] < order[upper] for upper, below in layers.imports().items() for lower in below)
+
+
+def test_every_file_that_the_walks_name_is_there() -> None:
+    text = (ROOT.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    walks = text.partition("## `MaxPool2d")[2]
+    named = set(re.findall(r"`([a-z_/]+(?:\.py|/))`", walks))
+    known = {path.relative_to(ROOT).as_posix() for path in SOURCES}
+    folders = {f"{path.rpartition('/')[0]}/" for path in known}
+    missing = {name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in known | folders)}
+    assert named
+    assert not missing
 
 
 def test_file_names_are_told_apart() -> None:

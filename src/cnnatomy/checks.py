@@ -1,4 +1,4 @@
-"""What callers give, held to its kind before anything deeper trips over it."""
+"""Arguments checked where they are given, before anything deeper fails on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures in: folders, archives, idx files and named sets, brought to the size of a network.
+"""Pictures for networks: folders, archives, idx files and named sets, brought to the size of a network.
 
     dataset = cnnatomy.data.load("digits", size=(32, 32), channels=1)
 

@@ -1,4 +1,4 @@
-"""The lab: a page on this machine that explains operators, pictures, networks and trained runs as one types.
+"""A page on this machine that explains operators, pictures, networks and trained runs as one types.
 
 A server answers the browser and bounds what it is asked (`server`, `guard`, `limits`); one process works
 (`worker`), and is ended when it takes too long. A view is a function of the query of its address and of a
