@@ -9,7 +9,7 @@ SEED ?= 0
 # Tests start processes: each would compile the package anew where bytecode is not kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help core demo test test-all lint types check slow mutants bench clean
+.PHONY: help core demo docs test test-all lint types check slow mutants bench clean
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -39,6 +39,9 @@ slow: $(READY)  ## Run the long checks as well, against other tools too.
 mutants: $(READY)  ## Change the code in small ways, and see whether its tests notice (PARTS="geometry data", COUNT, SEED).
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[mutants]'
 	$(BIN)/python scripts/mutants.py --count $(COUNT) --seed $(SEED) $(PARTS)
+
+docs: $(READY)  ## Build the documentation's site into build/site.
+	$(BIN)/python -m sphinx -q -W --keep-going -c scripts/site docs build/site
 
 bench: $(READY)  ## Compare pooling with its peers.
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'

@@ -6,18 +6,18 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
-import reference  # noqa: E402
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT))
 
 import cnnatomy  # noqa: E402
+from scripts.site import reference  # noqa: E402
 
 project = "cnnatomy"
 author = "The cnnatomy developers"
 project_copyright = author
 version = release = cnnatomy.__version__
 
-extensions = ["myst_parser", "directives", "links"]
+extensions = ["myst_parser", "scripts.site.directives", "scripts.site.links"]
 source_suffix = {".md": "markdown"}
 default_role = "literal"
 html_theme = "furo"
@@ -34,4 +34,4 @@ pygments_style = "friendly"
 pygments_dark_style = "github-dark"
 myst_heading_anchors = 4
 
-reference.write(HERE.parent.parent / "docs" / "reference")
+reference.write(ROOT / "docs" / "reference")

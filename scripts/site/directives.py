@@ -7,13 +7,13 @@ import posixpath
 from pathlib import Path
 from typing import Any, ClassVar
 
-import notebooks
 import torch
 from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 from sphinx.application import Sphinx
 
 import cnnatomy
+from scripts.site import notebooks
 
 
 def evaluated(code: str) -> Any:
@@ -26,7 +26,7 @@ def evaluated(code: str) -> Any:
     return eval(compile(ast.Expression(last.value), "<docs>", "eval"), names)
 
 
-class SiteDirective(Directive):
+class SiteDirective(Directive):  # type: ignore[misc]
     """A block that writes a file into the site, and refers to it from the page."""
 
     def place(self, address: str) -> tuple[Path, str]:

@@ -1,4 +1,4 @@
-"""Links of the pages that lead out of docs/: to pages of the site where it has them, else only their words."""
+"""Links that lead out of docs/: to pages of the site where it has them, else only their words."""
 
 from __future__ import annotations
 

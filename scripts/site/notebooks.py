@@ -48,7 +48,7 @@ def notebook(page: str) -> str:
         >>> made["nbformat"], [cell["cell_type"] for cell in made["cells"]]
         (4, ['code', 'markdown'])
     """
-    written = [
+    written: list[dict[str, object]] = [
         {
             "id": f"cell-{number}",
             "cell_type": kind,

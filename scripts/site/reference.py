@@ -52,8 +52,8 @@ def public(module: ModuleType) -> dict[str, Any]:
 
     Example:
         >>> import cnnatomy.regions
-        >>> list(public(cnnatomy.regions))[:3]
-        ['Adaptive', 'Bins', 'Boxes']
+        >>> list(public(cnnatomy.regions))[-2:]
+        ['Sliding', 'Whole']
     """
     listed = getattr(module, "__all__", None)
     found = {name: getattr(module, name) for name in listed or vars(module) if not name.startswith("_")}
@@ -67,19 +67,18 @@ def public(module: ModuleType) -> dict[str, Any]:
 
 
 def markdown(docstring: str) -> str:
-    """Turn a docstring into Markdown: its sections become lists and code, what could be markup is text.
+    r"""Turn a docstring into Markdown: its sections become lists and code, what could be markup is text.
 
     Example:
-        >>> print(markdown("Sum x (*, H).\\n\\nRaises:\\n    Error: no x.\\n\\nExample:\\n    >>> 1\\n    1\\n"))
-        Sum x (\\\\*, H).
+        >>> print(markdown("Sum x (*, H).\n\nRaises:\n    Error: no x.\n\nExample:\n    f(1)\n"))
+        Sum x (\*, H).
         <BLANKLINE>
         **Raises**
         - `Error`: no x.
         <BLANKLINE>
         **Example**
         ```python
-        >>> 1
-        1
+        f(1)
         ```
         <BLANKLINE>
     """
@@ -133,6 +132,10 @@ def _short(home: str, name: str) -> str:
 def _parameter(parameter: inspect.Parameter) -> str:
     """Write an argument; annotations are kept as text and would be shown in quotes."""
     bare = parameter.replace(annotation=inspect.Parameter.empty, default=inspect.Parameter.empty)
-    kind = "" if parameter.annotation is inspect.Parameter.empty else f": {parameter.annotation}".replace("'", "")
+    kind = (
+        ""
+        if parameter.annotation is inspect.Parameter.empty
+        else f": {parameter.annotation}".replace("'", "")
+    )
     default = "" if parameter.default is inspect.Parameter.empty else f" = {parameter.default!r}"
     return f"{bare}{kind}{default}"
