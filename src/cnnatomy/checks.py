@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -173,6 +174,18 @@ def index(name: str, value: object, size: int) -> int:
         expected = f"0 .. {size - 1}" if size else "none, there are no cells"
         raise ArgumentError(f"{name} {value!r} does not exist", expected=expected, got=repr(value))
     return value
+
+
+def is_place(at: Sequence[object], sizes: Sequence[int]) -> bool:
+    """Whether whole numbers, those of NumPy too, are an index into a tensor of these sizes.
+
+    Example:
+        >>> is_place((1, 2), (3, 3)), is_place((1, 3), (3, 3)), is_place("ab", (3, 3))
+        (True, False, False)
+    """
+    return len(at) == len(sizes) and all(
+        isinstance(i, Integral) and 0 <= int(i) < n for i, n in zip(at, sizes, strict=True)
+    )
 
 
 def words(values: object, what: str) -> tuple[str, ...]:

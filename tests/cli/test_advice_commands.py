@@ -207,6 +207,7 @@ def test_the_page_on_advice_shows_what_is_printed(
         ("window 3x32x32 --maps 4 --groups 2", "--groups: expected a divisor of 3 and 4"),
         ("window 3x32x32 --groups 3", "only a convolution has groups"),
         ("window 3x32x32 --repeat 1000", "--repeat"),
+        ("window 3x32x32 --maps 1000000000000", "--maps: expected a whole number of at most 1,000,000"),
         ("solve", "too little is given"),
         ("solve --n seven", "expected a whole number"),
         ("sizes lenet5 --sizes 3:1", "--sizes: expected FROM:TO"),

@@ -61,6 +61,7 @@ def test_an_explanation_is_saved(capfd: pytest.CaptureFixture[str], tmp_path: Pa
         (("max", "--input", "1 2; 3 4", "--kernel-size", "2"), "did you mean --kernel"),
         (("importance", "--input", "1 2; 3 4"), "also takes logits"),
         (("max", "nowhere.png"), "nowhere.png"),
+        (("max", "--input", "1 2; 3 4", "--channel", "1"), "the output has no channel 1"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(
@@ -93,5 +94,6 @@ def test_a_unit_of_a_run_is_explained_on_a_picture(capfd: pytest.CaptureFixture[
     text = said(capfd, str(run), picture, "--layer", "c3", "--at", "4,4", "--channel", "3")
     assert "layer c3; the unit sees rows 8..21 and columns 8..21 of the picture" in text
     assert "agrees with the operator" in text
+    assert said(capfd, str(run), picture, "--layer", "c3", "--channel", "3") == text, "the middle of its map"
     assert "--layer" in said(capfd, str(run), picture, code=2)
     assert "no layer is called 'c9'" in said(capfd, str(run), picture, "--layer", "c9", code=2)

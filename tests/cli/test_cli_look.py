@@ -31,8 +31,12 @@ def test_a_run_is_looked_at(
         (["nowhere"], "nowhere is not a run"),
         (["run", "--output", "x.html"], "did you mean --page?"),
         (["run", "--page", "no/such/folder.html"], "cannot write"),
+        (["run", "--page", "x.pdf"], "the page: expected a name that ends in .html or .htm, got x.pdf"),
+        (["run", "--seed", "-1"], "seed: expected a whole number >= 0, got -1"),
     ],
 )
 def test_what_is_wrong_is_said(words: list[str], said: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["look", *words]) == 2
-    assert said in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node, Tracer
 
 from cnnatomy.adapt.window_modules import Target, replacement
+from cnnatomy.nn.modes import modes_kept
 
 _WINDOW = ("kernel_size", "stride", "padding")
 _PARAMETERS: dict[str, tuple[str, ...]] = {
@@ -120,22 +121,19 @@ def rewritten(
 
 def _traced(module: nn.Module) -> tuple[Graph, dict[str, Tensor]] | None:
     """A module's own forward and the tensors that it makes of nothing, if it is the same in every mode."""
-    modes = [(one, one.training) for one in module.modules()]
     before, drawn, graphs = set(vars(module)), _random_state(), []
     constants: dict[str, Tensor] = {}
     try:
-        for mode in (True, False):
-            for one, _ in modes:
-                one.training = mode
-            try:
-                graphs.append(_Own().trace(module))
-            finally:  # the trace keeps its constants here
-                constants = {name: vars(module).pop(name) for name in set(vars(module)) - before}
+        with modes_kept(module):
+            for mode in (True, False):
+                for one in module.modules():
+                    one.training = mode
+                try:
+                    graphs.append(_Own().trace(module))
+                finally:  # the trace keeps its constants here
+                    constants = {name: vars(module).pop(name) for name in set(vars(module)) - before}
     except Exception:  # whatever the module's own code raises at a proxy
         return None
-    finally:
-        for one, mode in modes:
-            one.training = mode
     draws = _random_state() != drawn
     same = str(graphs[0]) == str(graphs[1]) and all(isinstance(one, Tensor) for one in constants.values())
     return (graphs[1], constants) if same and not draws else None

@@ -5,7 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from cnnatomy.checks import of_kind
 from cnnatomy.errors import ArgumentError
+
+
+def call_of(layer: str) -> tuple[str, int]:
+    """The path of a module, and which of its calls is meant: `path#2` is the second.
+
+    Raises:
+        ArgumentError: it is no path.
+
+    Example:
+        >>> call_of("conv"), call_of("conv#2")
+        (('conv', 1), ('conv', 2))
+    """
+    path, _, call = of_kind("which layer", layer, str, "its path, such as 'features.3'").partition("#")
+    if "#" in layer and not (call.isdecimal() and int(call)):
+        raise ArgumentError("layer", expected="a path, or path#2 for its second call", got=repr(layer))
+    return path, int(call or 1)
 
 
 def find(path: str, paths: Sequence[str]) -> int:
@@ -18,6 +35,7 @@ def find(path: str, paths: Sequence[str]) -> int:
         >>> find("conv", ["", "conv#1", "conv#2"])
         1
     """
+    of_kind("which layer", path, str, "its path, such as 'features.3'")
     for wanted in (path, f"{path}#1"):
         if wanted in paths:
             return paths.index(wanted)

@@ -76,7 +76,7 @@ def anatomy(
     try:
         return _measured(model, module, partial(trace, module, args, kwargs, assume=assume), training)
     except ArgumentError as error:
-        if is_shape(size) and len(size) > 3 and size[0] == 1:
+        if is_shape(size) and len(size) > 3:
             hint = f"input_size={tuple(size[1:])}, without the batch"
             raise ArgumentError(str(error).partition("; try ")[0], hint=hint) from error
         raise

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from cnnatomy import checks
 from cnnatomy.cli.argument_parsing import Command, Common, Switch, file_to_write
 from cnnatomy.cli.option_synonyms import EXPLAIN
+from cnnatomy.cli.size_arguments import place_of, size_of
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -63,8 +65,8 @@ class Arguments(Common):
     """The layer of a run's network, by its path."""
     at: Annotated[str | None, tyro.conf.arg(metavar="Y,X", help_behavior_hint="")] = None
     """The output's place on its map. Left out: the first, of a layer the middle one."""
-    channel: Annotated[int, tyro.conf.arg(metavar="INT")] = 0
-    """The output's channel."""
+    channel: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    """The output's channel. Left out: the first."""
     grad: Annotated[str | None, tyro.conf.arg(metavar="NUMBERS", help_behavior_hint="")] = None
     """The gradient of the outputs, given like --input, or one number for all. Left out: 1."""
     seed: Annotated[int, tyro.conf.arg(metavar="INT")] = 0
@@ -101,8 +103,8 @@ def _check(told: Arguments) -> None:
         raise ArgumentError("what is explained on", expected="a picture or --input", got=got)
     if told.layer is not None and told.input is not None:
         raise ArgumentError("--input is for poolings", hint="a picture for the network")
-    if told.channel < 0:
-        raise ArgumentError("--channel", expected="a whole number >= 0", got=str(told.channel))
+    if told.channel is not None:
+        checks.count("--channel", told.channel, least=0)
 
 
 def _of_pooling(told: Arguments) -> Explanation:
@@ -118,15 +120,16 @@ def _of_pooling(told: Arguments) -> Explanation:
     if beside := what.takes:
         raise ArgumentError(f"{what.name} pooling also takes {beside[0]}", hint="cnnatomy.explain in Python")
     x = numbers("--input", told.input) if told.input is not None else _grey(told.picture)
-    rank = x.dim()
-    sizes: list[Any] = [size_of(name, getattr(told, name)) for name in ("kernel", "stride", "dilation")]
+    kernel, dilation = size_of("--kernel", told.kernel), size_of("--dilation", told.dilation)
+    stride = None if told.stride is None else size_of("--stride", told.stride)
     from cnnatomy.cli.solve import read_padding
 
-    region = Sliding(sizes[0], sizes[1], read_padding(told.padding), sizes[2], told.ceil_mode)
-    at = place_of(told.at, rank)
-    where = (told.channel, *at) if at is not None else None
+    region = Sliding(kernel, stride, read_padding(told.padding), dilation, told.ceil_mode)
+    at = place_of("--at", told.at)
+    if at is not None and len(at) != x.dim():
+        raise ArgumentError("--at", expected=f"{x.dim()} numbers", got=told.at)
     options: dict[str, Any] = {"region": region, "reducer": what, "training": True, "seed": told.seed}
-    return explain(pool, x, where, _gradient(told.grad), padding_mode=told.mode, **options)
+    return explain(pool, x, at, _gradient(told.grad), channel=told.channel, padding_mode=told.mode, **options)
 
 
 def _of_run(told: Arguments) -> Explanation:
@@ -138,9 +141,8 @@ def _of_run(told: Arguments) -> Explanation:
     model, facts = RunFolder(Path(told.what).expanduser()).load_model()
     channels, height, width = model.input_shape
     pictures = read_pictures([told.picture], size=(height, width), channels=channels, fit=facts["fit"])
-    at = place_of(told.at, None)
-    where = (told.channel, *at) if at is not None else (told.channel,) if told.channel else None
-    return explain(model, model.preprocess(pictures), where, _gradient(told.grad), layer=told.layer)
+    at, grad = place_of("--at", told.at), _gradient(told.grad)
+    return explain(model, model.preprocess(pictures), at, grad, channel=told.channel, layer=told.layer)
 
 
 def _grey(picture: Path | None) -> Tensor:
@@ -181,26 +183,3 @@ def numbers(name: str, text: str) -> Tensor:
     if not re.search(r"[;\s]", text) and path.is_file():
         text = path.read_text("utf-8", "replace")
     return rows(name, text)
-
-
-def size_of(name: str, text: str | None) -> int | tuple[int, ...] | None:
-    """A size on all axes, or one for each such as 3x5."""
-    if text is None:
-        return None
-    if not re.fullmatch(r"[1-9][0-9]{0,5}(x[1-9][0-9]{0,5})*", text):
-        expected = "a whole number >= 1, or one for each axis such as 3x5"
-        raise ArgumentError(f"--{name}", expected=expected, got=repr(text))
-    sizes = tuple(int(one) for one in text.split("x"))
-    return sizes[0] if len(sizes) == 1 else sizes
-
-
-def place_of(text: str | None, rank: int | None) -> tuple[int, ...] | None:
-    """A place such as 4,4."""
-    if text is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", text):
-        raise ArgumentError("--at", expected="a place such as 4,4", got=repr(text))
-    place = tuple(int(one) for one in text.split(","))
-    if rank is not None and len(place) != rank:
-        raise ArgumentError("--at", expected=f"{rank} numbers", got=text)
-    return place

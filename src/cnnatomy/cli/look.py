@@ -49,8 +49,11 @@ def main(words: Sequence[str]) -> None:
     told: Arguments = COMMAND.parse(Arguments, words)
     page = file_to_write(told.page) if told.page else None
     data = str(Path(told.data).expanduser()) if told.data else None
-    from cnnatomy.cli.console import output
+    from cnnatomy.cli.console import complaints, load_torch, output
+
+    load_torch()
     from cnnatomy.explain.looks import look
 
-    made = look(told.run, data, picture=told.picture, page=page, seed=told.seed, code=told.model)
+    with complaints().status("looking at the network ..."):
+        made = look(told.run, data, picture=told.picture, page=page, seed=told.seed, code=told.model)
     output().print(f"page   {made}", soft_wrap=True, markup=False)

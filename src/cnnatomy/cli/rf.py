@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,6 +10,7 @@ import tyro
 
 from cnnatomy.cli.argument_parsing import CODE, Command
 from cnnatomy.cli.network_argument import MODELS, Network
+from cnnatomy.cli.size_arguments import place_of
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def main(words: Sequence[str]) -> None:
     """Show what one unit sees."""
     arguments: Arguments = COMMAND.parse(Arguments, words)
     arguments.check()
-    at = _place(arguments.at)
+    at = place_of("--at", arguments.at)
     from cnnatomy.anatomy.layer_search import find
 
     known = arguments.measure(arguments.load(), training=False)
@@ -66,14 +66,6 @@ def main(words: Sequence[str]) -> None:
     place = middle if at is None else at
     unit = unit_at(fields, place, arguments.channel)
     show(known, known.layers[found], fields, unit, place, arguments.reading, output())
-
-
-def _place(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", text):
-        raise ArgumentError("--at", expected="a place such as 6,6", got=repr(text))
-    return tuple(int(i) for i in text.split(","))
 
 
 def _fields(known: Anatomy, found: int, reading: Literal["exact", "local"]) -> tuple[Field, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -10,8 +9,10 @@ from typing import Annotated
 
 import tyro
 
+from cnnatomy import checks
 from cnnatomy.cli.argument_parsing import Command, Common, Switch
 from cnnatomy.cli.input_shapes import Map, read_map
+from cnnatomy.cli.size_arguments import size_of
 from cnnatomy.cli.solve import read_padding
 from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import Window, per_axis, resolve
@@ -27,6 +28,9 @@ COMMAND = Command(
         },
     },
 )
+
+
+MOST_MAPS, MOST_LAYERS = 1_000_000, 100
 
 
 @dataclass(frozen=True)
@@ -122,12 +126,9 @@ def chain(told: Arguments) -> Iterator[Layer]:
     """
     given = read_map(told.input, told.axes).shape
     rank = len(given) - 1
-    for name in ("maps", "groups", "repeat"):
-        value = getattr(told, name)
-        if value is not None and value < 1:
-            raise ArgumentError(f"--{name}", expected="a whole number >= 1", got=str(value))
-    if told.repeat > 100:
-        raise ArgumentError("--repeat", expected="at most 100", got=str(told.repeat))
+    for name, most in (("maps", MOST_MAPS), ("groups", MOST_MAPS), ("repeat", MOST_LAYERS)):
+        if (value := getattr(told, name)) is not None:
+            checks.count(f"--{name}", value, most=most)
     if told.maps is None and (told.groups > 1 or told.no_bias):
         raise ArgumentError("only a convolution has groups and a bias", hint="--maps")
     kernel, stride, dilation = (_per_axis(told, name, rank) for name in ("kernel", "stride", "dilation"))
@@ -200,13 +201,7 @@ def _compared(layers: Sequence[Layer]) -> Iterator[str]:
 
 
 def _per_axis(told: Arguments, name: str, rank: int) -> tuple[int, ...]:
-    text: str = getattr(told, name)
-    if not re.fullmatch(r"[1-9][0-9]{0,5}(x[1-9][0-9]{0,5})*", text):
-        raise ArgumentError(
-            f"--{name}", expected="a whole number >= 1, or one for each axis such as 3x5", got=repr(text)
-        )
-    values = [int(value) for value in text.split("x")]
-    return per_axis(values[0] if len(values) == 1 else values, rank, f"--{name}")
+    return per_axis(size_of(f"--{name}", getattr(told, name)), rank, f"--{name}")
 
 
 def _sizes(sizes: Sequence[int]) -> str:

@@ -11,7 +11,7 @@ from torch import nn
 from cnnatomy.errors import ArgumentError
 from cnnatomy.explain import network_layer
 from cnnatomy.explain.binding import bind
-from cnnatomy.explain.binding.binding_common import Bound, tensor_of
+from cnnatomy.explain.binding.binding_common import Bound
 from cnnatomy.explain.explanation import Explanation
 from cnnatomy.explain.families.pooling_family import At
 from cnnatomy.explain.plane_layout import Call, Laid
@@ -26,6 +26,7 @@ def explain(
     grad: Any = None,
     *,
     layer: str | None = None,
+    channel: int | None = None,
     **options: Any,
 ) -> Explanation:
     """Every number of one plane of an operator: what each output reads, how it comes of that, and back.
@@ -45,6 +46,7 @@ def explain(
             for all; 1 if left out.
         layer: of a network, the path of the layer that is explained, at what it is given on x; `at` is then
             the middle of its map if left out. The record also says what the unit sees of x.
+        channel: of the output, where `at` does not say it.
         options: further arguments of the operator, such as `logits=` of importance pooling, `seed=` of one
             that draws, or those of a function.
 
@@ -57,7 +59,7 @@ def explain(
         >>> print(explain(torch.nn.AvgPool1d(2), [1.0, 2.0, 6.0, 0.0]).line(1))
         (6 + 0)/2 = 3
     """
-    return draft(what, x, at, grad, layer=layer, **options).checked()
+    return draft(what, x, at, grad, layer=layer, channel=channel, **options).checked()
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def draft(
     grad: Any = None,
     *,
     layer: str | None = None,
+    channel: int | None = None,
     **options: Any,
 ) -> Draft:
     """What `explain` writes down, before it is held to the operator, whose kernel may have to be compiled.
@@ -103,9 +106,9 @@ def draft(
         ArgumentError: there is no explanation of this, or it does not take these arguments.
     """
     if layer is not None:
-        return _layer(what, x, at, grad, layer, options)
+        return _layer(what, x, at, channel, grad, layer, options)
     bound = bind(what, x, options)
-    return _drafted(bound, placed(at, bound.axes), grad)
+    return _drafted(bound, placed(at, bound.axes, channel), grad)
 
 
 def _drafted(bound: Bound, at: At, grad: Any) -> Draft:
@@ -114,21 +117,27 @@ def _drafted(bound: Bound, at: At, grad: Any) -> Draft:
 
 
 def _layer(
-    net: Any, x: Any, at: int | Sequence[int] | None, grad: Any, layer: str, options: dict[str, Any]
+    net: Any,
+    x: Any,
+    at: int | Sequence[int] | None,
+    channel: int | None,
+    grad: Any,
+    layer: str,
+    options: dict[str, Any],
 ) -> Draft:
     """One layer of a network."""
     if not isinstance(net, nn.Module):
         got = type(net).__name__
         raise ArgumentError("only a network has layers", expected="an nn.Module", got=got, hint="no layer=")
-    found = network_layer.met(net, x, layer)
+    picture = network_layer.batch_of(net, x)
+    found = network_layer.met(net, picture, layer)
     module = network_layer.evaluated(found.module)
     bound = bind(module, found.x, {**found.options, **options})
-    place = placed(at, bound.axes)
+    place = placed(at, bound.axes, channel)
     if place[2] is None:
         whole = bound.family.laid(place).plane.whole
         place = (*place[:2], network_layer.middle(whole, len(whole)))
     made = _drafted(bound, place, grad)
-    picture = tensor_of(x)
     unit = (place[0], place[1], *(place[2] or ()))
     made.record["network"] = network_layer.seen(net, picture, found.path, unit)
     return made
@@ -139,23 +148,29 @@ def checked(laid: Laid, grad: Any = None) -> Explanation:
     return Draft(recorded(laid, grad), laid, grad).checked()
 
 
-def placed(at: int | Sequence[int] | None, axes: int) -> At:
+def placed(at: int | Sequence[int] | None, axes: int, channel: int | None = None) -> At:
     """The image, the channel and the place on the plane.
 
     Raises:
         ArgumentError: there are too few numbers, or too many.
 
     Example:
-        >>> placed((3, 1, 2), 2), placed((1, 2), 2), placed(None, 2)
-        ((0, 3, (1, 2)), (0, 0, (1, 2)), (0, 0, None))
+        >>> placed((3, 1, 2), 2), placed((1, 2), 2, 3), placed(None, 2)
+        ((0, 3, (1, 2)), (0, 3, (1, 2)), (0, 0, None))
     """
-    place = [] if at is None else [at] if isinstance(at, int) else list(at)
-    if any(isinstance(i, bool) or not isinstance(i, int) or i < 0 for i in place):
-        raise ArgumentError("there is no such output", expected="whole numbers >= 0", got=str(at))
+    several = isinstance(at, Sequence) and not isinstance(at, str)
+    place: list[Any] = [] if at is None else list(at) if several else [at]  # type: ignore[arg-type]
+    every = place if channel is None else [*place, channel]
+    if any(isinstance(i, bool) or not isinstance(i, int) or i < 0 for i in every):
+        raise ArgumentError("there is no such output", expected="whole numbers >= 0", got=str(every))
     if at is not None and not axes <= len(place) <= axes + 2:
         expected = f"{axes} numbers, or the channel before them, or the image and the channel"
         raise ArgumentError("at does not fit the output", expected=expected, got=str(at))
+    if len(place) > axes and channel is not None:
+        raise ArgumentError(
+            "the channel is given twice", expected="in at, or as channel", got=f"{at}, {channel}"
+        )
     if at is None:
-        return 0, 0, None
-    image, channel = [0, 0, *place[: len(place) - axes]][-2:]
-    return image, channel, tuple(place[len(place) - axes :])
+        return 0, channel or 0, None
+    image, own = [0, channel or 0, *place[: len(place) - axes]][-2:]
+    return image, own, tuple(place[len(place) - axes :])

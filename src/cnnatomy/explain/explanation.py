@@ -81,7 +81,7 @@ class Explanation:
         """Write the page (.html), a picture of one output (.svg) or the record (.json), and say where.
 
         Raises:
-            ArgumentError: the name has another ending, or the page would be too large.
+            ArgumentError: the name has another ending, or the page or picture would be too large.
         """
         from cnnatomy.explain import explanation_page, svg
         from cnnatomy.train.atomic_files import write_whole

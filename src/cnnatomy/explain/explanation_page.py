@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import json
 from collections.abc import Mapping
@@ -52,17 +50,14 @@ def alone(title: str, shown: Markup, data: Markup, script: Path = STEPPER, style
     Raises:
         ArgumentError: the page would be too large.
     """
-    from cnnatomy.report.render import template
+    from cnnatomy.report.render import sealed, template
 
-    code = f"\n{script.read_text('utf-8')}\n{_START}\n"
-    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     made = template("page.html.j2", "cnnatomy.explain").render(
         title=title,
         shown=shown,
         data=data,
         own=Markup(style.read_text("utf-8")),
-        script=Markup(code),
-        digest=digest,
+        **sealed(f"{script.read_text('utf-8')}\n{_START}"),
     )
     if len(made.encode()) > LARGEST:
         got, expected = f"{len(made.encode()):,} bytes", f"at most {LARGEST:,}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnnatomy.anatomy.layer_search import find
+from cnnatomy.anatomy.layer_search import call_of, find
 from cnnatomy.errors import ArgumentError
 from cnnatomy.explain.binding.binding_common import tensor_of
 from cnnatomy.explain.record import numbers
+from cnnatomy.models.named_object import theirs
+from cnnatomy.nn.modes import evaluating
 
 
 @dataclass(frozen=True)
@@ -27,27 +30,25 @@ class Met:
     options: dict[str, Any]
 
 
-class _Found(Exception):
+class _Found(BaseException):
     """The layer has been reached; what comes after it is not run."""
 
 
-def met(net: nn.Module, x: Any, layer: str) -> Met:
+def met(net: nn.Module, x: Tensor, layer: str) -> Met:
     """What a layer is given on x; the network is left as it is, and runs in evaluation mode.
 
     Args:
         net: any network.
-        x: its input.
+        x: its input, a batch.
         layer: the layer's path, such as `features.3`; `path#2` is its second call.
 
     Raises:
-        ArgumentError: there is no such layer, or it is not called.
+        ArgumentError: there is no such layer, it is not called, or the network does not take x.
     """
-    stem, _, call = layer.partition("#")
+    stem, wanted = call_of(layer)
     paths = [path for path, _ in net.named_modules() if path]
     path = paths[find(stem, paths)]
-    if "#" in layer and not (call.isdecimal() and int(call)):
-        raise ArgumentError("layer", expected="a path, or path#2 for its second call", got=repr(layer))
-    module, wanted = net.get_submodule(path), int(call or 1)
+    module = net.get_submodule(path)
     calls: Counter[str] = Counter()
     kept: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
@@ -58,23 +59,34 @@ def met(net: nn.Module, x: Any, layer: str) -> Met:
             raise _Found
 
     handle = module.register_forward_pre_hook(listen, with_kwargs=True)
-    modes = [(one, one.training) for one in net.modules()]
-    given = x if isinstance(x, Tensor) else tensor_of(x)
+    what = f"{type(net).__name__}, given x of shape {tuple(x.shape)},"
     try:
-        with torch.no_grad():
-            net.eval()
-            net(given)
+        with evaluating(net), torch.no_grad(), theirs(what):
+            net(x)
     except _Found:
         pass
     finally:
         handle.remove()
-        for one, mode in modes:
-            one.training = mode
     if not kept:
         got = f"{calls[path]} calls"
         raise ArgumentError(f"layer {layer!r} is not called", expected=f"at least {wanted} calls", got=got)
     args, kwargs = kept[0]
     return Met(path if wanted == 1 else f"{path}#{wanted}", module, *_arguments(module, args, kwargs))
+
+
+def batch_of(net: nn.Module, x: Any) -> Tensor:
+    """x as a batch of images: with those axes that a network's first window lacks.
+
+    Example:
+        >>> batch_of(nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten()), torch.zeros(1, 8, 8)).shape
+        torch.Size([1, 1, 8, 8])
+    """
+    given = tensor_of(x)
+    names = (re.fullmatch(r".*([123])d", type(one).__name__) for one in net.modules())
+    rank = next((int(found[1]) for found in names if found), None)
+    if rank is None or not rank <= given.dim() < rank + 2:
+        return given
+    return given.reshape((1,) * (rank + 2 - given.dim()) + tuple(given.shape))
 
 
 def _arguments(

@@ -137,7 +137,6 @@ class Reads:
         grid: on which of these each output lies (O,); -1 where it has no window.
         place: where on it (O, axes).
         copied: whether the tap lies in padding, which shows the cell again (O, T).
-        fill: the value of padding that is no copy.
         start: the first cell that is shown, on every axis.
     """
 
@@ -149,7 +148,6 @@ class Reads:
     grid: Tensor
     place: Tensor
     copied: Tensor | None = None
-    fill: float = 0.0
     start: tuple[int, ...] = ()
 
 
@@ -228,7 +226,7 @@ class Laid:
         for name, tensor in self.shown().items():
             flat = tensor.reshape(-1).to(self.call.wide)
             taken = flat[cells.clamp(min=0)] if flat.numel() else flat.new_zeros(cells.shape)
-            found[name] = taken.masked_fill(cells < 0, self.reads.fill if name == "x" else 0.0)
+            found[name] = taken.masked_fill(cells < 0, 0.0)
         return found
 
 

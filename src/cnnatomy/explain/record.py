@@ -51,7 +51,7 @@ def recorded(laid: Laid, grad: Any = None) -> Record:
     there = laid.reads.cells != ABSENT
     cells = laid.reads.cells[there]
     outputs = torch.arange(len(there))[:, None].expand(there.shape)[there]
-    products = grad_y[outputs] * partials["x"][there]
+    products = sent(grad_y[outputs], partials["x"][there])
     shown = laid.shown()
     tensors = {name: _tensor(value) for name, value in shown.items()}
     tensors["x"] |= {"channels": list(laid.reads.channels), "start": list(laid.reads.start)}
@@ -61,7 +61,7 @@ def recorded(laid: Laid, grad: Any = None) -> Record:
     summed = _gathered(cells, products, shown["x"])
     tensors["grad_x"] = {"shape": list(shown["x"].shape), "values": numbers(summed)}
     for name in laid.beside:
-        beside = _gathered(cells, grad_y[outputs] * partials[name][there], shown["x"])
+        beside = _gathered(cells, sent(grad_y[outputs], partials[name][there]), shown["x"])
         tensors[f"grad_{name}"] = {"shape": list(shown["x"].shape), "values": numbers(beside)}
     record: Record = {
         "schema": SCHEMA,
@@ -100,6 +100,11 @@ def recorded(laid: Laid, grad: Any = None) -> Record:
         whole = summed.view(shown["x"].shape)
         record["parts"] = [{"role": role, "record": part.record} for role, part in laid.parts(whole)]
     return record
+
+
+def sent(grad: Tensor, partial: Tensor) -> Tensor:
+    """What outputs send back through their taps; nothing where the derivative is 0, be the gradient NaN."""
+    return (grad * partial).masked_fill(partial == 0, 0)
 
 
 def gradient(laid: Laid, grad: Any, dtype: torch.dtype) -> Tensor:

@@ -12,8 +12,12 @@ import torch
 from torch import Tensor
 
 from cnnatomy.errors import CnnatomyError
-from cnnatomy.explain.plane_layout import ABSENT, FILL, Call, Laid
-from cnnatomy.explain.record import Record, gradient, own_of
+from cnnatomy.explain.gradient_text import output_name, place
+from cnnatomy.explain.plane_layout import ABSENT, FILL, Call, Laid, Values
+from cnnatomy.explain.record import Record, gradient, own_of, sent
+
+MOST_LOST = 1e-3
+"""The largest share that numbers near the least of their dtype may be taken to lose."""
 
 
 class Disagreement(CnnatomyError):
@@ -29,8 +33,8 @@ def verify(record: Record, laid: Laid, grad: Any = None) -> None:
     _origins(record)
     _sources(record, laid)
     operator = _Operator(laid)
-    _outputs(record, laid, operator)
-    _derivatives(record, laid, operator, grad)
+    lost = _outputs(record, laid, operator)
+    _derivatives(record, laid, operator, grad, lost)
 
 
 class _Operator:
@@ -82,6 +86,8 @@ def together(record: Record, laid: Laid, whole: Call, grad: Any) -> None:
     taps = laid.reads.cells.shape[1]
     loose = torch.finfo(laid.call.dtype).eps * (64 + taps) * (1 + record_scale(record))
     _close(record, "y against the operator", y, block.detach().to(kind), loose)
+    if not _covered(record):
+        return
     given = gradient(laid, grad, block.dtype)
     (wanted,) = torch.autograd.grad(block, x, given, materialize_grads=True, retain_graph=True)
     (nothing,) = torch.autograd.grad(block, x, torch.zeros_like(given), materialize_grads=True)
@@ -89,6 +95,19 @@ def together(record: Record, laid: Laid, whole: Call, grad: Any) -> None:
     scale = float(wanted.abs().nan_to_num(0, 0, 0).max())
     found = torch.where(nothing.isnan(), summed, wanted.to(kind)).reshape(-1)
     _close(record, "gradients of x against autograd", summed.reshape(-1), found, loose * (1 + scale))
+
+
+def _covered(record: Record) -> bool:
+    """Whether the records of the steps hold every cell that the steps after them read."""
+    x = record["tensors"]["x"]
+    for part in record.get("parts", ()):
+        y = part["record"]["tensors"]["y"]
+        spans = zip(x["start"], x["shape"][1:], y["start"], y["shape"], strict=True)
+        if not all(made <= first and first + n <= made + m for first, n, made, m in spans):
+            return False
+        if not _covered(part["record"]):
+            return False
+    return True
 
 
 def _pulled(record: Record, total: Tensor, image: int) -> Tensor:
@@ -123,13 +142,13 @@ def _origins(record: Record) -> None:
     sizes = [axis["taps"] for axis in axes]
     for o, (first, stop) in enumerate(itertools.pairwise(taps["ptr"])):
         for k in range(first, stop):
-            steps = zip(axes, taps["place"][o], _unravel(taps["tap"][k], sizes), strict=True)
+            steps = zip(axes, taps["place"][o], place(taps["tap"][k], sizes), strict=True)
             said = [axis["origin"][at] + tap * axis["step"] for axis, at, tap in steps]
             inside = all(0 <= at < axis["size"] for at, axis in zip(said, axes, strict=True))
             cell = taps["cell"][k]
-            at = [i + s for i, s in zip(_unravel(cell % math.prod(shape), shape), x["start"], strict=True)]
+            at = place(cell % math.prod(shape), shape, x["start"])
             if inside and (cell < 0 or at != said):
-                what = f"output {_named(record, o)} does not read where its axes say"
+                what = f"output {output_name(record, o)} does not read where its axes say"
                 raise Disagreement(what, expected=f"cell {said}", got=str(at if cell >= 0 else "padding"))
 
 
@@ -147,7 +166,7 @@ def _sources(record: Record, laid: Laid) -> None:
         )
         flat = shown[name].reshape(-1).to(kind)
         there = flat[cells.clamp(min=0)] if flat.numel() else flat.new_zeros(cells.shape)
-        wanted = there.masked_fill(cells == FILL, laid.reads.fill if name == "x" else 0.0)
+        wanted = there.masked_fill(cells == FILL, 0.0)
         column = "value" if name == "x" else name
         _equal(record, column, tensor(taps[column], kind), wanted)
     weight = laid.law.weights(laid.call.inputs)
@@ -160,11 +179,11 @@ def _sources(record: Record, laid: Laid) -> None:
         _equal(record, "factor", tensor(taps["factor"], kind), wanted.to(kind))
 
 
-def _outputs(record: Record, laid: Laid, operator: _Operator) -> None:
-    """The outputs that follow from the written taps are the operator's."""
+def _outputs(record: Record, laid: Laid, operator: _Operator) -> float:
+    """The outputs that follow from the written taps are the operator's; what share underflow takes."""
     taps, kind = record["taps"], laid.call.wide
     there = laid.reads.cells != ABSENT
-    values = {}
+    values, lost = {}, 0.0
     for name in ("x", *laid.beside):
         column = tensor(taps["value" if name == "x" else name], kind)
         values[name] = torch.zeros(there.shape, dtype=kind).masked_scatter(there, column)
@@ -176,24 +195,37 @@ def _outputs(record: Record, laid: Laid, operator: _Operator) -> None:
         _close(record, "terms", tensor(taps["term"], kind), terms[there], 0.0)
     else:
         y = laid.law.compute(values).detach()
-        scale = values["x"].masked_fill(~there, 0).abs().amax(1) if there.shape[1] else y.abs()
-        twice = laid.law.compute({**values, "x": values["x"] * 2}).detach()
-        same = 1e3 * torch.finfo(kind).eps
-        if not torch.allclose(twice, 2 * y, rtol=same, atol=0, equal_nan=True):
-            scale = scale.clamp(min=1)  # exponentials and logarithms have a scale of their own
+        scale, lost = _scale(laid, values, there, y)
     found = operator.block.detach().to(kind)
-    rounding = 0.0 if laid.law.exact else _rounding(laid, there.shape[1])
+    rounding = 0.0 if laid.law.exact else _rounding(laid, there.shape[1]) + lost
     allowed = rounding * torch.maximum(y.abs(), scale.nan_to_num(0, 0, 0))
     _close(record, "y", tensor(record["tensors"]["y"]["values"], kind), y, allowed * 0)
     _close(record, "y against the operator", y, found, allowed)
+    return lost
 
 
-def _derivatives(record: Record, laid: Laid, operator: _Operator, grad: Any) -> None:
+def _scale(laid: Laid, values: Values, there: Tensor, y: Tensor) -> tuple[Tensor, float]:
+    """What the rounding of every output (O,) counts in, and what more is lost of each, as a share."""
+    if not there.shape[1]:
+        return y.abs(), 0.0
+    x = values["x"].masked_fill(~there, 0)
+    scale, size = x.abs().amax(1), x.abs().nan_to_num(0, 0, 0).max().clamp(min=torch.finfo(x.dtype).tiny)
+    once, twice = (laid.law.compute({**values, "x": values["x"] / size * n}).detach() for n in (1, 2))
+    if not torch.allclose(twice, 2 * once, rtol=1e3 * torch.finfo(x.dtype).eps, atol=0, equal_nan=True):
+        return scale.clamp(min=1), 0.0  # exponentials and logarithms have a scale of their own
+    exact = laid.law.compute({name: value.double() for name, value in values.items()}).detach()
+    lost = ((exact - y) / y).abs().nan_to_num(0, 0, 0).max()  # powers of small numbers have few digits
+    return scale, min(4 * float(lost), MOST_LOST)
+
+
+def _derivatives(record: Record, laid: Laid, operator: _Operator, grad: Any, lost: float) -> None:
     """The gradients that follow from the written partial derivatives are autograd's."""
     count = math.prod(laid.plane.shape)
     probe = 1 + torch.arange(count, dtype=laid.call.wide) * 0.6180339887 % 1
     given = gradient(laid, grad, laid.call.wide)
     taps = record["taps"]
+    scale = tensor(record["tensors"]["x"]["values"], laid.call.wide).nan_to_num(0, 0, 0).abs().max()
+    scale = scale.expand(count)
     cells = torch.tensor(taps["cell"], dtype=torch.int64)
     outputs = torch.repeat_interleave(torch.arange(count), torch.tensor(taps["ptr"]).diff())
     for name in ("x", *laid.beside):
@@ -202,29 +234,30 @@ def _derivatives(record: Record, laid: Laid, operator: _Operator, grad: Any) -> 
             wanted = operator.pulled(one)[name]
             spoilt = laid.reads.show(operator.spoilt()[name]).reshape(-1)
             part = laid.reads.show(wanted).reshape(-1).to(laid.call.wide)
-            products = one[outputs] * partial
+            products = sent(one[outputs], partial)
             summed = _summed(cells, products, part)
-            loose = _summed(cells, products.abs(), part)
+            terms = products.abs() if name == "x" else (one[outputs] * scale[outputs]).abs()
+            loose = _summed(cells, terms, part)
             readers = int(torch.bincount(cells[cells >= 0], minlength=1).max())
-            allowed = _rounding(laid, laid.reads.cells.shape[1] + readers) * torch.maximum(
-                loose, _slack(part)
-            )
-            vague = _undefined(record, laid, cells, outputs) & (part.isnan() | summed.isnan())
+            rounding = _rounding(laid, laid.reads.cells.shape[1] + readers) + lost
+            allowed = rounding * torch.maximum(loose, _slack(part))
+            vague = _undefined(record, cells, outputs, one) & (part.isnan() | summed.isnan())
             part = torch.where(spoilt | vague, summed, part)
             _close(record, f"{what} of {name} against autograd", summed, part, allowed)
             _nothing_else(laid, wanted)
     _parameters(record, laid, operator, given)
     written = tensor(record["tensors"]["grad_x"]["values"], laid.call.wide)
     partial = tensor(taps["partial"], laid.call.wide)
-    _close(record, "grad_x", written, _summed(cells, given[outputs] * partial, written), 0.0)
-    _covers(record, cells, outputs, given[outputs] * partial)
+    products = sent(given[outputs], partial)
+    _close(record, "grad_x", written, _summed(cells, products, written), 0.0)
+    _covers(record, cells, outputs, products)
 
 
-def _undefined(record: Record, laid: Laid, cells: Tensor, outputs: Tensor) -> Tensor:
-    """Cells beside a NaN or an infinity: a derivative there has no one value."""
+def _undefined(record: Record, cells: Tensor, outputs: Tensor, grad: Tensor) -> Tensor:
+    """Cells beside a NaN or an infinity, which may be a gradient: a derivative there has no one value."""
     y = tensor(record["tensors"]["y"]["values"])
     odd = ~tensor(record["taps"]["value"]).isfinite()
-    beside = torch.zeros(len(y), dtype=torch.bool).index_fill(0, outputs[odd], True) | ~y.isfinite()
+    beside = (~y.isfinite() | ~grad.isfinite()).index_fill(0, outputs[odd], True)
     read = (cells >= 0) & beside[outputs]
     found = torch.zeros(math.prod(record["tensors"]["x"]["shape"]), dtype=torch.bool)
     return found.index_fill(0, cells[read], True)
@@ -294,20 +327,6 @@ def _slack(part: Tensor) -> Tensor:
 def _summed(cells: Tensor, products: Tensor, like: Tensor) -> Tensor:
     read = cells >= 0
     return torch.zeros(like.shape, dtype=products.dtype).index_add(0, cells[read], products[read])
-
-
-def _unravel(flat: int, shape: Sequence[int]) -> list[int]:
-    found: list[int] = []
-    for size in reversed(shape):
-        flat, at = divmod(flat, size)
-        found.insert(0, at)
-    return found
-
-
-def _named(record: Record, o: int) -> str:
-    y = record["tensors"]["y"]
-    place = _unravel(o, y["shape"])
-    return "y" + str([i + first for i, first in zip(place, y["start"], strict=True)]).replace(" ", "")
 
 
 def _equal(record: Record, what: str, said: Tensor, found: Tensor) -> None:

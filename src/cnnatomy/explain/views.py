@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cnnatomy.errors import ArgumentError
 from cnnatomy.explain import explanation_text, gradient_text, output_lines
 from cnnatomy.explain.record import Record
 
@@ -70,8 +71,20 @@ class View:
     cells: list[dict[str, Any]] = field(default_factory=list)
 
 
+MOST_STEPS = 40_000
+"""Outputs and cells of the input that are shown at most, each a step that says something."""
+
+
 def view(record: Record) -> View:
-    """The view of a record."""
+    """The view of a record.
+
+    Raises:
+        ArgumentError: it is too large to be shown.
+    """
+    count = len(record["tensors"]["x"]["values"]) + len(record["tensors"]["y"]["values"])
+    if count > MOST_STEPS:
+        expected, hint = f"at most {MOST_STEPS:,} cells", "a smaller input, or .json, which has no bound"
+        raise ArgumentError("this is too large to be shown", expected=expected, got=f"{count:,}", hint=hint)
     made, frame = View(record), _Frame(record)
     tensors = record["tensors"]
     made.boards += frame.boards(tensors["x"]["values"], "x", "x", True)

@@ -22,13 +22,13 @@ from cnnatomy.export.written import (
     check_names,
     compared,
     doubled,
-    evaluating,
     examples,
     metadata_of,
     open_batch,
     tensors,
     traceable,
 )
+from cnnatomy.nn.modes import evaluating
 from cnnatomy.ops.lowering import lowered
 
 OPSET = 18

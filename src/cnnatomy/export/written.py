@@ -100,17 +100,6 @@ def beside(path: Path) -> Iterator[Path]:
         place.unlink(missing_ok=True)
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[nn.Module]:
-    """The model in evaluation mode, every module of it; afterwards each in the mode that it had."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield model.eval()
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
 class Nested(nn.Module):
     """A network within a module, where every tensor has the path that torch's exporters follow."""
 

@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from cnnatomy.errors import ArgumentError
 from cnnatomy.models.named_object import reason
+from cnnatomy.nn.modes import evaluating
 
 
 class WrongOutputs(ArgumentError):
@@ -58,18 +59,14 @@ def tried(module: nn.Module, shape: tuple[int, ...], classes: int) -> Tensor:
     """
     like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
     pictures = torch.zeros(2, *shape, device=like.device, dtype=like.dtype)
-    modes = [(each, each.training) for each in module.modules()]
     try:
-        module.eval()
-        scores = scores_in(module(pictures))
+        with evaluating(module):
+            scores = scores_in(module(pictures))
     except ArgumentError:
         raise
     except Exception as error:  # whatever an operator raises at sizes that it does not take
         what = f"{type(module).__name__} cannot read pictures of {'x'.join(map(str, shape))}"
         raise ArgumentError(what, got=reason(error)[:300], hint=_other_size(module, shape)) from error
-    finally:
-        for each, mode in modes:
-            each.training = mode
     if tuple(scores.shape) != (2, classes):
         raise _wrong_outputs(module, classes, scores)
     return scores

@@ -13,6 +13,7 @@ from cnnatomy.data import Pictures
 from cnnatomy.errors import ArgumentError
 from cnnatomy.files.transfer_progress import Progress, silent
 from cnnatomy.models.classifier import Classifier
+from cnnatomy.nn import modes
 from cnnatomy.train.evaluation import Answers, Evaluation, Mistake
 
 BATCH = 256
@@ -23,13 +24,8 @@ EVALUATING = "evaluating"
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[torch.device]:
     """Put a model into evaluation mode, without gradients, and say where it lies; then put it back."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield next(model.parameters()).device
-    finally:
-        model.train(training)
+    with modes.evaluating(model), torch.no_grad():
+        yield next(model.parameters()).device
 
 
 def scores_of(model: Classifier, images: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from cnnatomy import checks
 from cnnatomy.anatomy.present.map_layout import layout
 from cnnatomy.anatomy.present.rows import fields_of
 from cnnatomy.anatomy.result import Anatomy
@@ -56,7 +57,7 @@ def effective(
     if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
         raise ArgumentError("the model has no weights", hint="giving a module that has them")
     wanted = list(distinct(anatomy) if layers is None else layers)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(checks.count("seed", seed, least=0))
     floats = (one.dtype for one in model.parameters() if one.dtype.is_floating_point)
     x = torch.randn(pictures, *shapes[0][1:], generator=generator).to(next(floats, torch.float32))
     outputs = _outputs(copy.deepcopy(model).eval(), x.requires_grad_(), anatomy, wanted)

@@ -116,12 +116,10 @@ class Field:
         Raises:
             ArgumentError: there is no such unit.
         """
+        from cnnatomy.checks import is_place
         from cnnatomy.errors import ArgumentError
 
-        inside = len(unit) == len(self.shape) and all(
-            0 <= i < n for i, n in zip(unit, self.shape, strict=True)
-        )
-        if not inside:
+        if not is_place(unit, self.shape):
             raise ArgumentError(f"no unit {tuple(unit)}", expected=f"an index into {self.shape}")
         at: tuple[Any, ...] = tuple(0 if n == 1 else i for i, n in zip(unit, self.lo.shape, strict=True))
         return range(int(self.lo[at]), max(int(self.hi[at]) + 1, int(self.lo[at])))

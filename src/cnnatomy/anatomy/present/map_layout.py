@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from cnnatomy.checks import is_place
 from cnnatomy.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -69,8 +70,7 @@ def unit_at(fields: Sequence[Field], at: Sequence[int], channel: int = 0) -> tup
     dims = [dim for dim in order[1:] if dim]
     sizes = [shape[dim] for dim in dims]
     place = tuple(at) if at or dims else ()
-    inside = len(place) == len(dims) and all(0 <= i < n for i, n in zip(place, sizes, strict=True))
-    if not inside:
+    if not is_place(place, sizes):
         expected = "×".join(map(str, sizes)) or "no place: the layer's output is no map"
         got = ",".join(map(str, at))
         raise ArgumentError("no such unit", expected=f"a place in {expected}", got=got or "none")

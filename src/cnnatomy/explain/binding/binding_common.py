@@ -11,10 +11,13 @@ from torch import Tensor, nn
 from cnnatomy.errors import ArgumentError, TensorError
 from cnnatomy.explain.families.pooling_family import At
 from cnnatomy.explain.plane_layout import Call, Laid
+from cnnatomy.models.named_object import theirs
 from cnnatomy.ops.routing import spatial_axes
 
 Options = Mapping[str, Any]
 Run = Callable[[Mapping[str, Tensor]], Tensor]
+MOST_MADE = 100_000_000
+"""The most numbers that an operator's whole output has."""
 
 
 class Family(Protocol):
@@ -138,12 +141,36 @@ def functional(module: nn.Module, names: Sequence[str], *more: Any) -> Run:
     """A module as a function of x and of some of its parameters."""
 
     def run(inputs: Mapping[str, Tensor]) -> Tensor:
-        own = {name: inputs[name] for name in names}
         x = inputs["x"].clone()  # some write in place
+        own = {
+            name: tensor.to(x.device)
+            for name, tensor in (*module.named_parameters(), *module.named_buffers())
+        }
+        own |= {name: inputs[name] for name in names}
         y = torch.func.functional_call(module, own, (x, *more))
         return y[0] if isinstance(y, tuple) else y  # type: ignore[no-any-return]
 
     return run
+
+
+def fitting(name: str, run: Run, inputs: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """The shape that an operator gives, found without computing it where it works on weightless tensors.
+
+    Raises:
+        ArgumentError: it does not take its input, or its output is too large.
+    """
+    with torch.no_grad():
+        try:
+            made = run({key: value.to("meta") for key, value in inputs.items()})
+        except (
+            Exception
+        ):  # what it reads beside its inputs has numbers, or the input does not fit: it says so
+            with theirs(f"{name}, given x of shape {tuple(inputs['x'].shape)},"):
+                made = run(inputs)
+    if made.numel() > MOST_MADE:
+        what, expected = "the output is too large to be explained", f"at most {MOST_MADE:,} numbers"
+        raise ArgumentError(what, expected=expected, got=" × ".join(f"{n:,}" for n in made.shape))
+    return tuple(made.shape)
 
 
 def widened(dtype: torch.dtype) -> torch.dtype:
@@ -159,7 +186,12 @@ def called(
     run: Run,
     wide: torch.dtype | None = None,
 ) -> Call:
-    """An operator as it is called."""
+    """An operator as it is called, if it takes its input.
+
+    Raises:
+        ArgumentError: it does not, or would make too much of it.
+    """
     x = inputs["x"]
     known = {key: value.detach() for key, value in inputs.items()}
+    fitting(name, run, known)
     return Call(text, name, params, known, run, x.dtype, wide or widened(x.dtype))

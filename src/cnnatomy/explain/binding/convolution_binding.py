@@ -16,6 +16,7 @@ from cnnatomy.explain.binding.binding_common import (
     batched,
     called,
     code,
+    fitting,
     functional,
     needed,
     settings,
@@ -64,7 +65,6 @@ def convolve_function(x: Tensor, options: Options) -> Bound:
 
     text = "cnnatomy.convolve(x, weight, bias" + "".join(f", {k}={v!r}" for k, v in rest.items()) + ")"
     call = called(text, "convolve", {k: str(v) for k, v in rest.items()}, inputs, run)
-    run(inputs)  # raises what does not fit
     axes = (
         per_axis(rest["stride"], rank, "stride"),
         paddings(rest["padding"], rank),
@@ -105,7 +105,6 @@ def _bound(call: Any, outputs: int, groups: int, places: Tensor | None, axes: An
         Window(k, s, resolve(rule, n, k, s, d), d)
         for n, k, s, rule, d in zip(size, kernel, stride, rules, dilation, strict=True)
     )
-    call.run(call.inputs)  # raises what does not fit
     wired = wiring(x.shape[1], outputs, groups, places)
     if not any(sum(window.padding) for window in windows):
         mode = "constant"
@@ -184,7 +183,7 @@ def _transposing(
     call: Any, outputs: int, wired: Any, kernel: Any, stride: Any, rules: Any, dilation: Any, wanted: bool
 ) -> Bound:
     inner = tuple(call.inputs["x"].shape[2:])
-    size = tuple(call.run(call.inputs).shape[2:])
+    size = fitting(call.name, call.run, call.inputs)[2:]
     windows = []
     for n, m, k, s, rule, d in zip(inner, size, kernel, stride, rules, dilation, strict=True):
         windows.append(

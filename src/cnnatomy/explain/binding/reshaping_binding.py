@@ -16,6 +16,7 @@ from cnnatomy.explain.binding.binding_common import (
     batched,
     called,
     code,
+    fitting,
     functional,
     needed,
     settings,
@@ -90,7 +91,6 @@ def _padding(text: str, x: Tensor, widths: Any, mode: Any, own: Options, run: An
     params = {"widths": str(widths), "mode": str(mode), **{name: str(value) for name, value in own.items()}}
     call = called(text, "pad", params, {"x": x}, run)
     family = Padding(call, pairs(widths, rank, "widths", least=None, each=True), mode, own)
-    run({"x": x})  # raises what does not fit
     return Bound(family, rank, call)
 
 
@@ -140,7 +140,7 @@ def _resized(text: str, x: Tensor, method: str, own: Options, scale: Any, run: A
         each = tuple(scale) if isinstance(scale, Sequence) else (scale,) * rank
         scales = tuple(float(one) for one in each)
     how = Resampling(method, own["coordinates"], own["antialias"], own["coefficient"], scales)
-    size = tuple(run({"x": x.to("meta")}).shape[2:])  # no kernel is compiled for it
+    size = fitting("resample", run, {"x": x})[2:]
     call = called(text, "resample", {"how": how.text, "size": str(size)}, {"x": x}, run)
     return Bound(Resized(call, how, size), rank)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,13 +13,11 @@ from torch import Tensor
 from cnnatomy.errors import ArgumentError
 from cnnatomy.explain.families import linear_family
 from cnnatomy.explain.families.pooling_family import At
+from cnnatomy.explain.families.staged import after
 from cnnatomy.explain.plane_layout import ABSENT, Call, Laid, Law, Reads, Values, cropped, leading, plane
 from cnnatomy.geometry.borders import CYCLIC, Pair
 from cnnatomy.ops.padding import pad
 from cnnatomy.reducers.contract import Line
-
-if TYPE_CHECKING:
-    from cnnatomy.explain.explanation import Explanation
 
 REPEATS = ("edge", *CYCLIC)
 """Modes whose borders show cells of the input."""
@@ -134,7 +132,7 @@ class Padding:
         before = tuple(
             (min(lo, 0), min(hi, 0)) if axis == last else pair for axis, pair in enumerate(self.widths)
         )
-        after = tuple(own if axis == last else (0, 0) for axis in range(len(self.widths)))
+        widths = tuple(own if axis == last else (0, 0) for axis in range(len(self.widths)))
         x = self.call.inputs["x"]
         first = Padding(
             replace(self.call, run=lambda inputs: self.padded(inputs["x"], before)),
@@ -144,22 +142,9 @@ class Padding:
         )
         with torch.no_grad():
             between = self.padded(x, before)
-        call = replace(self.call, inputs={"x": between}, run=lambda inputs: self.padded(inputs["x"], after))
-        image, channel, _ = at
-
-        def parts(grad: Tensor | None) -> list[tuple[str, Explanation]]:
-            from cnnatomy.explain.explaining import checked
-
-            return [
-                (
-                    f"x[{channel}]",
-                    checked(first.laid((image, channel, None)), None if grad is None else grad[0]),
-                )
-            ]
-
-        laid = Padding(call, after, self.mode, self.options).laid(at)
-        note = f"x is what padding the axes before axis {last} made: its record is a part"
-        return replace(laid, parts=parts, notes=[note])
+        call = replace(self.call, inputs={"x": between}, run=lambda inputs: self.padded(inputs["x"], widths))
+        laid = Padding(call, widths, self.mode, self.options).laid(at)
+        return after(laid, first, f"x is what padding the axes before axis {last} made: its record is a part")
 
     def _mixed(self, at: At, axis: int) -> Laid:
         """One axis whose borders are made of several cells."""

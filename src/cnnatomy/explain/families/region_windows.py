@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import count
 from typing import Any
 
 import torch
@@ -48,13 +47,11 @@ class Windows:
     def of(region: Region, cells: Tensor) -> Windows:
         """The windows of a region over a map of numbered cells (N, 1, *spatial)."""
         parts: list[Part] = []
-        number = count(1)
 
         def pool(joined: Tensor, one: Region) -> tuple[Tensor, None]:
             axes = one.axes(tuple(joined.shape[2:]))
             part = Part(joined, axes, 1 + sum(math.prod(earlier.shape) for earlier in parts))
             parts.append(part)
-            next(number)
             made = torch.arange(part.first, part.first + math.prod(part.shape), dtype=torch.float64)
             return made.view(len(joined), 1, *part.shape[1:]), None
 

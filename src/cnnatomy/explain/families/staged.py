@@ -32,7 +32,7 @@ class Staged:
 
 def after(laid: Laid, first: Any, note: str) -> Laid:
     """A plane that reads what an earlier step made."""
-    image = laid.plane.of["image"]
+    image, shown = laid.plane.of["image"], laid.shown()["x"].shape
 
     def parts(grad: Tensor | None) -> Sequence[tuple[str, Explanation]]:
         from cnnatomy.explain.explaining import checked
@@ -40,7 +40,7 @@ def after(laid: Laid, first: Any, note: str) -> Laid:
         found = []
         for k, channel in enumerate(laid.reads.channels):
             whole = None if grad is None else embedded(laid, grad[k])
-            place = laid.reads.start
+            place = tuple(i + n // 2 for i, n in zip(laid.reads.start, shown[1:], strict=True))
             found.append((f"x[{channel}]", checked(first.laid((image, channel, place)), whole)))
         return found
 

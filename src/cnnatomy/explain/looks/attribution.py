@@ -14,12 +14,12 @@ from cnnatomy.explain.looks.layer_outputs import (
     Network,
     batches,
     class_of,
-    evaluated,
     listening,
     module_of,
     one_picture,
     scores,
 )
+from cnnatomy.nn.modes import evaluating
 
 
 def saliency(net: Network, picture: Tensor, target: int | str) -> Tensor:
@@ -45,7 +45,7 @@ def saliency(net: Network, picture: Tensor, target: int | str) -> Tensor:
         [[[1.0, 2.0], [0.0, 3.0]]]
     """
     module = module_of(net)
-    with evaluated(module):
+    with evaluating(module):
         return _gradient(module, one_picture(picture), target)[0].abs()
 
 
@@ -84,7 +84,7 @@ def integrated_gradients(
     points = torch.from_numpy((nodes + 1) / 2).to(x)
     shares = torch.from_numpy(weights / 2).to(x).view(-1, 1, 1, 1)
     total = torch.zeros_like(x)
-    with evaluated(module):
+    with evaluating(module):
         for some, share in zip(batches(points), batches(shares), strict=True):
             way = begin + some.view(-1, 1, 1, 1) * (x - begin)
             total += (_gradient(module, way, target) * share).sum(0, keepdim=True)
@@ -177,7 +177,7 @@ def occlusion(
     for cover, (rows, columns) in zip(covers, boxes, strict=True):
         cover[:, rows, columns] = 1
     blank = _like(value, x, "value")
-    with evaluated(module), torch.no_grad():
+    with evaluating(module), torch.no_grad():
         whole = scores(module, x)
         k = class_of(module, target, whole.shape[1])
         lost = [

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from cnnatomy import checks
 from cnnatomy.anatomy.present.map_layout import borderless, layout, unit_at
 from cnnatomy.errors import ArgumentError
-from cnnatomy.explain.looks.layer_outputs import Network, batches, listening, module_of
+from cnnatomy.explain.looks.layer_outputs import Network, batches, listening, module_of, returned
 
 if TYPE_CHECKING:
     from cnnatomy.anatomy.field import Field
@@ -91,7 +91,7 @@ class Seeing:
         values, places = [], []
         with listening(self.net, [self.layer]) as kept, torch.no_grad():
             for some in batches(x):
-                self.net(some)
+                returned(self.net, some)
                 value, place = self._flat(kept[self.layer]).max(2)
                 values.append(value)
                 places.append(place)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.explain.looks.layer_outputs import Network, evaluated, listening, module_of, one_picture
+from cnnatomy.explain.looks.layer_outputs import Network, listening, module_of, one_picture, returned
+from cnnatomy.nn.modes import evaluating
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def feature_maps(net: Network, picture: Tensor, layers: Sequence[str] | None = N
     if layers is None:
         return _all(module, x)
     with listening(module, layers) as kept, torch.no_grad():
-        module(x)
+        returned(module, x)
     for path in layers:
         if path not in kept or kept[path].dim() != 4:
             got = f"shape {tuple(kept[path].shape)}" if path in kept else "nothing"
@@ -104,8 +105,8 @@ def _all(module: nn.Module, x: Tensor) -> dict[str, Tensor]:
     leaves = [(path, one) for path, one in module.named_modules() if path and not any(one.children())]
     handles = [one.register_forward_hook(keep(path)) for path, one in leaves]
     try:
-        with evaluated(module), torch.no_grad():
-            module(x)
+        with evaluating(module), torch.no_grad():
+            returned(module, x)
     finally:
         for handle in handles:
             handle.remove()

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from cnnatomy import checks
-from cnnatomy.anatomy.layer_search import find
+from cnnatomy.anatomy.layer_search import call_of, find
 from cnnatomy.errors import ArgumentError
+from cnnatomy.models.named_object import theirs
 from cnnatomy.models.scoring import scores_in
+from cnnatomy.nn.modes import evaluating
 
 if TYPE_CHECKING:
     from cnnatomy.runs import Run
@@ -32,18 +34,6 @@ def module_of(net: Network) -> nn.Module:
 
 
 @contextmanager
-def evaluated(net: nn.Module) -> Iterator[None]:
-    """Put every module into evaluation mode, and then back into its own."""
-    modes = [(one, one.training) for one in net.modules()]
-    try:
-        net.eval()
-        yield
-    finally:
-        for one, mode in modes:
-            one.training = mode
-
-
-@contextmanager
 def listening(net: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """Keep what the layers of these paths return in the last run; what writes in place later gets a copy.
 
@@ -57,12 +47,12 @@ def listening(net: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tensor
     known = [path for path, _ in net.named_modules() if path]
     wanted: dict[str, list[str]] = {}
     for path in paths:
-        wanted.setdefault(known[find(path.partition("#")[0], known)], []).append(path)
+        wanted.setdefault(known[find(call_of(path)[0], known)], []).append(path)
 
     def keep(stem: str) -> Any:
         def listen(_module: nn.Module, _args: Any, output: Any) -> Any:
             calls[stem] = calls.get(stem, 0) + 1
-            names = [one for one in wanted[stem] if (one.partition("#")[2] or "1") == str(calls[stem])]
+            names = [one for one in wanted[stem] if call_of(one)[1] == calls[stem]]
             if not names or not isinstance(output, Tensor):
                 return None
             kept.update(dict.fromkeys(names, output))
@@ -76,7 +66,7 @@ def listening(net: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tensor
 
     handles = [net.get_submodule(stem).register_forward_hook(keep(stem)) for stem in wanted]
     try:
-        with evaluated(net), net.register_forward_pre_hook(begin):
+        with evaluating(net), net.register_forward_pre_hook(begin):
             yield kept
     finally:
         for handle in handles:
@@ -88,13 +78,23 @@ def batches(x: Tensor) -> Iterator[Tensor]:
     yield from torch.split(x, BATCH)
 
 
+def returned(net: nn.Module, x: Tensor) -> Any:
+    """What a network gives for pictures.
+
+    Raises:
+        ArgumentError: it does not take them.
+    """
+    with theirs(f"the network, given {x.dtype} of shape {tuple(x.shape)},"):
+        return net(x)
+
+
 def scores(net: nn.Module, x: Tensor) -> Tensor:
     """The scores (N, K) of pictures (N, C, H, W).
 
     Raises:
         ArgumentError: the network gives no row of scores for each picture.
     """
-    made = scores_in(net(x))
+    made = scores_in(returned(net, x))
     if made.dim() != 2 or len(made) != len(x):
         got = f"shape {tuple(made.shape)}"
         raise ArgumentError(

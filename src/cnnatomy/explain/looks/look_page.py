@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +13,11 @@ from torch import Tensor, nn
 from cnnatomy import checks
 from cnnatomy.data import Dataset, Pictures, load, read_pictures
 from cnnatomy.errors import ArgumentError, DataError
-from cnnatomy.explain.looks.layer_outputs import evaluated
 from cnnatomy.explain.looks.page_figures import drawn, gathered
 from cnnatomy.models import adopt
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.models.scoring import scores_in
+from cnnatomy.nn.modes import evaluating
 from cnnatomy.report.run_page import name_of
 from cnnatomy.runs import Run
 from cnnatomy.train.atomic_files import write_whole
@@ -31,6 +29,7 @@ PICTURES = 1000
 """Pictures that are looked at, at most."""
 MOST_BYTES = 3_000_000
 FIT = "letterbox"
+PAGES = (".html", ".htm")
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,8 @@ def look(
         CheckpointError: there is no such run.
         DataError: the pictures cannot be read, or were given in memory and are gone.
     """
+    home = _page(page, what)
+    checks.count("seed", seed, least=0)
     given = _of_module(what, data, input) if isinstance(what, nn.Module) else _of_run(what, data, code)
     model = given.model
     if model.goal != "classify":
@@ -80,26 +81,28 @@ def look(
         numbers = torch.tensor([model.classes.index(name) for name in pictures.classes])
         pictures = replace(pictures, labels=numbers[pictures.labels], classes=model.classes)
     levels, name = _picture(picture, given, pictures)
-    with evaluated(model):
+    with evaluating(model):
         looks = gathered(model, pictures, levels, name, labelled=known, seed=seed)
     said = [
         f"{len(pictures):,} of the {len(given.data.test):,} test pictures of {given.data.name}, seed {seed}",
         given.data.fitted.sentence(),
     ]
-    home = page if page is not None else _home(what) / "look.html"
-    path = checks.path(home, "the page")
-    write_whole(path, _rendered(looks, given.title, said, known))
-    return path
+    write_whole(home, _rendered(looks, given.title, said, known))
+    return home
 
 
 def _rendered(looks: object, title: str, said: Sequence[str], known: bool) -> bytes:
-    from cnnatomy.report.render import template
+    from cnnatomy.report.render import sealed, template
 
-    script = (Path(__file__).parent / "look.js").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
-    own = Markup((Path(__file__).parent / "look.css").read_text("utf-8"))
+    here = Path(__file__).parent
+    own = Markup((here / "look.css").read_text("utf-8"))
     made = template("look.html.j2", "cnnatomy.explain.looks").render(
-        looks=looks, title=title, said=said, known=known, own=own, script=Markup(f"\n{script}"), digest=digest
+        looks=looks,
+        title=title,
+        said=said,
+        known=known,
+        own=own,
+        **sealed((here / "look.js").read_text("utf-8")),
     )
     if len(made.encode()) > MOST_BYTES:
         expected, got = f"at most {MOST_BYTES:,} bytes", f"{len(made.encode()):,}"
@@ -131,7 +134,7 @@ def _of_module(net: nn.Module, data: str | Path | None, input: Sequence[int] | N
     if isinstance(net, Classifier):
         return _Given(net, found, FIT, title)
     like = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(()))
-    with torch.no_grad(), evaluated(net):
+    with torch.no_grad(), evaluating(net):
         count = scores_in(net(torch.zeros(2, *shape).to(like))).shape[-1]
     names = found.classes if count == len(found.classes) else max(int(count), 2)
     model = adopt(net, classes=names, input=shape)
@@ -149,7 +152,12 @@ def _picture(picture: str | Path | None, given: _Given, pictures: Pictures) -> t
     return read[0], path.name
 
 
-def _home(what: str | Path | Run | nn.Module) -> Path:
-    if isinstance(what, nn.Module):
-        return Path()
-    return what.path if isinstance(what, Run) else Path(what).expanduser()
+def _page(page: str | Path | None, what: str | Path | Run | nn.Module) -> Path:
+    """The file to write, with its folder."""
+    if page is None:
+        home = Path() if isinstance(what, nn.Module) else what.path if isinstance(what, Run) else Path(what)
+        return home.expanduser() / "look.html"
+    path = checks.path(page, "the page").expanduser()
+    if path.suffix not in PAGES:
+        raise ArgumentError("the page", expected=f"a name that ends in {' or '.join(PAGES)}", got=path.name)
+    return path

@@ -13,7 +13,7 @@ from cnnatomy import checks
 from cnnatomy.anatomy.present.map_layout import unit_at
 from cnnatomy.errors import ArgumentError
 from cnnatomy.explain.looks.cropping import Seeing
-from cnnatomy.explain.looks.layer_outputs import Network, listening, module_of
+from cnnatomy.explain.looks.layer_outputs import Network, listening, module_of, returned
 
 Bounds = tuple[Tensor | float, Tensor | float]
 FREE = 0.75
@@ -98,6 +98,7 @@ class Climbing:
     def __post_init__(self) -> None:
         checks.count("starts", self.starts, most=1000)
         checks.count("steps", self.steps, most=100_000)
+        checks.count("seed", self.seed, least=0)
 
     def maximised(
         self,
@@ -155,7 +156,7 @@ class _Climb:
         """What each picture's unit returns, and its gradient."""
         given = x.detach().requires_grad_()
         with listening(self.net, [self.layer]) as kept, torch.enable_grad():
-            self.net(given)
+            returned(self.net, given)
             made = kept[self.layer][self.units]
             (gradient,) = torch.autograd.grad(made.sum(), given)
         return made.detach(), gradient

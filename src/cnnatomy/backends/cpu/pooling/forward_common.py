@@ -14,7 +14,7 @@ from typing import Any
 from llvmlite import ir
 
 from cnnatomy.backends.cpu.codegen.emitter import Emitter
-from cnnatomy.backends.cpu.codegen.vectors import Lanes, traced, vector
+from cnnatomy.backends.cpu.codegen.vectors import traced, vector
 from cnnatomy.reducers.contract import NO_TAP, Field, Lane, Reducer, State
 
 SLOTS = (
@@ -142,7 +142,3 @@ class Rows(ABC):
         if value.type != vector(element, width):
             value = e.builder.trunc(value, vector(element, width))
         e.raw_store(value, pointer, index, element)
-
-    def tap_lanes(self, number: Any, width: int) -> Lanes:
-        """A tap number in every lane."""
-        return self.e.taps(number, width)
