@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from anatomy.random_nets import Op
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnnatomy.anatomy.field import Field, Fields
@@ -43,6 +43,56 @@ def own_windows(x: Tensor) -> Tensor:
     """Attention among the columns of a window."""
     tokens = windows(x).permute(0, 2, 3, 4, 1)
     return sdpa(tokens, tokens, tokens)
+
+
+PAST = torch.ones(6, 6, dtype=torch.bool).tril(1)
+"""Every column's past and the next one: of one score alone the softmax is 1, with no derivative."""
+NEAR = PAST & ~PAST.tril(-3)
+LOW = torch.full((6, 6), -torch.inf, dtype=torch.float64).triu(2)
+ONE_HEAD = torch.cat([LOW[None], torch.zeros(3, 6, 6)])
+
+
+def attended(x: Tensor, masked: Callable[[Tensor], Tensor]) -> Tensor:
+    """Attention by hand among the columns, in four heads, of scores that a mask has been put on."""
+    tokens = x.transpose(2, 3)
+    weights = masked(tokens @ x / 2).softmax(-1)
+    return (weights * 0.9) @ tokens
+
+
+def masked_twice(x: Tensor) -> Tensor:
+    """Attention to columns near by, and again to what is near to those."""
+    once = attended(x, lambda scores: scores.masked_fill(~NEAR, -torch.inf))
+    return attended(once.transpose(2, 3), lambda scores: scores.masked_fill(~NEAR, -torch.inf))
+
+
+MASKED: dict[str, Callable[[Tensor], Tensor]] = {
+    "filled": lambda x: attended(x, lambda scores: scores.masked_fill(~PAST, -torch.inf)),
+    "filled in place": lambda x: attended(x, lambda scores: scores.masked_fill_(~NEAR, -torch.inf)),
+    "filled with a tensor": lambda x: attended(x, lambda scores: scores.masked_fill(~PAST, LOW[0, 1])),
+    "filled twice": lambda x: attended(
+        x, lambda scores: scores.masked_fill(~PAST, -torch.inf).masked_fill(PAST.tril(-3), -1e9)
+    ),
+    "added": lambda x: attended(x, lambda scores: scores + LOW),
+    "added, for minus infinity": lambda x: attended(x, lambda scores: (~PAST).double() * -1e9 + scores),
+    "added, then scaled": lambda x: attended(x, lambda scores: (scores + LOW) * 0.5),
+    "added in the product": lambda x: torch.baddbmm(LOW, x[0].mT, x[0]).softmax(-1) @ x[0].mT,
+    "chosen": lambda x: attended(x, lambda scores: torch.where(NEAR, scores, -torch.inf)),
+    "chosen the other way": lambda x: attended(x, lambda scores: torch.where(~NEAR, LOW[0, 1], scores)),
+    "future alone": lambda x: attended(x, lambda scores: scores.masked_fill(~PAST.T, -torch.inf)),
+    "written over": lambda x: attended(x, lambda scores: (scores + LOW).copy_(scores)),
+    "too high": lambda x: attended(x, lambda scores: scores.masked_fill(~PAST, -9.0)),
+    "a score below zero times a number below zero": lambda x: attended(
+        x, lambda scores: (scores + 20 * LOW.clamp(-1)) * -1
+    ),
+    "of columns": lambda x: (x.mT @ x + LOW.T).softmax(-2) @ x.mT,
+    "twice": masked_twice,
+    "operator, causal": lambda x: sdpa(x.mT, x.mT, x.mT, is_causal=True)[:, :, 1:],
+    "operator, truth values": lambda x: sdpa(x.mT, x.mT, x.mT, NEAR),
+    "operator, numbers": lambda x: sdpa(x.mT, x.mT, x.mT, LOW.T),
+    "kernel, numbers": lambda x: flash(x.mT, x.mT, x.mT, attn_mask=LOW)[0],
+    "operator, windows of rows": lambda x: sdpa(x, x, x, PAST[:3, :3]),
+}  # fmt: skip
+"""What attention among six columns sees beside its own, where a mask closes some of them."""
 
 
 OPERATORS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -111,9 +161,15 @@ OPERATORS: dict[str, Callable[[Tensor], Tensor]] = {
 }  # fmt: skip
 
 
-def dependence(function: Callable[[Tensor], Tensor], axis: int) -> tuple[Any, Any]:
+def slopes_of(function: Callable[[Tensor], Tensor]) -> Tensor:
+    """Derivatives of every unit by every cell of the input."""
+    x = torch.rand(SHAPE, dtype=torch.float64)
+    found: Tensor = torch.autograd.functional.jacobian(function, x)  # type: ignore[no-untyped-call]
+    return found
+
+
+def dependence(slopes: Tensor, axis: int) -> tuple[Any, Any]:
     """First and last cell of an axis of which each unit has a derivative that is not zero."""
-    slopes: Tensor = torch.autograd.functional.jacobian(function, torch.rand(SHAPE, dtype=torch.float64))  # type: ignore[no-untyped-call]
     rank = slopes.dim() - len(SHAPE)
     others = [rank + dim for dim in range(len(SHAPE)) if dim != axis]
     hit = (slopes.abs() > 1e-12).sum(others).gt(0).numpy()
@@ -127,16 +183,47 @@ def fields_of(function: Callable[[Tensor], Tensor]) -> tuple[Field, ...]:
     return Fields(trace(Op(function), [torch.zeros(SHAPE, dtype=torch.float64)])).returned(0)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", [*OPERATORS, *(f"mask, {name}" for name in MASKED)])
 def test_intervals_are_those_of_derivatives(name: str) -> None:
-    for field in fields_of(OPERATORS[name]):
-        lo, hi = dependence(OPERATORS[name], field.axis)
+    function = OPERATORS.get(name) or MASKED[name.removeprefix("mask, ")]
+    slopes = slopes_of(function)
+    for field in fields_of(function):
+        lo, hi = dependence(slopes, field.axis)
         ours = [np.broadcast_to(edge, field.shape) for edge in (field.lo, field.hi)]
         empty = (lo > hi) & (ours[0] > ours[1])
         if field.unsure:
             assert ((ours[0] <= lo) & (ours[1] >= hi) | empty).all()
             continue
         assert (((ours[0] == lo) & (ours[1] == hi)) | empty).all(), f"axis {field.axis}"
+
+
+def test_where_a_mask_leaves_nothing_open_every_score_is_read() -> None:
+    closed = ~PAST | (torch.arange(6) == 0)[:, None]
+    _, columns = fields_of(lambda x: attended(x, lambda scores: scores.masked_fill(closed, -1e9)))
+    assert columns.interval((0, 0, 0, 0)) == range(6)
+    assert columns.interval((0, 0, 2, 0)) == range(4)
+
+
+def test_what_one_head_leaves_open_is_read_by_all() -> None:
+    _, columns = fields_of(lambda x: attended(x, lambda scores: scores + ONE_HEAD))
+    assert [columns.interval((0, head, 0, 0)) for head in (0, 1)] == [range(6)] * 2
+
+
+@pytest.mark.parametrize("kept", ["buffer", "attribute"])
+def test_a_mask_may_be_held_by_the_network(kept: str) -> None:
+    class Masked(nn.Module):
+        mask: Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            mask = torch.ones(1, 1, 9, 9, dtype=torch.float64).tril()[..., 1:, 1:]
+            self.register_buffer("mask", mask) if kept == "buffer" else setattr(self, "mask", mask)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return attended(x, lambda scores: scores.masked_fill(self.mask[..., :6, :6] == 0, -torch.inf))
+
+    _, columns = Fields(trace(Masked(), [torch.zeros(SHAPE, dtype=torch.float64)])).returned(0)
+    assert [columns.interval((1, 3, i, 2)) for i in range(6)] == [range(i + 1) for i in range(6)]
 
 
 UNSURE = {"linear convolution of weights"}

@@ -12,7 +12,9 @@ from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from cnnatomy.anatomy.shapes import Shape
 
@@ -114,6 +116,8 @@ class Call:
     """The innermost module call it ran in, as an index into the graph's visits; 0 is the model itself."""
     signature: Signature
     """What the operator's schema says."""
+    closed: NDArray[np.bool_] | None = field(default=None, compare=False)
+    """(queries, keys): the entries of a matrix that it leaves out, since a mask has made them zero."""
 
     @property
     def name(self) -> str:

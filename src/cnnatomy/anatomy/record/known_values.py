@@ -38,10 +38,13 @@ class Constants:
         self._sizes = sizes
         self._known: dict[int, Tensor] = {}  # their bytes
 
-    def meet(self, storage: int, tensor: Tensor) -> None:
-        """Take over the values of a tensor that the model makes of numbers."""
-        if self._sizes[storage] <= LARGEST:
-            self._known[storage] = _view(tensor.untyped_storage(), torch.uint8).clone()
+    def meet(self, storage: int, tensor: Tensor, start: int = 0) -> None:
+        """Take over the values of a tensor that the model holds or makes, from a byte of its memory on."""
+        size = self._sizes[storage]
+        if size <= LARGEST:
+            found = _view(tensor.untyped_storage(), torch.uint8, start, (size,), (1,))
+            with torch._C._DisableTorchDispatch(), torch.no_grad():
+                self._known[storage] = found.clone()
 
     def forget(self, storage: int) -> None:
         """Its memory is given back, or holds something else now."""

@@ -12,7 +12,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType, NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -68,8 +68,18 @@ def unwrapped(model: nn.Module) -> nn.Module:
     return model
 
 
-def shell_of(model: nn.Module) -> tuple[nn.Module, Counter[str]]:
-    """A copy of the model's structure, and how many of the caller's hooks it left out.
+class Shell(NamedTuple):
+    """A copy of a model's structure."""
+
+    module: nn.Module
+    silenced: Counter[str]
+    """How many hooks it left out, by whose they are."""
+    fixed: list[tuple[Tensor, Tensor]]
+    """Its tensors that are no parameters, such as buffers, each with the model's own."""
+
+
+def shell_of(model: nn.Module) -> Shell:
+    """A copy of the model's structure.
 
     Modules are copied one by one over meta tensors; other attributes as `copy.deepcopy` does, and what that
     cannot copy (locks, open files, generators) is left as it is.
@@ -85,7 +95,7 @@ def shell_of(model: nn.Module) -> tuple[nn.Module, Counter[str]]:
         held = (*model.named_parameters(), *model.named_buffers())
         name = next((f"parameter {name!r}" for name, tensor in held if is_lazy(tensor)), "a parameter")
         raise ArgumentError(f"{name} has no size yet", hint="run the model once on an input") from None
-    return shell, copying.silenced
+    return Shell(shell, copying.silenced, copying.fixed)
 
 
 def class_name(module: nn.Module) -> str:
@@ -155,6 +165,7 @@ class _Copying:
     def __init__(self) -> None:
         self.memo: dict[int, Any] = {}
         self.silenced: Counter[str] = Counter()
+        self.fixed: list[tuple[Tensor, Tensor]] = []
 
     def module(self, module: nn.Module) -> nn.Module:
         """The module's copy."""
@@ -228,6 +239,8 @@ class _Copying:
         bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
         if type(tensor) is nn.Parameter or isinstance(tensor, nn.Parameter):  # the latter is slow
             bare = nn.Parameter(bare, tensor.requires_grad)
+        elif type(tensor) is Tensor and not tensor.is_meta:
+            self.fixed.append((bare, tensor))
         return self._kept(tensor, bare)  # type: ignore[no-any-return]
 
     def _kept(self, original: Any, made: Any) -> Any:

@@ -6,6 +6,7 @@ import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch.utils._pytree import tree_map_only
 from cnnatomy.anatomy.record.assumed_values import Answers, Assumptions, assumptions
 from cnnatomy.anatomy.record.graph import Call, Graph, Value, Visit, Weight, signature
 from cnnatomy.anatomy.record.known_values import Constants
+from cnnatomy.anatomy.record.masks import Masks
 from cnnatomy.anatomy.record.meta_kernels import answer
 from cnnatomy.anatomy.record.nested import mapped, places
 from cnnatomy.anatomy.record.shell import Unrunnable, class_name, listen, set_mode, shell_of, unwrapped
@@ -92,13 +94,13 @@ def _record(
     graph = recorder.graph
     shell: nn.Module | None = None
     try:
-        shell, silenced = shell_of(model)
+        shell, silenced, fixed = shell_of(model)
         graph.notes = tuple(
             f"hooks of {library or 'the caller'}, not run: {count}"
             for library, count in sorted(silenced.items())
         )
         set_mode(shell, train)
-        recorder.attach(shell)
+        recorder.attach(shell, fixed)
         args, kwargs = tree_map_only(Tensor, recorder.bare, (args, kwargs))
         graph.inputs = recorder.named({**dict(enumerate(args)), **kwargs})
         recorder.run(shell, args, kwargs)
@@ -122,6 +124,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.graph = Graph(model, {}, {}, [], [], [], {}, {}, {}, training)
         self._constants = Constants(self.graph.sizes)
+        self._held = Constants(self.graph.sizes)  # those and what the model holds, which may change
+        self._masks = Masks(self._held, self.graph.sizes)
         self._answers = Answers(self._constants, assumed)
         self.stack: list[int] = []
         self._into = self.graph.calls
@@ -132,14 +136,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._twins: dict[int, tuple[Any, Tensor]] = {}  # for storages with data
         self._met_data = False
         self._weights: list[tuple[str, Tensor, bool]] = []
+        self._fixed: dict[int, Tensor] = {}  # by the address of the storage in their place
         self._nodes: dict[int, tuple[int, int]] = {}  # by autograd node, the visit and call that it is of
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # skipping it would import it: a second
 
-    def attach(self, shell: nn.Module) -> None:
-        """Follow the modules of a shell, and know its weights by name."""
+    def attach(self, shell: nn.Module, fixed: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Follow the modules of a shell, and know its weights by name, and fixed tensors by their values."""
+        self._fixed = {bare.untyped_storage()._cdata: tensor for bare, tensor in fixed}
         own: dict[bool, dict[Tensor, str]] = {True: {}, False: {}}
         for path, module in shell.named_modules():
             listen(module, self._entering(path), self._leaving)
@@ -189,8 +195,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = self._run(func, args, kwargs, given, inputs)
         made = mapped(result, returned)
         call = Call(func, *given, made, tuple(inputs), tuple(outputs), self._visit(), signature(func))
-        self._into.append(call)
+        closed = self._masks.follow(call)
+        self._into.append(call if closed is None else replace(call, closed=closed))
         self._constants.follow(call)
+        self._held.follow(call)
         known = self._constants.value(outputs[0]) if fetched else None
         return result if known is None else known.clone()
 
@@ -244,21 +252,28 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             number = self._watch(storage)
         if made is not None:  # of numbers, in the pass: weights and inputs have their twins before it
             self._constants.meet(number, made)
+            self._held.meet(number, made)
         offset: Any = tensor.storage_offset()
         return Value(number, tuple(tensor.shape), tensor.stride(), offset, tensor.dtype)
 
     def _watch(self, storage: torch.UntypedStorage) -> int:
         number, address = len(self.graph.sizes), storage._cdata
-        graph, numbers, watches, constants = self.graph, self._numbers, self._watches, self._constants
+        graph, numbers, watches = self.graph, self._numbers, self._watches
+        followed = self._constants, self._held, self._masks
 
         def gone(_: Any) -> None:
             del numbers[address], watches[number]
-            constants.forget(number)
+            for one in followed:
+                one.forget(number)
             graph.freed[number] = len(graph.calls) + len(graph.backward) - 1
 
         numbers[address] = number
         watches[number] = weakref.ref(storage, gone)
         graph.sizes[number] = storage.nbytes()
+        if address in self._fixed:
+            with torch._C._DisableTorchDispatch(), torch.no_grad():  # what is done here is not the model's
+                held = self._fixed[address].cpu()
+            self._held.meet(number, held, int(held.storage_offset()) * held.itemsize)
         return number
 
     def _values(self, parts: Sequence[Any]) -> list[Value]:

@@ -76,7 +76,7 @@ def sizes(
     )
     if len(wanted) > MOST:
         raise ArgumentError("too many sizes", expected=f"at most {MOST}", got=str(len(wanted)))
-    shell, _ = shell_of(module)
+    shell = shell_of(module).module
     kind = dtype or next((p.dtype for p in module.parameters() if p.dtype.is_floating_point), None)
     assumed = assumptions(assume)
     tried = tuple(_tried(shell, size, one, kind, assumed) for one in wanted)

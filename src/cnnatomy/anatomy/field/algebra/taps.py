@@ -185,6 +185,11 @@ def bordered(n: int, before: int, after: int, mode: str) -> Taps:
     return Taps(rows, Rows.of([[-before]]), 1)
 
 
+def unmasked(closed: NDArray[np.bool_]) -> Taps:
+    """The keys that a mask of attention leaves open to each query."""
+    return Taps(Rows.of(np.flatnonzero(~row).tolist() for row in closed), None, why="a mask of attention")
+
+
 def _rows(given: AxisTable) -> Rows:
     return Rows.of(given.taps(o) for o in range(given.outputs))
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cnnatomy.anatomy.field.algebra.field_table import Table, union_of
+from cnnatomy.anatomy.field.algebra.taps import unmasked
 from cnnatomy.anatomy.field.rules.rule_registry import See, pointwise, rule
 from cnnatomy.anatomy.record.graph import Call
 
@@ -32,10 +36,26 @@ def reduction(call: Call, see: See) -> list[Table]:
 
 @rule("_softmax", "_log_softmax", "softmax", "log_softmax", "_safe_softmax", "sort", "argsort", "linalg_qr")
 def along(call: Call, see: See) -> list[Table]:
-    """Every output reads the axis that it lies on, whole."""
+    """Every output reads the axis that it lies on, whole but for what a mask closes."""
     table = see(call.read[0])
+    if call.closed is not None:
+        return [attended(table, call.closed).expand(table.shape)]
     found = table.mix(axes(call, len(table.shape)) if table.shape else [])
     return [found] * len(call.outputs)
+
+
+def attended(table: Table, closed: NDArray[np.bool_]) -> Table:
+    """Each row of scores read where it is open, as size 1; whole if units differ along both of its axes."""
+    rows, columns = len(table.shape) - 2, len(table.shape) - 1
+    parts, queries, taps = [], table.shape[rows], unmasked(closed)
+    for term in table.terms:
+        part = Table(table.shape, (term,), table.local)
+        if part.run(rows) == queries:  # keys: what query i reads takes the place of key i
+            part = part.slice(rows, range(1)).tap(columns, taps)
+            parts.append(part.permute((*range(rows), columns, rows)))
+        else:
+            parts.append(part.reduce([columns]))
+    return union_of(parts, (*table.shape[:-1], 1))
 
 
 @rule("topk")
@@ -120,7 +140,12 @@ def product(call: Call, see: See) -> Table:
     one, two = see(left), see(right)
     if name == "linear":
         two = two.permute((1, 0))
-    parts = [_rows(one, len(right.shape)), _columns(two, len(left.shape)), *map(see, added)]
+    columns = (
+        _columns(two, len(left.shape))
+        if call.closed is None
+        else two.tap(-2 % len(two.shape), unmasked(call.closed))
+    )
+    parts = [_rows(one, len(right.shape)), columns, *map(see, added)]
     if name == "addbmm":
         parts[:2] = [part.reduce([0], keep=False) for part in parts[:2]]
     return union_of(parts, out)
@@ -152,8 +177,12 @@ def attention(call: Call, see: See) -> list[Table]:
     causal = call.argument("is_causal") and query.shape[-2] == key.shape[-2]
     parts = [query.reduce([-1])]
     for table in (key.reduce([-1]), value):
-        read = before(table, len(table.shape) - 2) if causal else table.reduce([-2])
-        parts.append(_shared(read, out))
+        keys = len(table.shape) - 2
+        if call.closed is not None:
+            table = table.tap(keys, unmasked(call.closed))
+        else:
+            table = before(table, keys) if causal else table.reduce([keys])
+        parts.append(_shared(table, out))
     parts += [see(mask).reduce([-1]) for mask in values[3:]]
     found = union_of(parts, out)
     sums = [found.reduce([-1], keep=False).expand(v.shape) for v in call.outputs[1:2] if v.numel]
