@@ -6,8 +6,9 @@ combinations are kept that hold every value of each, and then those that add mos
 tenth of them all. Of a test with one long list of values a seeded tenth is kept. Four combinations, if there
 are as many, are always kept.
 
-A test that compiles or starts processes is marked with `@pytest.mark.costly(n)`: n of its combinations are
-kept, those that hold most values between them. Hypothesis draws a third of the examples.
+A test that compiles or starts processes is marked with `@pytest.mark.costly(n)`, a file of such tests with
+`pytestmark`: n of its combinations are kept, those that hold most values between them. Hypothesis draws a
+sixth of the examples.
 
 The seed is the test's name with `--combinations-seed`. `pytest --all-combinations` runs everything.
 """

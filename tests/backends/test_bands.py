@@ -20,6 +20,8 @@ from cnnatomy.backends.cpu.runtime import huge_pages, scratch
 from cnnatomy.geometry.axis_resampling import Resampling
 from cnnatomy.geometry.bands import Bands
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 FENCE = 1 << 14
 """Bytes."""
 

@@ -34,6 +34,8 @@ from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Adaptive, Region, Sliding, Whole
 from cnnatomy.report import gallery
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 PAGE = Path(__file__).parents[2] / "CONTRIBUTING.md"
 NAMES = ("Farthest", "Roots", "Ranked")
 

@@ -36,6 +36,8 @@ from cnnatomy.reducers import KMax, Mean, Reducer, reducer
 from cnnatomy.reducers.contract import NO_TAP
 from cnnatomy.regions import Adaptive, Bins, Fractional, Region, Sliding, Whole
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 KERNELS = kernels()
 every_kernel = pytest.mark.parametrize("what", KERNELS, ids=label)
 one_of_each = pytest.mark.parametrize(

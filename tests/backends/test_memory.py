@@ -61,7 +61,7 @@ for i, name in enumerate(sorted(REGISTRY)):
     for j, (region, dtype, width, lanes) in enumerate(itertools.product(
         regions if not what.blended else (), dtypes, widths, (1, 7, 20) if everything else (1, 20)
     )):
-        if not everything and (i + j // 2) % 10:  # one of the regions, in turn
+        if not everything and (i + j) % 20:  # one of the regions in one layout, in turn
             continue
         shape = (1, lanes if lanes > 1 else 2, 7, width)
         inputs = [filled(shape, dtype, lanes) for _ in range(1 + len(what.companions))]
@@ -78,14 +78,14 @@ for i, name in enumerate(sorted(REGISTRY)):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="fences are set with mprotect")
-@pytest.mark.costly(2)
+@pytest.mark.costly(1)
 @pytest.mark.parametrize("part", ["5", "16", "33", pytest.param("everything", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("where", ["start", "end"])
 def test_nothing_outside_is_touched(where: str, part: str) -> None:
-    """Of maps of one width, one region for each reducer, or everything."""
+    """Of maps of one width, one region and layout for each reducer, or everything."""
     command = [sys.executable, "-W", "ignore", "-c", SCRIPT, where, part]
     done = subprocess.run(command, capture_output=True, text=True, timeout=3000, check=False)
     assert done.returncode == 0, done.stderr[-500:]
     counts = dict(line.split() for line in done.stdout.splitlines())
-    kinds = 10 * 4 * 6 * 3 if part == "everything" else 2
+    kinds = 10 * 4 * 6 * 3 if part == "everything" else 1
     assert all(int(counts[name]) >= kinds for name in REGISTRY if not reducer(name).blended)

@@ -63,6 +63,7 @@ def result(line: str) -> tuple[float | None, float]:
     return value_of(left), float(right)
 
 
+@pytest.mark.costly(6)
 @pytest.mark.parametrize("number", range(len(CONFIGURATIONS)))
 def test_text_record_and_page_are_one(number: int, tmp_path: Path) -> None:
     made, y = explained(*CONFIGURATIONS[number])
@@ -86,11 +87,16 @@ def wrong(record: dict[str, Any]) -> list[str]:
     return faults(record, SCHEMA) + [one for part in parts for one in wrong(part["record"])]
 
 
-def test_the_schema_is_kept_and_the_validator_sees_faults() -> None:
+@pytest.mark.costly(4)
+@pytest.mark.parametrize("number", range(len(CONFIGURATIONS)))
+def test_the_schema_is_kept(number: int) -> None:
     TYPES.setdefault("number", float)
-    for what, options in CONFIGURATIONS:
-        made, _ = explained(what, options)
-        assert wrong(json.loads(text_of(made.record))) == []
+    made, _ = explained(*CONFIGURATIONS[number])
+    assert wrong(json.loads(text_of(made.record))) == []
+
+
+def test_the_validator_sees_faults() -> None:
+    TYPES.setdefault("number", float)
     net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 2), torch.nn.ReLU(), ours.Pool2d(ca.Soft(learned=1), 2))
     wide = ca.explain(ours.Conv2d(1, 1, 2, padding=1, padding_mode="mean"), GRID).record
     drawn = ca.explain(ca.pool, GRID, region=ca.Sliding(2), reducer="stochastic", training=True).record

@@ -13,6 +13,8 @@ import cnnatomy
 from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Region, Sliding
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 CHANCE = [what for what in examples() if what.settled() != what]
 
 

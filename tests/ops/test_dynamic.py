@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
+pytestmark = pytest.mark.costly(4)  # each compiles kernels
+
 
 def _itself(function: Callable[..., Any]) -> Callable[..., Any]:
     return function

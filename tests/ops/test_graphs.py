@@ -30,6 +30,8 @@ from cnnatomy import Adaptive, Region, Sliding, Whole
 from cnnatomy.backends.pooled import curved
 from cnnatomy.reducers import REGISTRY, Reducer, reducer
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 every_reducer = pytest.mark.parametrize("what", examples(), ids=label)
 PAIRS = [pair for pair in pairs(REGIONS, often=8, seldom=24) if not pair.values[0].mixes]
 """Without those that are plain torch: they take long to trace, and have tests of their own."""

@@ -181,30 +181,38 @@ def attributes(node: Any) -> Attributes:
     return found | texts | {"outputs": len(node.output)}
 
 
-def test_every_example_is_met_or_refused_for_a_reason() -> None:
-    run: dict[str, int] = dict.fromkeys(RUNS, 0)
-    refused, wrong = [], []
+Examples = dict[str, list[Any]]
+COUNTS = {
+    **{"Conv": 6, "ConvTranspose": 11, "Resize": 14, "Pad": 6, "MaxUnpool": 2, "LRN": 2},
+    **{"DepthToSpace": 2, "SpaceToDepth": 4, "MaxPool": 18, "AveragePool": 20, "LpPool": 8},
+    **{"GlobalMaxPool": 2, "GlobalAveragePool": 2, "refused": 26},
+}
+
+
+@pytest.fixture(scope="module")
+def sorted_examples() -> Examples:
+    """By operator, or as refused."""
+    found: Examples = {}
     for case in examples():
+        refused = any(re.search(part, case.name) for part in REFUSED)
+        found.setdefault("refused" if refused else case.model.graph.node[0].op_type, []).append(case)
+    return found
+
+
+def test_all_examples_are_run_or_refused_for_a_reason(sorted_examples: Examples) -> None:
+    assert {name: len(cases) for name, cases in sorted_examples.items()} == COUNTS
+
+
+@pytest.mark.costly(4)
+@pytest.mark.parametrize("operator", RUNS)
+def test_every_example_is_met(operator: str, sorted_examples: Examples) -> None:
+    for case in sorted_examples[operator]:
         (node,) = case.model.graph.node
-        if any(re.search(part, case.name) for part in REFUSED):
-            refused.append(case.name)
-            continue
-        a = attributes(node)
         for given, wanted in case.data_sets:
             names = iter(given)
             tensors = [torch.tensor(next(names)) if name else None for name in node.input]
-            y = RUNS[node.op_type](a, tensors)
+            y = RUNS[operator](attributes(node), tensors)
             found = y if isinstance(y, tuple) else (y,)
             for one, other in zip(found, wanted, strict=True):
-                try:
-                    torch.testing.assert_close(one, torch.tensor(other), rtol=5e-4, atol=1e-5)
-                except AssertionError as error:
-                    wrong.append(f"{case.name}: {error}")
-        run[node.op_type] += 1
-    assert not wrong, "\n".join(wrong)
-    assert len(refused) == 26
-    assert run == {
-        **{"Conv": 6, "ConvTranspose": 11, "Resize": 14, "Pad": 6, "MaxUnpool": 2, "LRN": 2},
-        **{"DepthToSpace": 2, "SpaceToDepth": 4, "MaxPool": 18, "AveragePool": 20, "LpPool": 8},
-        **{"GlobalMaxPool": 2, "GlobalAveragePool": 2},
-    }
+                about = f"{case.name}: {{}}".format
+                torch.testing.assert_close(one, torch.tensor(other), rtol=5e-4, atol=1e-5, msg=about)

@@ -24,6 +24,8 @@ from cnnatomy.ops.padding import OPTIONS, pad
 from cnnatomy.ops.pooling import pool
 from cnnatomy.regions import Sliding
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 MODES = sorted(set(OPTIONS) - {"empty"})
 DTYPES = ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"]
 TORCHS = {"constant": "constant", "edge": "replicate", "reflect": "reflect", "wrap": "circular"}

@@ -17,6 +17,8 @@ import cnnatomy
 from cnnatomy.reducers import L2, Kth, Lp, Max, Mean, Median, Min, Quantile, Reducer
 from cnnatomy.regions import Adaptive, Region, Sliding, Whole
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 SHAPES = {1: (2, 3, 23), 2: (2, 3, 13, 18), 3: (2, 3, 7, 8, 9)}
 Call = Callable[..., Any]
 

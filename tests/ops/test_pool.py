@@ -31,6 +31,8 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.reducers import GeM, Reducer, reducer
 from cnnatomy.regions import Region
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 every_reducer = pytest.mark.parametrize("what", examples(), ids=label)
 SELECTING = [what for what in examples() if what.selects]
 

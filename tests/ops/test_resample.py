@@ -23,6 +23,8 @@ from cnnatomy.geometry.axis_resampling import Resampling
 from cnnatomy.geometry.kernels import METHODS
 from cnnatomy.ops.resampling import operator, resample
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 MODES = {1: ["linear"], 2: ["bilinear", "bicubic"], 3: ["trilinear"]}
 KERNELS = [name for name, method in METHODS.items() if method.kernel]
 SIZES = st.integers(1, 24)

@@ -22,6 +22,8 @@ from cnnatomy.errors import ArgumentError
 from cnnatomy.nn import unpooling_modules
 from cnnatomy.ops.unpooling import choices, unpool, unpool_mean
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 SIZES = {1: (13,), 2: (9, 11), 3: (5, 6, 7)}
 REGIONS: list[Region] = [
     *(Sliding(2), Sliding(3, 2, 1), Sliding(3, 1, 1), Sliding(2, 1, 0, 2), Sliding(2, 3, ceil_mode=True)),

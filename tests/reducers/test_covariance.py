@@ -19,6 +19,8 @@ from cnnatomy.reducers.covariance import Covariance
 from cnnatomy.reducers.shared import spectral
 from cnnatomy.regions import Adaptive, Region, Sliding, Whole
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 linalg: Any = pytest.importorskip("scipy.linalg")
 derivatives: Any = torch.autograd.functional
 

@@ -28,6 +28,8 @@ from cnnatomy.reducers.shared import scaled_sums
 from cnnatomy.reducers.soft import Soft
 from cnnatomy.regions import Sliding, Whole
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 Numbers = list[float]
 
 

@@ -28,6 +28,8 @@ from cnnatomy.reducers.min import Min
 from cnnatomy.reducers.mixed import Mixed
 from cnnatomy.reducers.soft import Soft
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 FOLDS: list[Fold] = [
     *(Max(), Min(), Mean(), Mean(divisor=3.0), Mixed(), Mixed(0.2), Mixed(1.0)),
     *(Soft(), Soft(0.3), Soft(1e-3), Soft(1e6)),

@@ -18,6 +18,8 @@ from cnnatomy.reducers.contract import Output, Reducer, State, Windows
 from cnnatomy.reducers.kmax import KMax
 from cnnatomy.regions import Sliding
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 KS = [1, 2, 3, 4, 5, 8, 16]
 
 

@@ -24,6 +24,8 @@ from cnnatomy.reducers.quantile import Quantile
 from cnnatomy.reducers.trimmed import Trimmed
 from cnnatomy.regions import Adaptive, Region, Sliding, Whole
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 RANKS = [
     *(Median(), Kth(), Kth(2), Kth(3, largest=False), Kth(1, largest=False), Kth(40), Kth(40, largest=False)),
     *(Quantile(q) for q in (0, 0.1, 0.3, 0.5, 0.75, 1)),
