@@ -240,6 +240,8 @@ def _derivatives(record: Record, laid: Laid, operator: _Operator, grad: Any, los
             loose = _summed(cells, terms, part)
             readers = int(torch.bincount(cells[cells >= 0], minlength=1).max())
             rounding = _rounding(laid, laid.reads.cells.shape[1] + readers) + lost
+            if laid.law.how == "compute":
+                rounding *= max(1.0, float(scale.max()))  # slopes are of differences between the values
             allowed = rounding * torch.maximum(loose, _slack(part))
             vague = _undefined(record, cells, outputs, one) & (part.isnan() | summed.isnan())
             part = torch.where(spoilt | vague, summed, part)

@@ -7,15 +7,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cnnatomy.errors import CnnatomyError
-from cnnatomy.lab import network_view, numbers_view
+from cnnatomy.lab import kept_pictures, network_view, numbers_view, picture_view
 from cnnatomy.lab.reply import Reply, line
 
 Query = Mapping[str, str]
-PAGES: Mapping[str, Callable[[Query], Reply]] = {"numbers": numbers_view.page, "network": network_view.page}
-CHECKS: Mapping[str, Callable[[Query], Reply]] = {"numbers": numbers_view.check}
-SAVES: Mapping[str, Callable[[Query, str], Reply]] = {
-    "numbers": numbers_view.saved,
-    "network": network_view.saved,
+PAGES: Mapping[str, Callable[[Query, bytes], Reply]] = {
+    "numbers": lambda query, _: numbers_view.page(query),
+    "picture": picture_view.page,
+    "network": lambda query, _: network_view.page(query),
+}
+CHECKS: Mapping[str, Callable[[Query, bytes], Reply]] = {
+    "numbers": lambda query, _: numbers_view.check(query),
+    "picture": picture_view.check,
+}
+SAVES: Mapping[str, Callable[[Query, str, bytes], Reply]] = {
+    "numbers": lambda query, ending, _: numbers_view.saved(query, ending),
+    "picture": picture_view.saved,
+    "network": lambda query, ending, _: network_view.saved(query, ending),
 }
 
 
@@ -37,11 +45,13 @@ def answer(path: str, query: Query, body: bytes = b"") -> Reply:
 
 def _answer(path: str, query: Query, body: bytes) -> Reply:
     name, _, rest = path.partition("/")
+    if path == "pictures":
+        return Reply(kept_pictures.kept(body), "image/png")
     if name in PAGES and not rest:
-        return PAGES[name](query)
+        return PAGES[name](query, body)
     if name in CHECKS and rest == "check":
-        return CHECKS[name](query)
+        return CHECKS[name](query, body)
     stem, _, ending = rest.partition(".")
     if name in SAVES and stem == "save" and ending in ("html", "svg", "json"):
-        return SAVES[name](query, ending)
+        return SAVES[name](query, ending, body)
     return line("there is no such page", 404)

@@ -53,9 +53,9 @@ function say(text) {
   byId("news").textContent = text;
 }
 
-async function ask(path, signal) {
+async function ask(path, signal, more = {}) {
   try {
-    const answer = await fetch(path, { signal });
+    const answer = await fetch(path, { signal, ...more });
     return answer.ok ? answer : (say(await answer.text()), null);
   } catch (error) {
     if (error.name !== "AbortError") refuse(GONE);
@@ -133,8 +133,27 @@ async function png() {
   });
 }
 
+async function upload(file) {
+  if (!file || !byId("f-picture")) return;
+  say("reading the picture");
+  const answer = await ask("/pictures", undefined, { method: "POST", body: file });
+  if (!answer) return;
+  const { picture, error } = await answer.json();
+  if (error) return refuse(error);
+  place("picture", picture);
+  update();
+}
+document.addEventListener("change", (event) => event.target.id === "file" && upload(event.target.files[0]));
+document.addEventListener("dragover", (event) => byId("file") && event.preventDefault());
+document.addEventListener("drop", (event) => {
+  if (!byId("file")) return;
+  event.preventDefault();
+  upload(event.dataTransfer.files[0]);
+});
+
 let resting = null;
 form.addEventListener("input", (event) => {
+  if (event.target.type === "file") return;
   clearTimeout(resting);
   const whole = Boolean(event.target.closest("[data-changes]"));
   resting = setTimeout(() => update(whole), REST);

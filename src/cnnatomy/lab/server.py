@@ -16,7 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from cnnatomy.errors import ArgumentError
@@ -32,6 +32,7 @@ STATIC = {
     "lab.js": ("text/javascript", (HERE / "lab.js",)),
     "stepper.js": ("text/javascript", (HERE.parent / "explain" / "stepper.js",)),
     "units.js": ("text/javascript", (HERE / "units.js",)),
+    "pair.js": ("text/javascript", (HERE / "pair.js",)),
 }
 """What pages load, by name: its media type and its parts."""
 
@@ -57,17 +58,15 @@ def application(desk: Desk, port: int, token: str | None = None) -> Starlette:
 
     async def keep(request: Request) -> Response:
         given = await _body(request)
-        if isinstance(given, Reply):
-            return _response(given)
-        made = await desk.ask("/pictures", {}, given)
+        made = given if isinstance(given, Reply) else await desk.ask("/pictures", {}, given)
         if made.status != 200:
-            return _response(made)
+            return JSONResponse({"error": made.body.decode()}, 200 if made.status == 422 else made.status)
         name = hashlib.sha256(made.body).hexdigest()[:16]
         pictures[name] = made.body
         pictures.move_to_end(name)
         while len(pictures) > PICTURES:
             pictures.popitem(last=False)
-        return _response(line(name, 200))
+        return JSONResponse({"picture": name})
 
     async def static(request: Request) -> Response:
         kind, parts = STATIC.get(request.path_params["name"], ("", ()))

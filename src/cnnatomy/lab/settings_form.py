@@ -21,10 +21,11 @@ class Field:
         name: in the address.
         label: on the page.
         default: what holds if the address says nothing.
-        kind: `text`, `rows` of numbers, a `choice`, a `switch`, or `hidden`.
+        kind: `text`, `rows` of numbers, a `choice`, a `switch`, a `picture`, or `hidden`.
         choices: what there is to choose from.
         hint: what may be written.
         changes: whether other fields depend on it.
+        group: the heading that it stands under.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Field:
     choices: Sequence[str] = ()
     hint: str = ""
     changes: bool = False
+    group: str = ""
 
 
 @dataclass(frozen=True)

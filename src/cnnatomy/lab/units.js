@@ -15,8 +15,8 @@ export function mount(root, data, { moved = () => {}, signal } = {}) {
     const { path, rows, columns } = data.layers[chosen];
     const [y, height, vertically] = rows[row];
     const [x, width, across] = columns[column];
-    set(at("#map"), { viewBox: `0 0 ${columns.length} ${rows.length}` });
-    set(at(".map"), { width: columns.length, height: rows.length });
+    set(at("#map .rim"), { viewBox: `0 0 ${columns.length} ${rows.length}` });
+    set(at("#map .rim"), { width: columns.length, height: rows.length });
     set(at("#unit"), { x: column, y: row });
     set(at("#seen"), { x, y, width, height });
     at("#map-name").textContent = `${path}, ${rows.length}×${columns.length}`;
