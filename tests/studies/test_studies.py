@@ -19,7 +19,7 @@ import pytest
 import cnnatomy as ca
 from cnnatomy.cli import main
 from cnnatomy.errors import ArgumentError, CheckpointError
-from cnnatomy.studies import Study, compare
+from cnnatomy.studies import Study, compare, job_memory
 from cnnatomy.studies.arms import Arm, arms_of
 from cnnatomy.studies.study_folder import Design, StudyFolder
 from cnnatomy.studies.study_results import compared, differences
@@ -138,6 +138,24 @@ def test_a_run_that_fails_stops_no_other_and_is_tried_again(jobs: int, tmp_path:
     again, heard = counted()
     compare("digits", arms, seeds=1, study=tmp_path / "s", told=again, **SMALL)
     assert [name for name, *_ in heard] == ["wild"]
+
+
+def test_more_jobs_than_fit_are_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_memory, "own_memory", lambda: 2**20)
+    arms = {"a": {"batch_size": 8}, "b": {"batch_size": 64}}
+    trials = [(Arm(name, Settings.of(**SMALL, **own)), seed) for name, own in arms.items() for seed in (0, 1)]
+    small, large = (2**20 + job_memory.training_memory(arm.seeded(0)) for arm, seed in trials if not seed)
+    assert small < large
+    for room, jobs in ((2 * large, 2), (2 * large + small, 3), (2 * large + 2 * small, 9)):
+        monkeypatch.setattr(job_memory, "free", lambda room=room: room)
+        job_memory.demand_room(trials, jobs)
+        monkeypatch.setattr(job_memory, "free", lambda room=room: room - 1)
+        with pytest.raises(ArgumentError, match=r"runs at once take about .* try --jobs"):
+            job_memory.demand_room(trials, jobs)
+    monkeypatch.setattr(job_memory, "free", lambda: small - 1)
+    with pytest.raises(ArgumentError, match="smaller batch"):
+        compare("digits", arms, seeds=1, study=tmp_path / "s", jobs=2, **SMALL)
+    assert not list(tmp_path.glob("s/runs/*"))
 
 
 def test_nothing_trained_is_an_error(tmp_path: Path) -> None:

@@ -46,6 +46,10 @@ _FORMS = (
 """What tyro 1.0 says, and how we say it; anything else is passed on as it is."""
 
 
+Cluster = Annotated[str | None, tyro.conf.arg(metavar="[ADDRESS]", help_behavior_hint="")]
+"""A Ray cluster: this machine's where no address is given, as HOST:PORT or auto."""
+
+
 @dataclass(frozen=True)
 class Common:
     """Options that every command has."""
@@ -114,6 +118,30 @@ def one_line(box: str) -> str:
         if found := re.search(pattern, said):
             return form.format(*found.groups())
     return (said[:1].lower() + said[1:]).rstrip(".") or "the arguments cannot be read"
+
+
+HERE = "here"
+
+
+def with_cluster(words: Sequence[str]) -> list[str]:
+    """The words with what `--ray` means alone: Ray on this machine.
+
+    Example:
+        >>> with_cluster(["--ray", "digits"]), with_cluster(["digits", "--ray", "10.0.0.1:6379"])
+        (['--ray=here', 'digits'], ['digits', '--ray=10.0.0.1:6379'])
+    """
+    made = list(words)
+    while "--ray" in made:
+        place = made.index("--ray")
+        after = made[place + 1] if place + 1 < len(made) else ""
+        named = after == "auto" or (":" in after and not after.startswith("-"))
+        made[place : place + 1 + named] = [f"--ray={after if named else HERE}"]
+    return made
+
+
+def ray_of(option: str | None) -> bool | str:
+    """What a command's `ray` option asks for: no Ray, that of this machine, or an address."""
+    return option == HERE or option or False
 
 
 def file_to_write(path: Path) -> Path:

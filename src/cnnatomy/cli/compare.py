@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from cnnatomy.cli.argument_parsing import CODE, Command, Common, Switch
+from cnnatomy.cli.argument_parsing import (
+    CODE,
+    Cluster,
+    Command,
+    Common,
+    Switch,
+    ray_of,
+    with_cluster,
+)
 from cnnatomy.cli.options import GROUPS, to_settings, train_arguments
 from cnnatomy.errors import ArgumentError
 from cnnatomy.train.settings import Settings, default_of
@@ -60,6 +68,8 @@ class Options(Common):
     """By what arms are compared: accuracy; balanced, every class counted alike; macro-f1; or log-loss."""
     jobs: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
     """Runs at once, each in a process of its own; it changes no result."""
+    ray: Cluster = None
+    """Train on a Ray cluster instead: that of an address, as HOST:PORT or auto; without one, this machine."""
     dry_run: Switch = False
     """Say which runs would be made and how long they would take, and stop there."""
     quiet: Switch = False
@@ -68,7 +78,7 @@ class Options(Common):
 
 def main(words: Sequence[str]) -> None:
     """Train what is missing, and compare."""
-    rest, several = split(words)
+    rest, several = split(with_cluster(words))
     arguments = COMMAND.parse(train_arguments(Options), rest)
     options: Options = arguments.run
     from cnnatomy.cli.console import load_torch, output
@@ -85,7 +95,7 @@ def main(words: Sequence[str]) -> None:
     design = _joined(folder, asked, rest, several)
     typed = _asked(arguments, rest, several, files=False)
     demand_consent(design.arms, typed.arms)
-    check_request(design, options.baseline, options.metric, options.jobs)
+    check_request(design, options.baseline, options.metric, options.jobs, ray_of(options.ray))
     if options.dry_run or not options.quiet:
         show_plan(design, folder, options.jobs, console)
     if options.dry_run:
@@ -241,9 +251,9 @@ def _carry_out(design: Design, folder: StudyFolder, options: Options, console: C
 
     try:
         with watching(design, folder, console, quiet=options.quiet) as told:
-            return carry_out(
-                design, folder, baseline=options.baseline, metric=options.metric, jobs=options.jobs, told=told
-            )
+            how: dict[str, Any] = {"baseline": options.baseline, "metric": options.metric}
+            how |= {"jobs": options.jobs, "ray": ray_of(options.ray)}
+            return carry_out(design, folder, told=told, **how)
     except KeyboardInterrupt:
         what = f"stopped, all saved; go on with: cnnatomy compare --study {folder.path}"
         raise KeyboardInterrupt(what) from None

@@ -8,15 +8,27 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from cnnatomy import checks
 from cnnatomy.checks import MOST, MOST_BATCH, MOST_THREADS
-from cnnatomy.cli.argument_parsing import CODE, Command, Common, Switch, file_to_write
+from cnnatomy.cli.argument_parsing import (
+    CODE,
+    Cluster,
+    Command,
+    Common,
+    Switch,
+    file_to_write,
+    ray_of,
+    with_cluster,
+)
 from cnnatomy.cli.option_synonyms import PREDICT
 from cnnatomy.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from cnnatomy.train.prediction import Stream
 
 LIST = "-"
 COMMAND = Command(
@@ -27,6 +39,7 @@ COMMAND = Command(
             "cnnatomy predict runs/digits-1 scans/ more.zip": "a folder and an archive",
             "cnnatomy predict runs/digits-1 'scans/**/*.png' --top 1": "the likeliest class of each",
             "cnnatomy predict runs/digits-1 scans/ --csv scans.csv": "for a spreadsheet",
+            "cnnatomy predict runs/digits-1 many/ --ray --shards answers/": "on all processors, to Parquet",
             "cnnatomy predict runs/digits-1 - --json < list.txt": "of a list of files, as JSON",
         },
         "code and data": CODE,
@@ -64,37 +77,54 @@ class Arguments(Common):
     """The network again, as net.py:Net, of a run that trained your own code: a folder alone starts none."""
     null: Annotated[Switch, tyro.conf.arg(aliases=["-0"])] = False
     """The names of the list end in zero bytes, as find -print0 writes them, not in lines."""
+    ray: Cluster = None
+    """Predict on a Ray cluster: that of an address, as HOST:PORT or auto; without one, this machine."""
+    shards: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Write the predictions into this new folder, in files of 100,000 pictures."""
+    shard_kind: Annotated[str, tyro.conf.arg(metavar="NAME")] = "parquet"
+    """What kind of files: parquet or csv."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Where an encoder-decoder's pictures go."""
 
 
 def main(words: Sequence[str]) -> None:
     """Predict, and print a table, CSV or JSON, batch by batch."""
-    arguments: Arguments = COMMAND.parse(Arguments, words)
+    arguments: Arguments = COMMAND.parse(Arguments, with_cluster(words))
     _check(arguments)
     file = _csv_file(arguments.csv) if arguments.csv and str(arguments.csv) != LIST else None
     run, sources = arguments.run.expanduser(), list(_sources(arguments))
     if arguments.out:
         _redraw(run, sources, arguments.out.expanduser(), arguments.weights)
         return
-    from cnnatomy.cli.console import load_torch
+    from cnnatomy.cli.console import literal, load_torch, output
 
     load_torch()
-    from cnnatomy.cli.predictions import write
+    from cnnatomy.cli.predictions import say_unread, write
+
+    if arguments.shards is None:
+        style = "json" if arguments.json else "csv" if arguments.csv else "table"
+        write(_stream(run, sources, arguments), style, arguments.top, file)
+        return
+    from cnnatomy.cli.shards import demand_writable, write_shards
+
+    folder = demand_writable(arguments.shards, arguments.shard_kind)
+    done, bad = write_shards(_stream(run, sources, arguments), folder, arguments.shard_kind, arguments.top)
+    output().print(f"{done:,} pictures in {literal(str(folder))}", markup=False, soft_wrap=True)
+    say_unread(bad, done)
+
+
+def _stream(run: Path, sources: Sequence[str], arguments: Arguments) -> Stream:
+    """The predictions on their way, made here or on a cluster."""
+    how: dict[str, Any] = {
+        name: getattr(arguments, name) for name in ("top", "batch_size", "threads", "weights")
+    }
+    if ray := ray_of(arguments.ray):
+        from cnnatomy.runs.bulk_prediction import stream_remotely
+
+        return stream_remotely(run, sources, address=ray if isinstance(ray, str) else None, **how)
     from cnnatomy.train import stream
 
-    made = stream(
-        run,
-        sources,
-        top=arguments.top,
-        batch_size=arguments.batch_size,
-        on=arguments.device,
-        threads=arguments.threads,
-        weights=arguments.weights,
-        code=arguments.model,
-    )
-    style = "json" if arguments.json else "csv" if arguments.csv else "table"
-    write(made, style, arguments.top, file)
+    return stream(run, sources, on=arguments.device, code=arguments.model, **how)
 
 
 def _check(arguments: Arguments) -> None:
@@ -103,9 +133,12 @@ def _check(arguments: Arguments) -> None:
         value = getattr(arguments, name)
         if value is not None:
             checks.count(f"--{name.replace('_', '-')}", value, most=most)
-    given = [f"--{name}" for name in ("csv", "json", "out") if getattr(arguments, name)]
+    given = [f"--{name}" for name in ("csv", "json", "shards", "out") if getattr(arguments, name)]
     if len(given) > 1:
         raise ArgumentError(f"{given[0]} and {given[1]} exclude each other", hint="one of them")
+    if arguments.ray and (arguments.device or arguments.model or arguments.out):
+        what = "workers choose their devices, and take the networks of runs alone"
+        raise ArgumentError(what, hint="--ray without --device, --model and --out")
     if arguments.null and LIST not in arguments.pictures:
         raise ArgumentError("-0 is for a list on the standard input", hint="- as a picture")
 

@@ -64,8 +64,13 @@ def write(made: Stream, style: str, top: int, file: Path | None) -> None:
         said = f"{done:,} pictures in {literal(str(file))}"
         console.print(said, markup=False, soft_wrap=True)
     say_changes(changed, done - bad)
+    say_unread(bad, done)
+
+
+def say_unread(bad: int, pictures: int) -> None:
+    """Say on the error output how many of the pictures cannot be read, if any."""
     if bad:
-        said = f"{bad:,} of {done:,} pictures cannot be read"
+        said = f"{bad:,} of {pictures:,} pictures cannot be read"
         complaints().print(said, style="red", soft_wrap=True)
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 _FREE = Path("/proc/meminfo")
+_OWN = Path("/proc/self/status")
 
 
 def free_memory() -> int | None:
@@ -23,3 +24,12 @@ def free_memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return None
+
+
+def own_memory() -> int | None:
+    """How many bytes this process holds that it shares with no other; None where the system does not say."""
+    try:
+        found = re.search(r"RssAnon:\s+(\d+) kB", _OWN.read_text("ascii"))
+    except (OSError, ValueError):
+        return None
+    return int(found[1]) << 10 if found else None

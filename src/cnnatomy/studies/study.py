@@ -133,6 +133,7 @@ def compare(
     baseline: str | None = None,
     metric: str = "accuracy",
     jobs: int = 1,
+    ray: bool | str = False,
     callbacks: Sequence[Reporter] = (),
     told: Told = lambda trial, failed: None,
     **options: Any,
@@ -151,6 +152,7 @@ def compare(
         baseline: the arm that the others are compared with; left out, the first.
         metric: accuracy, balanced, macro-f1 or log-loss.
         jobs: runs at once, each in a process of its own; it changes no result.
+        ray: train on a Ray cluster instead: True for this machine's processors, or an address, as HOST:PORT.
         callbacks: whom to tell of the steps, where there is one process.
         told: who hears of every run that has ended: (arm, seed), and why it failed if it did.
         options: settings by name; a list of values is one of what is compared: pool=["max", "soft"].
@@ -166,7 +168,7 @@ def compare(
         design = folder.design().grown(design)
     demand_consent(design.arms, said)
     return carry_out(
-        design, folder, baseline=baseline, metric=metric, jobs=jobs, callbacks=callbacks, told=told
+        design, folder, baseline=baseline, metric=metric, jobs=jobs, ray=ray, callbacks=callbacks, told=told
     )
 
 
@@ -194,9 +196,14 @@ def design_of(
     return Design(base, tuple(made), tuple(numbers))
 
 
-def check_request(design: Design, baseline: str | None, metric: str, jobs: int = 1) -> None:
+def check_request(
+    design: Design, baseline: str | None, metric: str, jobs: int = 1, ray: bool | str = False
+) -> None:
     """Raise an ArgumentError if there is no such arm or metric, or no such number of jobs."""
     checks.count("jobs", jobs, most=MOST_JOBS)
+    checks.of_kind("ray", ray, (bool, str), "True, or the address of a cluster")
+    if ray and jobs > 1:
+        raise ArgumentError("jobs are processes of this machine, which Ray decides itself", hint="ray alone")
     if metric not in METRICS:
         raise ArgumentError("metric", expected=" or ".join(METRICS), got=repr(metric))
     names = [arm.name for arm in design.arms]
@@ -210,17 +217,18 @@ def carry_out(
     *,
     baseline: str | None,
     metric: str,
-    jobs: int,
+    jobs: int = 1,
+    ray: bool | str = False,
     callbacks: Sequence[Reporter] = (),
     told: Told,
 ) -> Study:
     """Train what is missing, and write what came of it."""
     from cnnatomy.train.reporter import together
 
-    check_request(design, baseline, metric, jobs)
+    check_request(design, baseline, metric, jobs, ray)
     with folder.held():
         folder.write_design(design)
-        failed = run_missing(design, folder, jobs=jobs, told=told, reporter=together(callbacks))
+        failed = run_missing(design, folder, jobs=jobs, ray=ray, told=told, reporter=together(callbacks))
         study = Study(folder.path, baseline=baseline, metric=metric)
         if not study.results:
             (arm, seed), why = next(iter(failed.items()))

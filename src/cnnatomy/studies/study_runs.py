@@ -20,8 +20,10 @@ from pathlib import Path
 from cnnatomy.errors import CnnatomyError
 from cnnatomy.models import consented
 from cnnatomy.studies.arms import Arm
+from cnnatomy.studies.job_memory import demand_room
 from cnnatomy.studies.study_folder import Design, StudyFolder
 from cnnatomy.train.engine import train
+from cnnatomy.train.loggers import logger
 from cnnatomy.train.reporter import Reporter, Silent
 from cnnatomy.train.run_folder import RunFolder
 from cnnatomy.train.settings import Settings
@@ -35,7 +37,13 @@ Told = Callable[[Trial, str | None], object]
 
 
 def run_missing(
-    design: Design, folder: StudyFolder, *, jobs: int = 1, told: Told, reporter: Reporter | None = None
+    design: Design,
+    folder: StudyFolder,
+    *,
+    jobs: int = 1,
+    ray: bool | str = False,
+    told: Told,
+    reporter: Reporter | None = None,
 ) -> dict[Trial, str]:
     """Train every arm with every seed that has not ended, and say which could not be trained, and why.
 
@@ -43,12 +51,21 @@ def run_missing(
         design: what is compared.
         folder: where.
         jobs: processes at once; each computes with the threads that its settings say.
+        ray: on a Ray cluster instead: this machine's, or that of an address.
         told: who hears of every run that ends.
         reporter: who hears of the steps, where there is one process.
+
+    Raises:
+        ArgumentError: so many jobs take more memory than is free, or there is no such cluster.
     """
     left = [trial for trial in design.trials if not ended(folder.run(*trial))]
+    if ray:
+        from cnnatomy.studies.cluster_runs import run_remotely
+
+        return run_remotely(left, folder, told, ray if isinstance(ray, str) else None) if left else {}
     if jobs == 1 or len(left) < 2:
         return _in_turn(left, folder, told, reporter or Silent())
+    demand_room(left, jobs)
     return _at_once(left, folder, min(jobs, len(left)), told)
 
 
@@ -66,7 +83,8 @@ def train_one(path: Path, settings: Settings, reporter: Reporter) -> None:
         if begun.network.model is not None:
             consented(begun.network.model, settings.network.model)
         settings = replace(begun, run=settings.run)
-    train(settings, run, resume=resume, callbacks=[reporter])
+    also = [logger(name, path) for name in settings.run.log]
+    train(settings, run, resume=resume, callbacks=[reporter, *also])
 
 
 def _in_turn(left: list[Trial], folder: StudyFolder, told: Told, reporter: Reporter) -> dict[Trial, str]:

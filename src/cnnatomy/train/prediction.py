@@ -109,12 +109,24 @@ def stream(
     """
     sources = named(sources, "predict")
     device = pick_device(on)
+    model, fit = classifier_of(run, weights, module=module, code=code)
+    return predictions(model.to(device), sources, fit, top=top, batch_size=batch_size, threads=threads)
+
+
+def classifier_of(
+    run: Path, weights: str | None = None, *, module: nn.Module | None = None, code: str | None = None
+) -> tuple[Classifier, str]:
+    """A run's network, and how pictures are fitted to it.
+
+    Raises:
+        ArgumentError: there are no such weights, or the network gives pictures.
+        CheckpointError: there is no such run, or its weights are damaged.
+    """
     model, facts = RunFolder(run).load_model(weights, module=module, code=code)
     if model.goal != "classify":
         what = f"the network of {run} gives pictures, not classes"
         raise ArgumentError(what, hint="redraw (--out DIR), which writes them")
-    model = model.to(device)
-    return predictions(model, sources, facts["fit"], top=top, batch_size=batch_size, threads=threads)
+    return model, facts["fit"]
 
 
 def predictions(
@@ -133,11 +145,28 @@ def predictions(
     Raises:
         ArgumentError: there is nothing to predict, or a number is out of its range.
     """
+    found = [find(source) for source in named(sources, "predict")]
+    return predictions_of(model, found, fit, top=top, batch_size=batch_size, threads=threads)
+
+
+def predictions_of(
+    model: Classifier,
+    found: Sequence[Found],
+    fit: str,
+    *,
+    top: int | None = None,
+    batch_size: int = BATCH,
+    threads: int | None = None,
+) -> Stream:
+    """The same of sources that have been found.
+
+    Raises:
+        ArgumentError: a number is out of its range.
+    """
     limits = {"top": (top, None), "batch_size": (batch_size, MOST_BATCH), "threads": (threads, MOST_THREADS)}
     for name, (value, most) in limits.items():
         if value is not None:
             checks.whole_number(name, value, least=1, most=most)
-    found = [find(source) for source in named(sources, "predict")]
     ready = decoded(model, found, fit, batch_size, threads)
     paths = [path for one in found for path in one.paths]
     return Stream(model.classes, paths, _predictions(model, ready, top, threads))
