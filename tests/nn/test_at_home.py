@@ -112,6 +112,7 @@ def test_replicas_of_data_parallel(name: str, monkeypatch: pytest.MonkeyPatch) -
 SYMBOLIC = [name for name in MODULES if not name.startswith("RoIPool")]  # which reads boxes as numbers
 
 
+@pytest.mark.costly(4)
 @pytest.mark.parametrize("name", SYMBOLIC)
 def test_symbolic_trace_of_modules(name: str) -> None:
     module, args = MODULES[name]().eval(), examples.given(name)
@@ -123,6 +124,7 @@ def test_symbolic_trace_of_modules(name: str) -> None:
     torch.testing.assert_close(traced(*args), module(*args))
 
 
+@pytest.mark.costly(4)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_symbolic_trace_of_functions(name: str) -> None:
     function, x = FUNCTIONS[name], examples.x().abs()

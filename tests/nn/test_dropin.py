@@ -49,6 +49,7 @@ def same(ours: Any, theirs: Any, strides: bool = True) -> None:
     torch.testing.assert_close(ours, theirs, equal_nan=True, check_stride=strides, **TOLERANCE[ours.dtype])
 
 
+@pytest.mark.costly(8)
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("case", LEGAL, ids=str)
 @pytest.mark.parametrize("kind", ["batch", "single", "channels_last", "ties", "nan", "infinite"])

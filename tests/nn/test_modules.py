@@ -25,6 +25,7 @@ SHAPES = {1: (2, 3, 12), 2: (2, 3, 12, 10), 3: (2, 3, 6, 8, 7)}
 SIMPLE = sorted(name for name, kind in REGISTRY.items() if not kind.companions)
 
 
+@pytest.mark.costly(3)
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("name", SIMPLE)
 def test_modules_are_the_function(rank: int, name: str) -> None:
