@@ -93,6 +93,9 @@ def test_many_small_pictures_get_a_broader_network_and_larger_batches() -> None:
         assert network.model is not None
         assert ("res(" in network.model) == (batch == 64)
         assert recipe.batch_size == batch
+    for seconds, first in [(None, 24), (600, 24), (1000, 36)]:
+        network, _ = settle_network(NetworkSettings(size="32x32"), seen(25_000, seconds=seconds))
+        assert (network.model or "").startswith(f"conv3-{first} ")
     asked = settle_recipe(Recipe(smoothing=0.05, warmup=0.3), network, seen(20_001))[0]
     assert (asked.smoothing, asked.warmup) == (0.05, 0.3)
 

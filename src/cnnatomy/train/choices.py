@@ -54,6 +54,8 @@ class Seen:
     """Whether a GPU computes."""
     family: bool
     """Whether the network is left to us: it suits an optimizer that turns weights which norms follow."""
+    seconds: float | None = None
+    """How long the training may take, where that was said."""
 
 
 def settle_input(
@@ -97,7 +99,7 @@ def settle_network(network: NetworkSettings, seen: Seen) -> tuple[NetworkSetting
     if _digit_like(seen) and (height, width) == (32, 32):
         why = "small grey digits"
         return replace(network, model="lenet5", size=size), Choice("network", "lenet5", why, flags)
-    text, said = picture_network((height, width or height), seen.pictures, gpu=seen.gpu)
+    text, said = picture_network((height, width or height), seen.pictures, gpu=seen.gpu, seconds=seen.seconds)
     kind = "larger pictures" if max(height, width or 0) > DEEP_SIDE else "small pictures"
     why = f"it learns most in a given time from {kind}"
     return replace(network, model=text, size=size), Choice("network", said, why, flags)

@@ -21,6 +21,7 @@ from cnnatomy.train.batch_sources import LoaderFeed
 from cnnatomy.train.choices import Seen, settle_input, settle_network, settle_recipe
 from cnnatomy.train.distributed import World
 from cnnatomy.train.division import Division, divide
+from cnnatomy.train.recipe import seconds
 from cnnatomy.train.reporter import Choice, Reporter
 from cnnatomy.train.settings import Settings
 from cnnatomy.train.statistics import commonest
@@ -98,7 +99,8 @@ def prepare(settings: Settings, world: World, reporter: Reporter, given: Given |
     mirrored = mirrored_share(data.train.images, data.train.labels)
     count = len(division.kept) if loader is None else LoaderFeed(loader, world).pictures
     family = network.model is None
-    seen = Seen(data.classes, count, channels, mirrored, world.device.type != "cpu", family)
+    length = seconds(settings.recipe.time) if settings.recipe.time else None
+    seen = Seen(data.classes, count, channels, mirrored, world.device.type != "cpu", family, length)
     network, chosen = settle_network(network, seen)
     recipe, more = settle_recipe(settings.recipe, network, seen)
     framed = framed._replace(said=f"{channels}x{framed.said}", why=f"{framed.why}; {data.fitted.sentence()}")
