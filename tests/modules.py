@@ -146,7 +146,7 @@ def functions() -> dict[str, Callable[[Tensor], Any]]:
         calls[f"resample {method}"] = of_maps(ca.resample, method=method, **given)
     calls["resample to a size"] = lambda x: ca.resample(x, (11, 5), coordinates="corners")
     calls["resample by sizes"] = lambda x: ca.resample(x, (2 * x.shape[2], 2 * x.shape[3]))
-    for rule in ("valid", "same", "keep", "full", 1):
+    for rule in ("valid", "same", "keep", "full", "causal", 1):
         calls[f"convolve {rule}"] = of_maps(ca.convolve, torch.ones(3, 4, 3, 3), None, 2, rule)
         calls[f"convolve_transposed {rule}"] = of_maps(
             ca.convolve_transposed, torch.ones(4, 3, 3, 3), None, 2, rule

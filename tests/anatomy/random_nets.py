@@ -288,7 +288,9 @@ def _write(draw: random.Random, rank: int, x: Tensor) -> Any:
 def _own(draw: random.Random, rank: int, x: Tensor) -> Any:
     region = draw.choice(
         [
-            cnnatomy.Sliding(3, stride=draw.choice([1, 2]), padding=draw.choice(["same", "keep", "full", 1])),
+            cnnatomy.Sliding(
+                3, stride=draw.choice([1, 2]), padding=draw.choice(["same", "keep", "full", "causal", 1])
+            ),
             cnnatomy.Sliding(2, stride=2, ceil_mode=True, dilation=draw.choice([1, 2])),
             cnnatomy.Adaptive(draw.randrange(1, 6)),
             cnnatomy.Fractional(0.7, seed=draw.randrange(9)),

@@ -56,7 +56,7 @@ class Unpooled(Module):
 CONVOLUTIONS: list[Case] = [
     *(
         (f"conv {rule}", lambda rule=rule: nn.Conv2d(3, 4, 3, 2, rule))
-        for rule in ("same", "keep", "full", "valid")
+        for rule in ("same", "keep", "full", "valid", "causal")
     ),
     *(
         (f"conv {mode}", lambda mode=mode: nn.Conv2d(3, 4, 3, 1, ((1, 0), 2), padding_mode=mode))

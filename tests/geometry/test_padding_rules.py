@@ -79,6 +79,15 @@ def test_full_is_every_window_that_touches_the_input(axis: tuple[int, int, int, 
     assert outputs == len(origins) == n + extent(k, d) - 1
 
 
+@given(axes)
+def test_causal_reads_up_to_the_cell_of_the_output_and_none_after(axis: tuple[int, int, int, int]) -> None:
+    n, k, s, d = axis
+    window = Window(k, s, resolve("causal", n, k, s, d), d)
+    assert window.output_size(n) == -(-n // s)
+    for o in range(window.output_size(n)):
+        assert list(window.taps(o, n)) == [c for c in range(o * s - (k - 1) * d, o * s + 1, d) if c >= 0]
+
+
 def test_valid_and_numbers_are_taken_as_they_are() -> None:
     assert resolve("valid", 9, 3, 2) == (0, 0)
     assert resolve(2, 9, 3, 2) == (2, 2)
@@ -133,8 +142,8 @@ def test_arguments_expand_to_one_entry_per_axis() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("some", "padding 'some' is unknown: expected valid, same, keep, full; try 'same'"),
-        ("zzz", "padding 'zzz' is unknown: expected valid, same, keep, full$"),
+        ("some", "padding 'some' is unknown: expected valid, same, keep, full, causal; try 'same'"),
+        ("zzz", "padding 'zzz' is unknown: expected valid, same, keep, full, causal$"),
         (-1, "padding is out of range: expected an int >= 0, got -1"),
         (1.5, r"padding is not a whole number: expected an int >= 0, got 1.5 \(float\)"),
         (None, r"padding is not a whole number: .* got None"),

@@ -84,7 +84,7 @@ def test_transposed_reaches_every_size_that_torch_does(name: str) -> None:
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
-@pytest.mark.parametrize("rule", ["same", "keep", "full", "pairs"])
+@pytest.mark.parametrize("rule", ["same", "keep", "full", "causal", "pairs"])
 def test_every_rule_at_any_stride_is_that_of_the_function(rank: int, rule: Any) -> None:
     padding = ((0, 2), (1, 0), (2, 1))[:rank] if rule == "pairs" else rule
     x = random((2, 3, *(6, 7, 5)[:rank]))

@@ -236,7 +236,7 @@ def test_transposed_to_any_size_is_the_gradient_of_the_convolution(
     close(convolve_transposed(y, weight, **options, output_size=(2, 2, size)), truth)
 
 
-@pytest.mark.parametrize("rule", ["valid", "same", "keep", "full"])
+@pytest.mark.parametrize("rule", ["valid", "same", "keep", "full", "causal"])
 def test_transposed_under_a_rule_is_the_gradient_of_the_convolution_under_it(rule: Any) -> None:
     for n, kernel, stride, dilation in product(range(2, 7), range(1, 5), range(1, 4), range(1, 3)):
         weight, y = random((3, 2, kernel), torch.float64), random((1, 3, n), torch.float64, seed=n)
@@ -246,6 +246,7 @@ def test_transposed_under_a_rule_is_the_gradient_of_the_convolution_under_it(rul
             "keep": n,
             "valid": (n - 1) * stride + span,
             "full": (n - 1) * stride - span + 2,
+            "causal": (n - 1) * stride + 1,
         }
         if sizes[rule] < 1:
             continue

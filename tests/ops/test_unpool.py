@@ -309,7 +309,7 @@ def test_exported_with_a_dynamic_batch() -> None:
 
 
 def test_sizes_that_pool_to_the_outputs_are_all_named() -> None:
-    rules: list[Any] = [0, 1, (0, 2), "same", "keep", "full", "valid"]
+    rules: list[Any] = [0, 1, (0, 2), "same", "keep", "full", "valid", "causal"]
     for k, s, d, rule, ceil in itertools.product((1, 2, 3), (1, 2, 3), (1, 2), rules, (False, True)):
         region = Sliding(k, s, (rule,), d, ceil)
 

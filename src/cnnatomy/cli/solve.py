@@ -12,7 +12,7 @@ import tyro
 
 from cnnatomy.cli.argument_parsing import Command, Common
 from cnnatomy.errors import ArgumentError
-from cnnatomy.geometry.padding_rules import Rule
+from cnnatomy.geometry.padding_rules import RULES, Rule
 
 Number = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
 
@@ -76,8 +76,6 @@ def read_padding(text: str) -> Rule:
         return int(text)
     if pair := re.fullmatch(r"([0-9]{1,9}),([0-9]{1,9})", text):
         return int(pair[1]), int(pair[2])
-    if text in ("valid", "same", "keep", "full"):
+    if text in RULES:
         return text  # type: ignore[return-value]
-    raise ArgumentError(
-        "--padding", expected="cells, before,after, or valid, same, keep, full", got=repr(text)
-    )
+    raise ArgumentError("--padding", expected=f"cells, before,after, or {', '.join(RULES)}", got=repr(text))

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias, get_args
 from cnnatomy.checks import whole_number
 from cnnatomy.errors import ArgumentError
 
-RuleName: TypeAlias = Literal["valid", "same", "keep", "full"]
+RuleName: TypeAlias = Literal["valid", "same", "keep", "full", "causal"]
 Rule: TypeAlias = RuleName | int | tuple[int, int]
 """The padding of one axis: a rule's name, cells on both sides, or (cells before, cells after)."""
 
@@ -37,12 +37,13 @@ def extent(kernel: int, dilation: int = 1) -> int:
 def resolve(rule: Rule, n: int, kernel: int, stride: int = 1, dilation: int = 1) -> tuple[int, int]:
     """Cells to add (before, after) an axis of n cells under a padding rule.
 
-    | rule      | outputs                             | total, split in half, the odd cell after |
-    |-----------|-------------------------------------|------------------------------------------|
-    | `"valid"` | floor((n - f*) / s) + 1             | 0                                        |
-    | `"same"`  | ceil(n / s)                         | max((ceil(n / s) - 1)s + f* - n, 0)      |
-    | `"keep"`  | n                                   | (n - 1)s + f* - n                        |
-    | `"full"`  | every window that touches the input | 2(f* - 1)                                |
+    | rule       | outputs                             | total, split in half, the odd cell after |
+    |------------|-------------------------------------|------------------------------------------|
+    | `"valid"`  | floor((n - f*) / s) + 1             | 0                                        |
+    | `"same"`   | ceil(n / s)                         | max((ceil(n / s) - 1)s + f* - n, 0)      |
+    | `"keep"`   | n                                   | (n - 1)s + f* - n                        |
+    | `"full"`   | every window that touches the input | 2(f* - 1)                                |
+    | `"causal"` | ceil(n / s)                         | f* - 1, all of it before                 |
 
     An int p means p on both sides, and a pair (lo, hi) what it says.
 
@@ -52,6 +53,9 @@ def resolve(rule: Rule, n: int, kernel: int, stride: int = 1, dilation: int = 1)
     adds f* - s to it, so the taught formula is right only where f* = s.
 
     `"keep"` gives n outputs at any stride. Its total is (n - 1)(s - 1) + f* - 1, so it is never negative.
+
+    `"causal"` lets output o read the cells up to o s and none after (van den Oord et al. 2016, "WaveNet",
+    arXiv:1609.03499, section 2.1).
 
     Raises:
         ArgumentError: the rule is unknown, or a number is not an int or is negative.
@@ -63,6 +67,8 @@ def resolve(rule: Rule, n: int, kernel: int, stride: int = 1, dilation: int = 1)
         ((4, 4), (4, 4))
         >>> resolve("valid", 7, kernel=3), resolve(2, 7, kernel=3), resolve((0, 2), 7, kernel=3)
         ((0, 0), (2, 2), (0, 2))
+        >>> resolve("causal", 7, kernel=3, dilation=2)
+        (4, 0)
     """
     rule = checked(rule, "padding")
     if isinstance(rule, int):
@@ -74,6 +80,8 @@ def resolve(rule: Rule, n: int, kernel: int, stride: int = 1, dilation: int = 1)
         return 0, 0
     if rule == "full":
         return span - 1, span - 1
+    if rule == "causal":
+        return span - 1, 0
     if rule == "keep":
         return split((n - 1) * stride + span - n)
     total = (-(-n // stride) - 1) * stride + span - n
@@ -99,7 +107,7 @@ def checked(rule: object, name: str) -> Rule:
         (0, 1)
         >>> checked("sane", "padding")
         Traceback (most recent call last):
-        cnnatomy.errors.ArgumentError: padding 'sane' is unknown: expected valid, same, keep, full; try 'same'
+        cnnatomy.errors.ArgumentError: padding 'sane' is unknown: expected valid, ..., causal; try 'same'
     """
     if isinstance(rule, str):
         if rule in RULES:

@@ -14,8 +14,9 @@ import cnnatomy.nn as ours
 from cnnatomy import filters
 from cnnatomy.errors import ArgumentError
 from cnnatomy.explain.binding.feature_binding import ACTIVATIONS
+from cnnatomy.geometry import RULES
 from cnnatomy.lab.limits import SIDE, SIZE, WINDOW
-from cnnatomy.lab.settings_form import RULES, Field, Form
+from cnnatomy.lab.settings_form import Field, Form
 from cnnatomy.ops import convolve, convolve_transposed, pad, pool, resample, unpool, unpool_mean
 from cnnatomy.reducers import REGISTRY, Reducer
 from cnnatomy.regions import Adaptive, Fractional, Pyramid, Region, Sliding, Whole

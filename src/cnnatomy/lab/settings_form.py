@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cnnatomy.errors import ArgumentError
+from cnnatomy.geometry import RULES
 from cnnatomy.lab.limits import TEXT
 
 _NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?(e-?[0-9]{1,2})?")
@@ -164,7 +165,3 @@ class Form:
 
     def _wrong(self, name: str, expected: str, got: str = "") -> ArgumentError:
         return ArgumentError(self._field(name).label, expected=expected, got=got or repr(self[name][:40]))
-
-
-RULES = ("valid", "same", "keep", "full")
-"""The padding rules that have names."""

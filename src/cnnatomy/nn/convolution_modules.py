@@ -170,8 +170,8 @@ class Conv2d(Convolution, nn.Conv2d):
 
     Args:
         in_channels, out_channels, kernel_size, stride, dilation, groups, bias, device, dtype: as in torch.
-        padding: "valid", "same", "keep", "full", cells on both sides, or one of these or a pair (before,
-            after) for each axis; any of them at any stride.
+        padding: "valid", "same", "keep", "full", "causal", cells on both sides, or one of these or a pair
+            (before, after) for each axis; any of them at any stride.
         padding_mode: what is in the padding: any mode of `cnnatomy.pad`, by NumPy's name or torch's.
         connections: rows for input maps, columns for output maps, of 0 and 1. The weight then has one row
             for each connection, (connections, *kernel): those absent are nowhere, in no count or state.

@@ -132,7 +132,8 @@ class Pool2d(_Sliding):
         reducer: what a window becomes: a reducer, or its name in the registry.
         kernel_size: taps, an int or (y, x).
         stride: cells from one window to the next; the kernel if left out.
-        padding: an int, a rule's name (`"valid"`, `"same"`, `"keep"`, `"full"`), or one entry per axis.
+        padding: an int, a rule's name (`"valid"`, `"same"`, `"keep"`, `"full"`, `"causal"`), or one entry
+            per axis.
         dilation: cells from one tap to the next.
         ceil_mode: let a last window overhang the padded input.
         return_indices: also return every winner's flat index (reducers that select).

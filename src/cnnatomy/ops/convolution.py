@@ -51,7 +51,7 @@ def convolve(
         weight: (O, C / groups, *kernel); its axes say how many spatial ones there are, one to three.
         bias: (O,).
         stride: cells from one window to the next; an int or one per axis (.., y, x), as all that follow.
-        padding: "valid", "same", "keep", "full", cells on both sides, or a pair (before, after).
+        padding: "valid", "same", "keep", "full", "causal", cells on both sides, or a pair (before, after).
         dilation: cells from one tap to the next.
         groups: parts of the channels that are convolved apart.
         padding_mode: what is in the padding: any mode of `cnnatomy.pad`, by NumPy's name or torch's.

@@ -18,8 +18,9 @@ class Sliding(Region):
     Args:
         kernel: taps, an int for all axes or one per axis (.., y, x).
         stride: cells from one window to the next; the kernel if left out.
-        padding: an int, a rule's name (`"valid"`, `"same"`, `"keep"`, `"full"`), or one entry per axis, each
-            an int, a name or a (before, after) pair. Padding is never read: taps in it are dropped.
+        padding: an int, a rule's name (`"valid"`, `"same"`, `"keep"`, `"full"`, `"causal"`), or one entry
+            per axis, each an int, a name or a (before, after) pair. Padding is never read: taps in it are
+            dropped.
         dilation: cells from one tap to the next.
         ceil_mode: let a last window overhang the padded input, as torch does.
 
