@@ -271,13 +271,16 @@ def backward(model: nn.Module, *shapes: Sequence[int]) -> list[tuple[Call, Cost]
     return [(call, cost(call)) for call in graph.backward]
 
 
-def made(operator: Any, *given: Any, shapes: Sequence[Sequence[int]]) -> Call:
+def made(
+    operator: Any, *given: Any, shapes: Sequence[Sequence[int]], out: Sequence[int] | None = None
+) -> Call:
     """A call with tensors of these shapes first, which need not be one that meta tensors can make."""
-    values = tuple(
+    *values, made = (
         Value(place, tuple(shape), tuple(torch.empty(*shape, device="meta").stride()), 0, torch.float32)
-        for place, shape in enumerate(shapes)
+        for place, shape in enumerate((*shapes, out or shapes[0]))
     )
-    return Call(operator, (*values, *given), {}, values[:1], values, values[:1], 0, signature(operator))
+    told = signature(operator)
+    return Call(operator, (*values, *given), {}, (made,), tuple(values), (made,), 0, told)
 
 
 @given(SIZE, SIZE, st.integers(2, 6), st.integers(2, 6), st.integers(1, 5), st.integers(1, 5))
@@ -325,6 +328,53 @@ def test_adaptive_pooling_reads_its_bins_there_and_back(kind: str, rank: int, le
     outputs = math.prod((*lead, *wanted))
     found = [each.flops for call, each in backward(layer, (*lead, *sizes)) if "pool" in call.name]
     assert found == [2 * pairs if kind == "Avg" else outputs]
+
+
+aten = torch.ops.aten
+ON_ONE_AXIS: list[tuple[Any, list[int], tuple[int, ...], int]] = [
+    (aten.adaptive_avg_pool1d.default, [3], (2, 3), 2 * spread([bins(7, 3)])),
+    (aten.adaptive_max_pool1d.default, [3], (2, 3), 2 * spread([bins(7, 3)])),
+    (aten.max_pool1d.default, [2], (2, 3), 2 * 3 * 2),
+    (aten.max_pool1d_with_indices.default, [2], (2, 3), 2 * 3 * 2),
+    (aten.avg_pool1d.default, [2], (2, 3), 2 * 3 * (2 + 1)),
+]
+"""Operators that a pass in Python takes apart, and a file of an exported program may hold whole."""
+
+
+@pytest.mark.parametrize(("operator", "size", "out", "expected"), ON_ONE_AXIS, ids=str)
+def test_poolings_of_one_axis_are_counted_where_they_stand_whole(
+    operator: Any, size: list[int], out: tuple[int, ...], expected: int
+) -> None:
+    assert cost(made(operator, size, shapes=[(2, 7)], out=out)).flops == expected
+
+
+@pytest.mark.parametrize("biased", [True, False])
+def test_a_linear_layer_is_counted_where_it_stands_whole(biased: bool) -> None:
+    bias: list[Any] = [] if biased else [None]
+    call = made(aten.linear.default, *bias, shapes=[(2, 3, 5), (4, 5), *([(4,)] * biased)], out=(2, 3, 4))
+    found = cost(call)
+    assert (found.macs, found.flops) == (24 * 5, 2 * 24 * 5 + 24 * biased)
+
+
+def test_a_convolution_with_time_first_reads_every_channel_of_every_tap() -> None:
+    given = [(7, 2, 3), (4, 3, 5), (5,)]  # steps, pictures, channels; taps, channels, new channels
+    products = (7 - 4 + 1) * 2 * 5 * 4 * 3
+    assert macs(torch.conv_tbc, *given) == products
+    assert flops(torch.conv_tbc, *given) == 2 * products + 4 * 2 * 5
+
+
+@pytest.mark.parametrize(
+    ("mode", "rank", "cells"),
+    [("nearest", 2, 0), ("nearest", 3, 0), ("bilinear", 2, 4), ("bilinear", 3, 8), ("bicubic", 2, 16)],
+)
+def test_points_of_a_grid_weigh_the_cells_around_them(mode: str, rank: int, cells: int) -> None:
+    points, channels = (4, 3, 2)[:rank], 5
+    taken = flops(
+        lambda x, grid: F.grid_sample(x, grid, mode=mode, align_corners=False),
+        (1, channels, *(6,) * rank),
+        (1, *points, rank),
+    )
+    assert taken == 2 * cells * channels * math.prod(points)
 
 
 SLIDING: dict[str, list[Any]] = {
@@ -437,6 +487,15 @@ def test_points_between_cells_are_counted_where_their_number_is_given(points: in
 
     found = cnnatomy.anatomy(Aligned(), [torch.empty(1, 5, 9, 9), torch.empty(2, 5)])
     assert (found.macs, found.flops) == (0, flops)
+
+
+def test_what_boxes_are_kept_is_not_known_from_sizes() -> None:
+    if not hasattr(torch.ops.torchvision, "nms"):
+        library: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    found = cost(made(torch.ops.torchvision.nms.default, 0.5, shapes=[(7, 4), (7,)], out=(7,)))
+    assert (found.macs, found.flops) == (0, None)
+    assert found.formula.startswith("7 boxes")
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])

@@ -242,6 +242,7 @@ def refuse(line: str, said: str, hint: str, place: Path, capsys: pytest.CaptureF
     assert snapshot(place) == before
 
 
+@pytest.mark.costly(30)
 @pytest.mark.parametrize(("line", "said", "hint"), ARGUMENTS)
 def test_arguments(line: str, said: str, hint: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refuse(line, said, hint, place, capsys)

@@ -49,6 +49,7 @@ def test_arms_written_down_and_switches(capsys: pytest.CaptureFixture[str]) -> N
     assert [one.arm for one in study.comparisons] == ["small"]
 
 
+@pytest.mark.costly(6)
 @pytest.mark.parametrize(
     ("words", "said"),
     [

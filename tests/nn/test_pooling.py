@@ -18,6 +18,7 @@ from cnnatomy.reducers import REGISTRY, Mean
 SHAPES = {1: (2, 3, 12), 2: (2, 3, 12, 10), 3: (2, 3, 6, 8, 7)}
 
 
+@pytest.mark.costly(3)
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("name", sorted(REGISTRY))
 def test_modules_are_the_function(rank: int, name: str) -> None:

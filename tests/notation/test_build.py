@@ -154,6 +154,7 @@ def test_every_word_builds_runs_and_gives_gradients(word: str) -> None:
     assert gradient.isfinite().all()
 
 
+@pytest.mark.costly(2)
 @pytest.mark.parametrize("name", sorted(REGISTRY))
 def test_every_reducer_stands_wherever_a_pooling_can(name: str) -> None:
     for text in (f"{name}3s2", f"{name}pool", f"global{name}", f"adaptive{name}3"):

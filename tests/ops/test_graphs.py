@@ -167,7 +167,7 @@ def test_meta_tensors_have_the_real_shape_and_format(what: Reducer) -> None:
         assert strides(y) == strides(fake)
 
 
-@pytest.mark.costly(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["max", "soft", "median"])
 def test_inductor_takes_a_cropped_channels_last_input(what: str) -> None:
     def run(t: Tensor) -> Tensor:

@@ -64,6 +64,7 @@ def rows_of(seed: int, boxes: int, images: int, rank: int, reach: float) -> list
     return torch.cat([image, corners], 1).tolist()
 
 
+@pytest.mark.costly(2)
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("what", ["max", "mean"])
 @pytest.mark.parametrize("scale", [1.0, 0.25, 0.3])
@@ -80,7 +81,7 @@ def test_is_torchvisions_rule(rank: int, what: str, scale: float) -> None:
     close(dx, expected)
 
 
-@pytest.mark.costly(3)
+@pytest.mark.costly(2)
 @pytest.mark.parametrize("name", sorted(REGISTRY))
 def test_every_pooling_sees_a_box_as_a_map_of_its_own(name: str) -> None:
     x = random((2, 4, 9, 8), torch.float64).abs().requires_grad_()

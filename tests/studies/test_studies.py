@@ -126,8 +126,7 @@ def test_processes_change_no_result(study: Study, tmp_path: Path) -> None:
             assert np.array_equal(one.given.predicted, two.given.predicted)
 
 
-@pytest.mark.costly(1)
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_that_fails_stops_no_other_and_is_tried_again(jobs: int, tmp_path: Path) -> None:
     told, heard = counted()
     arms = {"wild": {"lr": 1e30, "clip": 1e30, "optimizer": "sgd"}, "tame": {}}
