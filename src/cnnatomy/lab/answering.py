@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cnnatomy.errors import CnnatomyError
-from cnnatomy.lab import kept_pictures, network_view, numbers_view, picture_view
+from cnnatomy.lab import kept_pictures, network_view, numbers_view, picture_view, run_view
 from cnnatomy.lab.reply import Reply, line
 
 Query = Mapping[str, str]
@@ -15,20 +15,25 @@ PAGES: Mapping[str, Callable[[Query, bytes], Reply]] = {
     "numbers": lambda query, _: numbers_view.page(query),
     "picture": picture_view.page,
     "network": lambda query, _: network_view.page(query),
+    "run": run_view.page,
 }
 CHECKS: Mapping[str, Callable[[Query, bytes], Reply]] = {
     "numbers": lambda query, _: numbers_view.check(query),
     "picture": picture_view.check,
+    "run": run_view.check,
 }
 SAVES: Mapping[str, Callable[[Query, str, bytes], Reply]] = {
     "numbers": lambda query, ending, _: numbers_view.saved(query, ending),
     "picture": picture_view.saved,
     "network": lambda query, ending, _: network_view.saved(query, ending),
+    "run": run_view.saved,
 }
 
 
 def begin(run: Path | None) -> None:
     """Make ready: what is loaded once, and a first page, which loads the rest."""
+    if run is not None:
+        run_view.load(run)
     numbers_view.page({})
 
 

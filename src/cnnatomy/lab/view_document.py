@@ -16,7 +16,7 @@ from cnnatomy.lab.reply import Reply
 from cnnatomy.lab.settings_form import Form
 from cnnatomy.report.render import template
 
-VIEWS = {"numbers": "stepper.js", "picture": "pair.js", "network": "units.js"}
+VIEWS = {"numbers": "stepper.js", "picture": "pair.js", "network": "units.js", "run": "stepper.js"}
 """By the first part of their addresses, the module that moves a cursor through what is shown."""
 
 
