@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from cnnatomy.cli.evaluation_view import MOST, show
+from cnnatomy.cli.evaluation_view import BARS, MOST, learning, show
 from cnnatomy.files.printable import json_text, percent
-from cnnatomy.train import Evaluation, Mistake
+from cnnatomy.train import Epoch, Evaluation, Mistake
 from cnnatomy.train.evaluation import FEW
 
 
@@ -81,7 +81,7 @@ def test_no_mistake_leaves_nothing_to_list() -> None:
 
 
 def test_a_result_that_beats_no_constant_answer_has_a_warning() -> None:
-    result = replace(evaluation(2), confusion=torch.tensor([[8, 0], [1, 0]]))
+    result = replace(evaluation(2), confusion=torch.tensor([[7, 1], [1, 0]]))
     text = printed(result)
     assert "on the 9 test pictures of made up; always answering 'class 0' scores 88.89%" in text
     assert "warning: the model is no better than always answering 'class 0'" in text
@@ -103,3 +103,15 @@ def test_json_stays_what_it_is_and_can_be_shown(value: object) -> None:
     text = json_text(value)
     assert json.loads(text) == value
     assert text.replace("\n", "").isprintable()
+
+
+def test_the_curve_of_a_training_is_a_row_of_bars() -> None:
+    history = [Epoch(n, n, 0.1, 1.0, (n - 1) / 100, None, None, 0.5, 0.5, 1.0, 1.0) for n in range(1, 102)]
+    heading, train, test = (line.plain for line in learning(history))
+    assert heading == "\naccuracy of epochs 1 to 101"
+    name, bars, said = train.split(maxsplit=2)
+    assert (name, bars[0], bars[-1], len(bars), said) == ("train", "▁", "█", 51, "0.0% to 100.0%")
+    assert list(bars) == sorted(bars, key=BARS.index)
+    assert test.startswith("test")
+    assert len(set(test.split()[1])) == 1
+    assert learning(history[:1]) == []

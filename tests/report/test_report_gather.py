@@ -14,7 +14,8 @@ from training import fit
 from cnnatomy.data import load
 from cnnatomy.errors import CheckpointError
 from cnnatomy.report import render, write
-from cnnatomy.report.run_page import MISTAKES, curves, gather, png, summary
+from cnnatomy.report.pixels import png
+from cnnatomy.report.run_page import MISTAKES, curves, gather, summary
 from cnnatomy.train import Epoch, Evaluation, RunFolder, Settings
 
 CONFIG = Settings.of(epochs=2, augment="none", validation=0.1, watch_test=True, seed=3)

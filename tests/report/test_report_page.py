@@ -16,7 +16,11 @@ from anatomy.handmade import ANATOMY, layer
 from PIL import Image
 
 from cnnatomy.report import Curve, Page, render, save
+from cnnatomy.report.label_doubts import Doubt
+from cnnatomy.report.page_content import Doubted, Figured
+from cnnatomy.train.calibration import calibration
 from cnnatomy.train.evaluation import Evaluation, Mistake
+from cnnatomy.train.statistics import wilson
 
 HOSTILE = ("<script>alert(1)</script>", '" onload="x', "a & b", "{{ 7 * 7 }}", "</style><b>", "'><img src=x>")
 VOID = {"meta", "img", "br"}
@@ -144,8 +148,10 @@ def test_the_numbers_are_those_of_the_evaluation() -> None:
         assert score.recall is not None
         assert score.precision is not None
         assert score.f1 is not None
-        rates = " ".join(f"{100 * rate:.1f}%" for rate in (score.recall, score.precision, score.f1))
-        assert f"{score.name} {score.support} {rates}" in words
+        low, high = wilson(round(score.recall * score.support), score.support)
+        assert f"{score.name} {score.support} {100 * score.recall:.1f}% {100 * low:.1f}% to" in words
+        assert f"to {100 * high:.1f}% {100 * score.precision:.1f}%" in words
+        assert f"{100 * score.f1:.1f}%" in words
     for figure in (result.balanced_accuracy, result.macro_f1, *result.interval, result.yardstick.accuracy):
         assert f"{100 * figure:.2f}%" in words
     for name, row in zip(result.classes, result.confusion.tolist(), strict=True):
@@ -189,7 +195,7 @@ def test_a_class_without_pictures_has_no_rates() -> None:
 def test_a_result_that_beats_no_constant_answer_has_a_warning() -> None:
     result = evaluation(("cat", "dog", "cow"))
     assert "Warning" not in render(Page("t", result))
-    useless = Evaluation("x", ("cat", "dog"), 0.0, torch.tensor([[3, 0], [1, 0]]), (), {})
+    useless = Evaluation("x", ("cat", "dog"), 0.0, torch.tensor([[2, 1], [0, 1]]), (), {})
     words = " ".join(" ".join(Parsed(render(Page("t", useless))).words).split())
     assert "On the 4 test pictures of x; always answering 'cat' scores 75.00%." in words
     assert "Warning: the model is no better than always answering 'cat'." in words
@@ -211,3 +217,36 @@ def test_saving_is_whole_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         save(replace(page, title="second"), path)
     assert [child.name for child in tmp_path.iterdir()] == ["report.html"]
     assert "first" in path.read_text("utf-8")
+
+
+def test_one_answer_to_everything_is_said_at_the_top() -> None:
+    single = Evaluation("x", ("cat", "dog"), 0.0, torch.tensor([[3, 0], [1, 0]]), (), {})
+    words = " ".join(" ".join(Parsed(render(Page("t", single))).words).split())
+    assert words.index("Warning: the model answers 'cat' to every picture.") < 200
+
+
+def test_an_overconfident_model_is_shown_so_with_its_error() -> None:
+    sure, right = torch.tensor([0.99] * 8 + [0.6] * 2), torch.tensor([True] * 5 + [False] * 3 + [True, False])
+    page = Page(
+        "t",
+        evaluation(("cat", "dog")),
+        figured=Figured(calibration=calibration(sure, right), temperature=3.0),
+    )
+    words = " ".join(" ".join(Parsed(render(page)).words).split())
+    error = (8 * abs(5 / 8 - 0.99) + 2 * abs(1 / 2 - 0.6)) / 10
+    assert f"overconfident. Expected calibration error {100 * error:.2f}%" in words
+    assert "Scores divided by 3.00 would make these labels likeliest" in words
+
+
+def test_doubted_files_and_steps_are_written_literally() -> None:
+    doubt = Doubt(3, HOSTILE[0], HOSTILE[1], "dog", -0.9)
+    found = Doubted(60, 0.02, [(doubt, picture())], [(doubt.name, doubt.label, doubt.likely)])
+    page = Page(
+        "t", evaluation(("cat", "dog")), figured=Figured(doubted=found, steps=[HOSTILE[4]]), look="look.html"
+    )
+    parsed = Parsed(render(page))
+    words = " ".join(" ".join(parsed.words).split())
+    assert HOSTILE[0] in words
+    assert HOSTILE[4] in words
+    assert not parsed.all("script")
+    assert parsed.all("a") == [{"href": "look.html"}]

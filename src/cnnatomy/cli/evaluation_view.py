@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,10 @@ from cnnatomy.train.evaluation import FEW
 
 if TYPE_CHECKING:
     from cnnatomy.train.evaluation import Evaluation
+    from cnnatomy.train.reporter import Epoch
     from cnnatomy.train.statistics import ClassScore
 
+BARS, COLUMNS = "▁▂▃▄▅▆▇█", 60
 MOST = 10
 """So many classes and confusions are listed where there is no room for all."""
 
@@ -42,6 +45,30 @@ def show(evaluation: Evaluation, console: Console) -> None:
     elif evaluation.confusions:
         console.print(worst_pairs(evaluation))
     console.print()
+
+
+def learning(history: Sequence[Epoch]) -> list[Text]:
+    """The accuracy of every epoch as a row of bars from 0 to 100%, one row for each part of the pictures.
+
+    Of more epochs than `COLUMNS`, those at even steps, the last among them. One epoch makes no curve.
+    """
+    if len(history) < 2:
+        return []
+    step = -(-len(history) // COLUMNS)
+    shown = list(history)[::-1][::step][::-1]
+    parts: dict[str, list[float | None]] = {
+        "train": [epoch.accuracy for epoch in shown],
+        "validation": [epoch.validation_accuracy for epoch in shown],
+        "test": [epoch.test_accuracy for epoch in shown],
+    }
+    lines = [Text(f"\naccuracy of epochs {shown[0].epoch} to {shown[-1].epoch}", "dim")]
+    for name, shares in parts.items():
+        known = [share for share in shares if share is not None and math.isfinite(share)]
+        if len(known) == len(shares):
+            bars = "".join(BARS[round(min(max(share, 0), 1) * (len(BARS) - 1))] for share in known)
+            said = f"  {percent(known[0])} to {percent(known[-1])}"
+            lines.append(Text.assemble((f"{name:<11}", "dim"), (bars, "blue"), said))
+    return lines
 
 
 def headline(evaluation: Evaluation) -> list[Text]:

@@ -87,8 +87,11 @@ def _show(run: Path, outcome: Outcome, options: Any, console: Console) -> None:
     if options.quiet:
         print(run)
         return
-    from cnnatomy.cli.evaluation_view import show
+    from cnnatomy.cli.evaluation_view import learning, show
+    from cnnatomy.train.run_folder import RunFolder
 
+    for line in learning(RunFolder(run).log()):
+        console.print(line)
     show(evaluation, console)
     console.print(f"run     {run}\nreport  {page}", soft_wrap=True, markup=False)
     console.print(

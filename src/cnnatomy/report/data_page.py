@@ -15,8 +15,8 @@ from cnnatomy.data.fit_policies import Size
 from cnnatomy.data.survey.headers import Header
 from cnnatomy.data.survey.survey_result import NOT_LOOKED_FOR, Survey
 from cnnatomy.files.printable import written
+from cnnatomy.report.pixels import png
 from cnnatomy.report.render import template
-from cnnatomy.report.run_page import png
 from cnnatomy.report.scatter import scatter
 from cnnatomy.train.atomic_files import write_whole
 

@@ -15,8 +15,8 @@ from cnnatomy.data import read_pictures
 from cnnatomy.ops import pool
 from cnnatomy.reducers import REGISTRY, Mean, Reducer
 from cnnatomy.regions import Adaptive, Bins, Boxes, Fractional, Pyramid, Region, Sliding, Whole
+from cnnatomy.report.pixels import png
 from cnnatomy.report.render import template
-from cnnatomy.report.run_page import png
 from cnnatomy.train.atomic_files import write_whole
 
 PICTURE = Path(__file__).parent / "assets" / "pagoda.png"

@@ -13,6 +13,7 @@ from cnnatomy.files.printable import percent, shown
 from cnnatomy.report import heat
 from cnnatomy.report.chart import chart
 from cnnatomy.report.page_content import Page
+from cnnatomy.report.reliability import reliability
 from cnnatomy.report.result_text import constant, warning
 from cnnatomy.train.atomic_files import write_whole
 from cnnatomy.train.evaluation import FEW
@@ -32,6 +33,7 @@ def render(page: Page) -> str:
         constant=constant(page.evaluation),
         warning=warning(page.evaluation),
         chart=chart,
+        reliability=reliability,
         heat=heat,
         layers=Markup(page.anatomy._repr_html_()) if page.anatomy else None,
         upright=max(map(len, page.evaluation.classes)) > UPRIGHT,

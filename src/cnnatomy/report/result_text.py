@@ -17,7 +17,11 @@ def constant(result: Evaluation) -> str:
 
 
 def warning(result: Evaluation) -> str | None:
-    """What to say where the model does not beat a constant answer; None where it does."""
+    """What to say where the model gives one answer, or does not beat a constant one; None where it does."""
+    if (single := result.single_answer) is not None:
+        called = int(result.confusion[:, result.classes.index(single)].sum())
+        how = "every picture" if called == result.pictures else percent(called / result.pictures)
+        return f"the model answers {single!r} to {how}"
     if result.beaten:
         return None
     return f"the model is no better than always answering {result.yardstick.name!r}"

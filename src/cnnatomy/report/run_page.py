@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-import torch
-from PIL import Image
-from torch import Tensor
 
 from cnnatomy.anatomy import anatomy
 from cnnatomy.data import Dataset
@@ -21,7 +16,9 @@ from cnnatomy.files.printable import duration
 from cnnatomy.models import find
 from cnnatomy.models.classifier import Classifier
 from cnnatomy.report.page_content import Curve, Page
+from cnnatomy.report.pixels import png
 from cnnatomy.report.render import save
+from cnnatomy.report.run_figures import figured
 from cnnatomy.train.evaluation import Evaluation, Mistake
 from cnnatomy.train.reporter import Choice, Epoch, Silent
 from cnnatomy.train.run_folder import RunFolder
@@ -29,6 +26,7 @@ from cnnatomy.train.run_inputs import load_data
 from cnnatomy.train.settings import Settings
 
 MISTAKES = 21
+LOOK = "look.html"
 LONGEST = 24
 """Letters of a network's text that head a page."""
 Facts = dict[str, dict[str, str]]
@@ -77,8 +75,9 @@ def gather(
     history = run.log()
     if not history:
         raise CheckpointError(f"{run.path / 'log.csv'} tells of no epoch", hint="--resume, or train anew")
-    plan = run.read_json("plan.json")
+    plan, metrics = run.read_json("plan.json"), run.read_json("metrics.json")
     losses, accuracies = curves(history)
+    known = anatomy(model, model.input_shape)
     return Page(
         title=f"{name_of(settings)} on {evaluation.data}",
         evaluation=evaluation,
@@ -86,11 +85,14 @@ def gather(
         notes=list(dict.fromkeys([*pictures.notes, *plan.get("notes", ())])),
         left_out=pictures.skipped,
         choices=[Choice(**{**row, "flags": tuple(row["flags"])}) for row in plan.get("choices", ())],
-        facts=facts(settings, pictures, evaluation, run.read_json("metrics.json"), model.output),
+        facts=facts(settings, pictures, evaluation, metrics, model.output),
         losses=losses,
         accuracies=accuracies,
+        rates=[Curve("rate", [epoch.lr for epoch in history])],
+        figured=figured(evaluation, pictures, model, settings, history, metrics, known, own=data is None),
+        look=LOOK if (run.path / LOOK).is_file() else "",
         mistakes=illustrated(evaluation.mistakes[:MISTAKES], pictures),
-        anatomy=anatomy(model, model.input_shape),
+        anatomy=known,
     )
 
 
@@ -184,18 +186,3 @@ def facts(
             "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         },
     }
-
-
-def png(picture: Tensor) -> bytes:
-    """A picture (C, H, W) of levels as PNG: in colour with three channels or more, else the first in grey.
-
-    Example:
-        >>> import torch
-        >>> png(torch.zeros(1, 2, 2, dtype=torch.uint8))[:4]
-        b'\\x89PNG'
-    """
-    levels = picture.round().clamp(0, 255).to(torch.uint8) if picture.is_floating_point() else picture
-    pixels = levels[0] if len(levels) < 3 else levels[:3].permute(1, 2, 0)
-    out = io.BytesIO()
-    Image.fromarray(pixels.contiguous().numpy()).save(out, "PNG", optimize=True)
-    return out.getvalue()

@@ -14,8 +14,8 @@ from cnnatomy.files.printable import duration, percent
 from cnnatomy.report.chart import chart
 from cnnatomy.report.dots import Point, Row, intervals, plane, short
 from cnnatomy.report.page_content import Curve
+from cnnatomy.report.pixels import png
 from cnnatomy.report.render import template
-from cnnatomy.report.run_page import png
 from cnnatomy.studies.metrics import METRICS
 from cnnatomy.studies.verdict import CONFIDENCE, chance, headline, span, verdict
 from cnnatomy.train.atomic_files import write_whole

@@ -27,6 +27,10 @@ FEW = 32
 """Up to so many classes each is shown, and the confusion matrix as a whole; of more, the worst."""
 
 
+SINGLE = 0.99
+"""The share of answers from which on one class is said to be always answered."""
+
+
 @dataclass(frozen=True)
 class Mistake:
     """A picture that was taken for something else."""
@@ -142,6 +146,17 @@ class Evaluation:
     def beaten(self) -> bool:
         """Whether the model scores more than the yardstick."""
         return self.accuracy > self.yardstick.accuracy
+
+    @property
+    def single_answer(self) -> str | None:
+        """The class that 99% of the pictures or more were called, though fewer are of it; or None."""
+        called = self.confusion.sum(0)
+        if not self.pictures or not len(called):
+            return None
+        most = int(called.argmax())
+        ours = int(self.confusion[most].sum())
+        told = int(called[most]) >= SINGLE * self.pictures and ours < SINGLE * self.pictures
+        return self.classes[most] if told else None
 
     @cached_property
     def per_class(self) -> tuple[ClassScore, ...]:

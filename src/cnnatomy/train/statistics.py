@@ -21,6 +21,18 @@ class ClassScore(NamedTuple):
     """The harmonic mean of both, 2 hits / (called + support). None: no picture is or was called so."""
     support: int
     """Pictures of the class."""
+    called: int = 0
+    """Pictures that were called so."""
+
+    @property
+    def intervals(self) -> tuple[tuple[float, float] | None, ...]:
+        """The 95% intervals (Wilson) of recall, precision and F1; F1 is hits of (support + called) / 2."""
+        rows = (
+            (self.recall, self.support),
+            (self.precision, self.called),
+            (self.f1, (self.support + self.called) / 2),
+        )
+        return tuple(None if share is None else wilson(share * n, n) for share, n in rows)
 
 
 class Confusion(NamedTuple):
@@ -39,7 +51,7 @@ class Constant(NamedTuple):
     accuracy: float
 
 
-def wilson(count: int, total: int, z: float = 1.959964) -> tuple[float, float]:
+def wilson(count: float, total: float, z: float = 1.959964) -> tuple[float, float]:
     """The score interval of a proportion, (p + z^2/2n ± z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n).
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, 1927.
@@ -71,12 +83,12 @@ def class_scores(classes: tuple[str, ...], confusion: Tensor) -> tuple[ClassScor
     Example:
         >>> from torch import tensor
         >>> class_scores(("cat", "dog"), tensor([[3, 1], [0, 0]]))[0]
-        ClassScore(name='cat', precision=1.0, recall=0.75, f1=0.8571428571428571, support=4)
+        ClassScore(name='cat', precision=1.0, recall=0.75, f1=0.8571428571428571, support=4, called=3)
     """
     hits = confusion.diagonal().tolist()
     called, support = confusion.sum(0).tolist(), confusion.sum(1).tolist()
     return tuple(
-        ClassScore(name, share(hit, said), share(hit, there), share(2 * hit, said + there), there)
+        ClassScore(name, share(hit, said), share(hit, there), share(2 * hit, said + there), there, said)
         for name, hit, said, there in zip(classes, hits, called, support, strict=True)
     )
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cnnatomy.report.chart import ticks
-from cnnatomy.report.run_page import png
+from cnnatomy.report.pixels import png
 
 FOR, AGAINST = (192, 74, 22), (31, 106, 192)
 """Orange and blue."""

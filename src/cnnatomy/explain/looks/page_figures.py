@@ -19,7 +19,7 @@ from cnnatomy.explain.looks.layer_outputs import one_picture
 from cnnatomy.explain.looks.maximising import Climbing
 from cnnatomy.explain.looks.sensitivity import CHANGES, Curve, curve
 from cnnatomy.models.classifier import Classifier
-from cnnatomy.report.run_page import png
+from cnnatomy.report.pixels import png
 
 FILTERS, LAYERS, UNITS, PATCHES, MAPS, CHANNELS = 48, 3, 6, 5, 8, 12
 """Shown: kernels; layers, units of each, and patches of each; layers with their maps, and maps of each."""
