@@ -30,7 +30,7 @@ def embedded(model: Classifier, images: Tensor) -> Tensor:
     Example:
         >>> from cnnatomy.models import build
         >>> embedded(build("lenet5", classes=4), torch.zeros(2, 1, 32, 32, dtype=torch.uint8)).shape
-        torch.Size([2, 120])
+        torch.Size([2, 84])
     """
     last: list[Tensor] = []
 
