@@ -78,7 +78,7 @@ def kornia(name: str, region: Region, x: Tensor) -> Candidate | None:
     """kornia's median filter: windows of odd size at stride 1, with zeros around the map."""
     if name != "median" or not isinstance(region, Sliding):
         return None
-    k = region.kernel
+    k = region.kernel_size
     if not isinstance(k, int) or (region.stride, region.padding) != (1, k // 2):
         return None
     try:

@@ -60,7 +60,7 @@ _RANKED: dict[str, Callable[[Any, int], Any]] = {
     "PointwiseConv": lambda make, rank: make(4, 3),
     "Pool": lambda make, rank: make(GeM(learned=4), 2),
     "PyramidPool": lambda make, rank: make(Mixed(learned=1), (1, 2)),
-    "Resample": lambda make, rank: make(scale=2),
+    "Resample": lambda make, rank: make(scale_factor=2),
     "ResizeConv": lambda make, rank: make(4, 3, 3, 2),
     "RoIPool": lambda make, rank: make("max", 2),
     "SeparableConv": lambda make, rank: make(4, 3, 3, 1, "same"),
@@ -142,7 +142,7 @@ def functions() -> dict[str, Callable[[Tensor], Any]]:
     calls["pad odd"] = lambda x: ca.pad(x, 1, "reflect", reflect_type="odd", axes=(2, 3))
     calls["crop"] = lambda x: ca.pad(x, ((-1, 1), (0, -2)))
     for method in METHODS:
-        given = {"scale": 2} if method == "nails" else {"scale": 1.5}
+        given = {"scale_factor": 2} if method == "nails" else {"scale_factor": 1.5}
         calls[f"resample {method}"] = of_maps(ca.resample, method=method, **given)
     calls["resample to a size"] = lambda x: ca.resample(x, (11, 5), coordinates="corners")
     calls["resample by sizes"] = lambda x: ca.resample(x, (2 * x.shape[2], 2 * x.shape[3]))

@@ -305,7 +305,7 @@ def _own(draw: random.Random, rank: int, x: Tensor) -> Any:
     choices: list[Callable[[Tensor], Tensor]] = [
         lambda t: cnnatomy.pool(t, reducer, region),
         lambda t: cnnatomy.pad(t, widths, mode),
-        lambda t: cnnatomy.resample(t, scale=scale, method=how),
+        lambda t: cnnatomy.resample(t, scale_factor=scale, method=how),
     ]
     return Op(draw.choice(choices))
 

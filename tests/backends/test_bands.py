@@ -148,7 +148,7 @@ def test_what_an_output_does_not_read_cannot_spoil_it() -> None:
     assert not y.isnan().any()
     last = torch.ones(1, 1, 16, 16)
     last[..., -1] = torch.nan
-    assert torch.equal(ca.resample(last, scale=2, method="cubic").isnan(), _near_the_last_column())
+    assert torch.equal(ca.resample(last, scale_factor=2, method="cubic").isnan(), _near_the_last_column())
 
 
 def test_bytes_are_rounded_and_clamped_after_each_axis() -> None:
@@ -165,7 +165,7 @@ def test_empty_batches_and_one_thread_or_two() -> None:
     found = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        found.append(ca.resample(x, scale=1.7, method="cubic"))
+        found.append(ca.resample(x, scale_factor=1.7, method="cubic"))
     torch.set_num_threads(before)
     assert torch.equal(*found)
 

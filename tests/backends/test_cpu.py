@@ -509,7 +509,7 @@ def test_whole_maps_are_torchs_where_it_is_swift(
     ids=str,
 )
 def test_one_window_with_as_many_taps_as_cells_need_not_read_them_all(n: int, region: Sliding) -> None:
-    assert region.output_size((n,)) == (1,)
+    assert region.outputs((n,)) == (1,)
     for name in ("max", "mean", "l2"):
         check([random((2, 3, n))], region, reducer(name))
 

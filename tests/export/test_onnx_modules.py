@@ -143,7 +143,10 @@ def test_modules_run_elsewhere_to_1e_4(cases: list[Case], tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_sizes_may_be_open_where_torch_has_the_operator(tmp_path: Path) -> None:
     net = nn.Sequential(
-        nn.Pool2d("max", 3, 2, 1), nn.Pool2d("mean", 2), nn.Resample2d(scale=2), nn.GlobalPool2d("mean")
+        nn.Pool2d("max", 3, 2, 1),
+        nn.Pool2d("mean", 2),
+        nn.Resample2d(scale_factor=2),
+        nn.GlobalPool2d("mean"),
     )
     sizes = {2: torch.export.Dim("height", min=8, max=64), 3: torch.export.Dim("width", min=8, max=64)}
     onnx(net, tmp_path / "net.onnx", random((2, 3, 16, 20)), dynamic_shapes=(sizes,))

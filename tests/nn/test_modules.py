@@ -48,10 +48,10 @@ def test_training_draws_new_windows_unless_a_seed_is_given() -> None:
     torch.manual_seed(3)
     assert all(torch.equal(module(x), y) for y in drawn)
     assert any(not torch.equal(drawn[0], y) for y in drawn[1:])
-    assert torch.equal(module.eval()(x), cnnatomy.pool(x, "max", Fractional(size=29)))
+    assert torch.equal(module.eval()(x), cnnatomy.pool(x, "max", Fractional(output_size=29)))
     fixed = nn.FractionalPool2d("max", output_size=29, seed=7)
     assert torch.equal(fixed(x), fixed(x))
-    assert torch.equal(fixed(x), cnnatomy.pool(x, "max", Fractional(size=29, seed=7)))
+    assert torch.equal(fixed(x), cnnatomy.pool(x, "max", Fractional(output_size=29, seed=7)))
 
 
 def test_fractional_winners_are_where_they_say() -> None:

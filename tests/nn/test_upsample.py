@@ -84,9 +84,11 @@ def test_torchs_arguments_give_torchs_results_and_exceptions(mode: str, rank: in
 def test_modes_that_torch_lacks() -> None:
     x = random((2, 3, 8, 8))
     for mode in ("lanczos3", "cubic", "gaussian", "nails"):
-        assert torch.equal(mine.Upsample(scale_factor=2, mode=mode)(x), resample(x, scale=2, method=mode))
+        assert torch.equal(
+            mine.Upsample(scale_factor=2, mode=mode)(x), resample(x, scale_factor=2, method=mode)
+        )
     half = mine.Upsample(scale_factor=0.5, mode="bilinear", antialias=True)
-    assert torch.equal(half(x), resample(x, scale=0.5, antialias=True))
+    assert torch.equal(half(x), resample(x, scale_factor=0.5, antialias=True))
     with pytest.raises(ArgumentError, match="try 'bicubic'"):
         mine.Upsample(scale_factor=2, mode="bicubik")
 
@@ -104,11 +106,13 @@ def test_autocast_computes_in_torchs_dtype() -> None:
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_modules_of_each_rank(rank: int) -> None:
     x = random((2, 3, 4, 5, 6)[: rank + 2])
-    resized = getattr(mine, f"Resample{rank}d")(scale=2, method="cubic")
+    resized = getattr(mine, f"Resample{rank}d")(scale_factor=2, method="cubic")
     nails = getattr(mine, f"BedOfNails{rank}d")(3)
     for module, scale, method in ((resized, 2, "cubic"), (nails, 3, "nails")):
-        assert torch.equal(copy.deepcopy(module)(x), resample(x, scale=scale, method=method, rank=rank))
+        assert torch.equal(
+            copy.deepcopy(module)(x), resample(x, scale_factor=scale, method=method, rank=rank)
+        )
         assert torch.equal(module(x[0]), module(x)[0])
-    assert "scale=2" in repr(resized)
+    assert "scale_factor=2" in repr(resized)
     with pytest.raises(ArgumentError, match="neither"):
         getattr(mine, f"Resample{rank}d")()

@@ -37,7 +37,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "many bins": lambda: ca.pool(X, "max", ca.Adaptive(2**24)),
     "pyramid": lambda: ca.pool(X, "max", ca.Pyramid((1, HUGE))),
     "boxes": lambda: ca.pool(X, "max", ca.Boxes([(0, 0, 0, 2, 2)], HUGE)),
-    "fractional": lambda: ca.pool(X, "max", ca.Fractional(size=HUGE)),
+    "fractional": lambda: ca.pool(X, "max", ca.Fractional(output_size=HUGE)),
     "wide padding": lambda: ca.pool(X, "max", ca.Sliding(3, 1, 2**29)),
     "wide padding of integers": lambda: ca.pool(X.int(), "max", ca.Sliding(3, 1, 2**29)),
     "padding with a mode": lambda: ca.pool(X, "max", ca.Sliding(3, 1, 2**29), padding_mode="reflect"),
@@ -57,7 +57,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "Pad2d": lambda: nn.Pad2d(HUGE)(X),
     "resample": lambda: ca.resample(X, HUGE),
     "resample to much": lambda: ca.resample(X.expand(1, 2**20, 4, 4), 2**10),
-    "resample by": lambda: ca.resample(X, scale=HUGE),
+    "resample by": lambda: ca.resample(X, scale_factor=HUGE),
     "convolve": lambda: ca.convolve(X, WEIGHT, padding=HUGE),
     "convolve a mode": lambda: ca.convolve(X, WEIGHT, padding=2**29, padding_mode="edge"),
     "convolve to much": lambda: ca.convolve(X, WEIGHT, padding=2**29),
@@ -65,7 +65,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "convolve_transposed": lambda: ca.convolve_transposed(X, WEIGHT, stride=HUGE),
     "convolve_transposed to much": lambda: ca.convolve_transposed(X, WEIGHT, stride=2**29),
     "Conv2d": lambda: nn.Conv2d(1, 1, HUGE),
-    "SubpixelConv2d": lambda: nn.SubpixelConv2d(1, 1, 3, scale=HUGE),
+    "SubpixelConv2d": lambda: nn.SubpixelConv2d(1, 1, 3, scale_factor=HUGE),
     "LocalResponseNorm": lambda: nn.LocalResponseNorm(HUGE),
     "depth_to_space": lambda: nn.depth_to_space(X, HUGE),
     "uniform": lambda: ca.filters.uniform(HUGE),
@@ -87,4 +87,4 @@ def test_tensors_without_data_have_any_size() -> None:
     x = torch.empty(2**20, 2**10, 64, 64, device="meta")
     assert ca.pool(x, "max", ca.Sliding(2)).shape == (2**20, 2**10, 32, 32)
     assert ca.pad(x, 1).shape == (2**20 + 2, 2**10 + 2, 66, 66)
-    assert ca.resample(x, scale=2).shape == (2**20, 2**10, 128, 128)
+    assert ca.resample(x, scale_factor=2).shape == (2**20, 2**10, 128, 128)

@@ -35,7 +35,7 @@ def test_it_is_padding_written_and_then_pooled(
     x = random((2, 3, *size), torch.float64)
     x = (x if flat else last(x)).requires_grad_()
     y = cnnatomy.pool(x, name, region, padding_mode=mode)
-    assert tuple(y.shape[2:]) == region.output_size(size)
+    assert tuple(y.shape[2:]) == region.outputs(size)
     numpy = {"zeros": "constant", "replicate": "edge", "circular": "wrap"}.get(mode, mode)
     widths = [window.padding for window in region.windows(size)]
     wide = cnnatomy.pad(x, widths, numpy)

@@ -108,7 +108,7 @@ def resize(a: Attributes, given: Sequence[Any]) -> Tensor:
         ratio = min(ratios) if policy == "not_larger" else max(ratios)
         wanted = {axis: int(x.shape[axis] * ratio + 0.5) for axis in wanted}
     found = [wanted[axis] for axis in (2, 3)]
-    name: Attributes = {"size": found} if sizes is not None else {"scale": found}
+    name: Attributes = {"output_size": found} if sizes is not None else {"scale_factor": found}
     return ca.resample(x, method=a["mode"], **name, **how)
 
 
@@ -123,7 +123,7 @@ def padded(a: Attributes, given: Sequence[Any]) -> Tensor:
 def unpooled(a: Attributes, given: Sequence[Any]) -> Tensor:
     y, indices, *shape = given
     if not shape:
-        return ca.unpool(y, indices, region=ca.Sliding(a["kernel_shape"], a["strides"]), size=(4, 4))
+        return ca.unpool(y, indices, region=ca.Sliding(a["kernel_shape"], a["strides"]), output_size=(4, 4))
     size = shape[0].tolist()[2:]
     whole = [n * s for n, s in zip(y.shape[2:], a["strides"], strict=True)]
     rows, columns = indices // whole[1], indices % whole[1]  # ONNX counts in the smaller map

@@ -64,10 +64,10 @@ def test_values_and_gradients_are_torchs(
         scale = data.draw(st.tuples(*[st.floats(1.0 / min(size), 3.1).map(lambda s: max(s, 0.05))] * rank))
         scale = tuple(max(s, 1.0 / n) for s, n in zip(scale, size, strict=True))
         asked: dict[str, Any] = {"scale_factor": scale}
-        mine: dict[str, Any] = {"scale": scale}
+        mine: dict[str, Any] = {"scale_factor": scale}
     else:
         out = data.draw(st.tuples(*[SIZES if rank < 3 else st.integers(1, 9)] * rank))
-        asked, mine = {"size": out}, {"size": out}
+        asked, mine = {"size": out}, {"output_size": out}
     where = "corners" if corners else None
     method = {"bicubic": "cubic", "area": "area"}.get(mode, "linear")
     try:
@@ -104,7 +104,7 @@ def test_nearest_picks_torchs_cells(rank: int, data: Any, exact: bool, scaled: s
             expected = F.interpolate(x, scale_factor=scale, mode=mode)
         except RuntimeError:
             return
-        found = resample(x, scale=scale, method="nearest", coordinates=where)
+        found = resample(x, scale_factor=scale, method="nearest", coordinates=where)
     else:
         expected = F.interpolate(x, out, mode=mode)
         found = resample(x, out, method="nearest", coordinates=where)
@@ -192,9 +192,9 @@ def test_derivatives_of_first_and_second_order(method: str, antialias: bool) -> 
 def test_whole_numbers_are_picked_exactly(dtype: torch.dtype) -> None:
     x = torch.iinfo(dtype).max - torch.arange(12).to(dtype).view(1, 1, 3, 4)
     assert torch.equal(
-        resample(x, scale=2, method="nearest"), x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        resample(x, scale_factor=2, method="nearest"), x.repeat_interleave(2, 2).repeat_interleave(2, 3)
     )
-    nails = resample(x, scale=2, method="nails")
+    nails = resample(x, scale_factor=2, method="nails")
     assert torch.equal(nails[..., ::2, ::2], x)
     assert nails.sum() == x.sum()
     assert nails.dtype is dtype
@@ -202,8 +202,10 @@ def test_whole_numbers_are_picked_exactly(dtype: torch.dtype) -> None:
 
 def test_nearest_reads_nothing_but_its_cell() -> None:
     x = torch.tensor([[[1.0, math.inf, 3.0]]])
-    assert resample(x, scale=2, rank=1, method="nearest").tolist() == [[[1, 1, math.inf, math.inf, 3, 3]]]
-    assert resample(x, scale=2, rank=1, method="nails").tolist() == [[[1, 0, math.inf, 0, 3, 0]]]
+    assert resample(x, scale_factor=2, rank=1, method="nearest").tolist() == [
+        [[1, 1, math.inf, math.inf, 3, 3]]
+    ]
+    assert resample(x, scale_factor=2, rank=1, method="nails").tolist() == [[[1, 0, math.inf, 0, 3, 0]]]
 
 
 def test_unbatched_and_empty_inputs() -> None:
@@ -230,7 +232,9 @@ def test_the_operator_is_sound(method: str) -> None:
     torch.library.opcheck(operator, (x, [4, 5], Resampling("linear").text, False))
 
 
-@pytest.mark.parametrize("options", [{"size": (7, 3)}, {"scale": 2}, {"scale": (0.5, 1.7)}])
+@pytest.mark.parametrize(
+    "options", [{"output_size": (7, 3)}, {"scale_factor": 2}, {"scale_factor": (0.5, 1.7)}]
+)
 def test_compiled_and_exported_graphs(options: dict[str, Any]) -> None:
     def run(x: Tensor) -> Tensor:
         return resample(x, method="cubic", **options) * 2
@@ -256,11 +260,11 @@ def test_compiled_and_exported_graphs(options: dict[str, Any]) -> None:
 def test_sizes_that_change_need_one_graph() -> None:
     torch._dynamo.reset()
     compiled = torch.compile(
-        lambda x: resample(x, scale=2), fullgraph=True, backend="aot_eager", dynamic=True
+        lambda x: resample(x, scale_factor=2), fullgraph=True, backend="aot_eager", dynamic=True
     )
     for n in (4, 6, 9):
         x = random((2, 3, n, n + 1))
-        assert torch.equal(compiled(x), resample(x, scale=2))
+        assert torch.equal(compiled(x), resample(x, scale_factor=2))
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
@@ -298,31 +302,31 @@ def test_gradients_stay_the_same_from_run_to_run_and_thread_to_thread() -> None:
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({}, "neither"),
-    ({"size": 4, "scale": 2}, "both"),
-    ({"scale": 0}, "not positive"),
-    ({"scale": -2.0}, "not positive"),
-    ({"scale": math.nan}, "no finite number"),
-    ({"scale": math.inf}, "no finite number"),
-    ({"scale": "2"}, "wrong length|no finite number"),
-    ({"scale": True}, "no finite number"),
-    ({"scale": (2, 2, 2)}, "wrong length"),
-    ({"scale": 0.01}, "cannot become 0"),
-    ({"scale": 1e300}, "cannot become"),
-    ({"size": 0}, "out of range"),
-    ({"size": -3}, "out of range"),
-    ({"size": 2.5}, "not a whole number"),
-    ({"size": (4, 4, 4)}, "wrong length"),
-    ({"size": 2**40}, "out of range"),
-    ({"size": 2**24}, "too large"),
-    ({"size": 4, "method": "lanzcos"}, "no method.*try 'lanczos"),
-    ({"size": 4, "method": "nearest", "antialias": True}, "averages nothing"),
-    ({"size": 4, "method": "nearest", "coordinates": "corners"}, "no coordinates"),
-    ({"size": 8, "method": "nails", "antialias": True}, "averages nothing"),
-    ({"size": 9, "method": "nails"}, "whole steps"),
-    ({"scale": 0.5, "method": "nails"}, "whole steps"),
-    ({"size": 4, "coefficient": -0.5}, "no coefficient"),
-    ({"size": 4, "rank": 1}, "wants"),
-    ({"size": 4, "rank": 4}, "wants"),
+    ({"output_size": 4, "scale_factor": 2}, "both"),
+    ({"scale_factor": 0}, "not positive"),
+    ({"scale_factor": -2.0}, "not positive"),
+    ({"scale_factor": math.nan}, "no finite number"),
+    ({"scale_factor": math.inf}, "no finite number"),
+    ({"scale_factor": "2"}, "wrong length|no finite number"),
+    ({"scale_factor": True}, "no finite number"),
+    ({"scale_factor": (2, 2, 2)}, "wrong length"),
+    ({"scale_factor": 0.01}, "cannot become 0"),
+    ({"scale_factor": 1e300}, "cannot become"),
+    ({"output_size": 0}, "out of range"),
+    ({"output_size": -3}, "out of range"),
+    ({"output_size": 2.5}, "not a whole number"),
+    ({"output_size": (4, 4, 4)}, "wrong length"),
+    ({"output_size": 2**40}, "out of range"),
+    ({"output_size": 2**24}, "too large"),
+    ({"output_size": 4, "method": "lanzcos"}, "no method.*try 'lanczos"),
+    ({"output_size": 4, "method": "nearest", "antialias": True}, "averages nothing"),
+    ({"output_size": 4, "method": "nearest", "coordinates": "corners"}, "no coordinates"),
+    ({"output_size": 8, "method": "nails", "antialias": True}, "averages nothing"),
+    ({"output_size": 9, "method": "nails"}, "whole steps"),
+    ({"scale_factor": 0.5, "method": "nails"}, "whole steps"),
+    ({"output_size": 4, "coefficient": -0.5}, "no coefficient"),
+    ({"output_size": 4, "rank": 1}, "wants"),
+    ({"output_size": 4, "rank": 4}, "wants"),
 ]
 
 

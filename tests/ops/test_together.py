@@ -25,8 +25,8 @@ class Everything(nn.Module):
         x = cnnatomy.pad(x, ((1, 2), (2, 1)), "symmetric")
         x = cnnatomy.convolve(x, self.down, stride=2, padding="same", padding_mode="reflect")
         y, indices = cnnatomy.pool(x, "max", Sliding(2), return_indices=True)
-        x = cnnatomy.unpool(y, indices, size=tuple(x.shape[2:]))
-        x = cnnatomy.resample(x, scale=1.5, method="cubic")
+        x = cnnatomy.unpool(y, indices, output_size=tuple(x.shape[2:]))
+        x = cnnatomy.resample(x, scale_factor=1.5, method="cubic")
         return cnnatomy.convolve_transposed(x, self.up, stride=2)
 
 
@@ -60,7 +60,7 @@ def test_autocast_casts_convolutions_alone(dtype: torch.dtype) -> None:
     with torch.autocast("cpu", dtype):
         for mode in ("constant", "edge", "reflect", "mean", "linear_ramp"):
             assert cnnatomy.pad(x, ((1, 2), (2, 1)), mode).dtype is torch.float32
-        assert cnnatomy.resample(x, scale=2).dtype is torch.float32
+        assert cnnatomy.resample(x, scale_factor=2).dtype is torch.float32
         found = net(x)
     assert found.dtype is dtype
     close(found, net(x), 100)

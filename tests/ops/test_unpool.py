@@ -201,7 +201,7 @@ def spread(y: Tensor, region: Region, size: tuple[int, ...], normalize: bool) ->
 def test_means_are_spread_by_their_definition(
     rank: int, region: Region, normalize: bool, dtype: torch.dtype
 ) -> None:
-    y = random((2, 2, *region.output_size(SIZES[rank])), dtype)
+    y = random((2, 2, *region.outputs(SIZES[rank])), dtype)
     close(unpool_mean(y, region, SIZES[rank], normalize=normalize), spread(y, region, SIZES[rank], normalize))
 
 
@@ -215,7 +215,7 @@ def test_spreading_means_is_the_adjoint_of_mean_pooling(region: Region) -> None:
 
 @pytest.mark.parametrize("region", REGIONS[:6], ids=repr)
 def test_a_normalised_constant_comes_back_where_it_is_covered(region: Region) -> None:
-    ones = torch.ones(1, 1, *region.output_size((9, 11)))
+    ones = torch.ones(1, 1, *region.outputs((9, 11)))
     found = unpool_mean(ones, region, (9, 11), normalize=True)
     covered = unpool_mean(ones, region, (9, 11)) > 0
     assert torch.equal(found, covered.float())
@@ -235,7 +235,7 @@ def both(region: Region) -> list[Callable[[Tensor], Tensor]]:
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_derivatives_of_both_orders_and_modes(region: Region, which: int) -> None:
     run = both(region)[which]
-    y = distinct(2, 2, *region.output_size((5, 6))).requires_grad_()
+    y = distinct(2, 2, *region.outputs((5, 6))).requires_grad_()
     assert torch.autograd.gradcheck(run, y, check_forward_ad=True, check_batched_grad=which == 0)
     assert torch.autograd.gradgradcheck(run, y)
 
@@ -244,7 +244,7 @@ def test_derivatives_of_both_orders_and_modes(region: Region, which: int) -> Non
 def test_transforms(which: int) -> None:
     region = Sliding(3, 2, 1)
     run = both(region)[which]
-    y = distinct(4, 2, 2, *region.output_size((5, 6)))
+    y = distinct(4, 2, 2, *region.outputs((5, 6)))
     each = torch.stack([run(part) for part in y])
     close(torch.func.vmap(run)(y), each)
     pull = torch.func.grad(lambda part: (run(part) ** 2).sum())
@@ -315,7 +315,7 @@ def test_sizes_that_pool_to_the_outputs_are_all_named() -> None:
 
         def outputs(n: int, region: Region = region) -> int:
             try:
-                return region.output_size((n,))[0]
+                return region.outputs((n,))[0]
             except ArgumentError:
                 return 0
 

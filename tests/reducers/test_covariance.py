@@ -266,7 +266,7 @@ def test_scaled_vectors_have_the_length_of_the_matrix() -> None:
 @every_region
 def test_shapes(what: Covariance, region: Region) -> None:
     y = what.across(random((2, 3, 6, 5)), region)
-    assert y.shape == (2, what.width(3), *region.output_size((6, 5)))
+    assert y.shape == (2, what.width(3), *region.outputs((6, 5)))
     assert what.across(random((0, 3, 6, 5)), region).shape == (0, *y.shape[1:])
 
 

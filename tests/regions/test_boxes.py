@@ -190,7 +190,7 @@ def test_reads_back_and_prints_short() -> None:
         assert Region.parse(region.text) == region
         assert hash(Region.parse(region.text)) == hash(region)
     assert repr(few) == few.text
-    assert repr(many) == "Boxes(boxes=<300 boxes>, size=7, scale=1.0)"
+    assert repr(many) == "Boxes(boxes=<300 boxes>, output_size=7, spatial_scale=1.0)"
 
 
 ROW = (0, 0, 0, 3, 3)
@@ -261,4 +261,4 @@ def test_bins_beyond_the_input_are_refused() -> None:
     with pytest.raises(ArgumentError, match="outside"):
         Bins([[(0, 9)]]).axes((8,))
     with pytest.raises(ArgumentError, match="axes"):
-        Bins([[(0, 9)]]).output_size((8, 8))
+        Bins([[(0, 9)]]).outputs((8, 8))

@@ -35,7 +35,7 @@ def windows(region: Region, n: int) -> list[range]:
 )
 def test_windows_tile_the_axis(n: int, out: int, seed: int, overlapping: bool, kind: Any) -> None:
     assume(out <= n - overlapping)
-    found = windows(Fractional(size=out, seed=seed, overlapping=overlapping, kind=kind), n)
+    found = windows(Fractional(output_size=out, seed=seed, overlapping=overlapping, kind=kind), n)
     assert len(found) == out
     assert found[0].start == 0
     assert found[-1].stop == n
@@ -49,7 +49,7 @@ def test_windows_tile_the_axis(n: int, out: int, seed: int, overlapping: bool, k
 def test_pseudo_random_edges_are_grahams_for_some_u(n: int, out: int, seed: int) -> None:
     """ceil(alpha (i + u)) for one u: the u that fit one edge are an interval, and all edges share some."""
     assume(out <= n)
-    edges = [cells.start for cells in windows(Fractional(size=out, seed=seed), n)]
+    edges = [cells.start for cells in windows(Fractional(output_size=out, seed=seed), n)]
     alpha = Fraction(n, out)
     fits = []
     for first in range(1, math.ceil(alpha) + 1):  # ceil(alpha u)
@@ -62,7 +62,7 @@ def test_pseudo_random_edges_are_grahams_for_some_u(n: int, out: int, seed: int)
 def test_random_steps_come_in_every_order_equally_often() -> None:
     orders: dict[tuple[int, ...], int] = {}
     for seed in range(3000):
-        steps = tuple(map(len, windows(Fractional(size=4, seed=seed, kind="random"), 6)))
+        steps = tuple(map(len, windows(Fractional(output_size=4, seed=seed, kind="random"), 6)))
         orders[steps] = orders.get(steps, 0) + 1
     assert len(orders) == math.comb(4, 2)
     chi = sum((count - 500) ** 2 / 500 for count in orders.values())
@@ -74,7 +74,7 @@ def test_seeds_and_axes_draw_for_themselves() -> None:
         drawn = {
             axis.table.start
             for seed in range(8)
-            for axis in Fractional(size=29, seed=seed, kind=kind).axes((40, 40, 40))
+            for axis in Fractional(output_size=29, seed=seed, kind=kind).axes((40, 40, 40))
         }
         assert len(drawn) > 12
     assert windows(Fractional(0.7, seed=5), 40) == windows(Fractional(0.7, seed=5), 40)
@@ -82,7 +82,7 @@ def test_seeds_and_axes_draw_for_themselves() -> None:
 
 @pytest.mark.parametrize(("n", "out"), [(40, 28), (41, 28), (12, 6), (13, 5)])
 def test_as_many_pseudo_random_edges_as_said(n: int, out: int) -> None:
-    found = {tuple(windows(Fractional(size=out, seed=seed), n)) for seed in range(500)}
+    found = {tuple(windows(Fractional(output_size=out, seed=seed), n)) for seed in range(500)}
     assert len(found) == out // math.gcd(n, out)
 
 
@@ -133,31 +133,31 @@ def test_pooling_is_a_loop_over_windows(overlapping: bool, kind: Any) -> None:
 
 
 def test_scale_is_the_decimal_it_prints_as() -> None:
-    assert Fractional(0.29).output_size((100,)) == (29,)
+    assert Fractional(0.29).outputs((100,)) == (29,)
     assert math.floor(0.29 * 100) == 28
-    assert Fractional((0.5, 0.9)).output_size((7, 10)) == (3, 9)
-    assert Fractional(1e-05).output_size((300_000,)) == (3,)
+    assert Fractional((0.5, 0.9)).outputs((7, 10)) == (3, 9)
+    assert Fractional(1e-05).outputs((300_000,)) == (3,)
 
 
 def test_reads_back() -> None:
-    for region in (Fractional(0.7, seed=9), Fractional(size=(3, 4), overlapping=True, kind="random")):
+    for region in (Fractional(0.7, seed=9), Fractional(output_size=(3, 4), overlapping=True, kind="random")):
         assert Region.parse(region.text) == region
-    assert Fractional(size=[3, 4]) == Fractional(size=(3, 4))
+    assert Fractional(output_size=[3, 4]) == Fractional(output_size=(3, 4))
 
 
 WRONG: list[dict[str, Any]] = [
     {},
-    {"scale": 0.5, "size": 3},
-    {"scale": 1.0},
-    {"scale": 0.0},
-    {"scale": math.nan},
-    {"scale": (0.5, 2)},
-    {"size": 0},
-    {"size": 2.5},
-    {"size": 3, "seed": -1},
-    {"size": 3, "seed": 1.0},
-    {"size": 3, "overlapping": 1},
-    {"size": 3, "kind": "psuedo"},
+    {"scale_factor": 0.5, "output_size": 3},
+    {"scale_factor": 1.0},
+    {"scale_factor": 0.0},
+    {"scale_factor": math.nan},
+    {"scale_factor": (0.5, 2)},
+    {"output_size": 0},
+    {"output_size": 2.5},
+    {"output_size": 3, "seed": -1},
+    {"output_size": 3, "seed": 1.0},
+    {"output_size": 3, "overlapping": 1},
+    {"output_size": 3, "kind": "psuedo"},
 ]
 
 
@@ -171,13 +171,13 @@ def test_refuses_at_once(options: dict[str, Any]) -> None:
     ("region", "size"),
     [
         (Fractional(0.1), (9,)),
-        (Fractional(size=5), (4,)),
-        (Fractional(size=4, overlapping=True), (4,)),
+        (Fractional(output_size=5), (4,)),
+        (Fractional(output_size=4, overlapping=True), (4,)),
         (Fractional((0.5, 0.5)), (8,)),
-        (Fractional(size=(2, 2)), (8, 8, 8)),
+        (Fractional(output_size=(2, 2)), (8, 8, 8)),
     ],
     ids=str,
 )
 def test_refuses_inputs_that_do_not_fit(region: Region, size: tuple[int, ...]) -> None:
     with pytest.raises(ArgumentError):
-        region.output_size(size)
+        region.outputs(size)

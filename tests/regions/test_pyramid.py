@@ -24,7 +24,7 @@ def test_is_the_levels_one_after_the_other(rank: int, name: str) -> None:
     x = random(SHAPES[rank]).requires_grad_()
     y = cnnatomy.pool(x, name, Pyramid((1, 2, 4)), rank=rank)
     truth = torch.cat([adaptive(x, bins).flatten(1) for bins in (1, 2, 4)], 1)
-    cells = Pyramid((1, 2, 4)).output_size(SHAPES[rank][2:])
+    cells = Pyramid((1, 2, 4)).outputs(SHAPES[rank][2:])
     assert y.shape == (2, 3 * cells[0])
     close(y, truth)
     grad = random(tuple(y.shape), seed=4)
@@ -54,12 +54,12 @@ def test_has_derivatives_of_second_order() -> None:
 
 def test_one_level_per_axis_and_what_prints() -> None:
     region = Pyramid([1, [2, 3]])
-    assert region.output_size((7, 9)) == (7,)
+    assert region.outputs((7, 9)) == (7,)
     assert Region.parse(region.text) == region
     with pytest.raises(ArgumentError, match="several regions"):
         region.axes((7, 9))
     with pytest.raises(ArgumentError, match="axes"):
-        region.output_size((7,))
+        region.outputs((7,))
 
 
 @pytest.mark.parametrize("levels", [(), 3, (0,), (1, None), (1, 2.0), ((2, 0),), (True,)], ids=str)

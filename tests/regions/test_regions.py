@@ -29,7 +29,8 @@ def test_printed_form_reads_back(region: Region) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Sliding", "Sliding(3)", "Nothing(size=1)", "Sliding(kernel=open('x'))", "Whole(size=1)"]
+    "text",
+    ["", "Sliding", "Sliding(3)", "Nothing(size=1)", "Sliding(kernel_size=open('x'))", "Whole(size=1)"],
 )
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ArgumentError, match="region"):
@@ -48,10 +49,10 @@ def test_sliding_reads_its_definition(n: int, k: int, s: int, lo: int, hi: int, 
     region = Sliding((k,), (s,), ((lo, hi),), (d,))
     if n + lo + hi < (k - 1) * d + 1:
         with pytest.raises(ArgumentError):
-            region.output_size((n,))
+            region.outputs((n,))
         return
     (axis,) = region.axes((n,))
-    assert region.output_size((n,)) == (axis.table.outputs,)
+    assert region.outputs((n,)) == (axis.table.outputs,)
     for o in range(axis.table.outputs):
         cells = [o * s - lo + j * d for j in range(k)]
         assert list(axis.table.taps(o)) == [i for i in cells if 0 <= i < n]
@@ -66,15 +67,15 @@ def test_adaptive_reads_torch_bins(n: int, out: int) -> None:
 
 
 def test_adaptive_none_keeps_an_axis_and_whole_reads_all() -> None:
-    assert Adaptive((None, 2)).output_size((5, 9)) == (5, 2)
+    assert Adaptive((None, 2)).outputs((5, 9)) == (5, 2)
     assert [list(axis.table.taps(0)) for axis in Whole().axes((2, 3))] == [[0, 1], [0, 1, 2]]
 
 
 WRONG: list[dict[str, Any]] = [
-    {"kernel": 0},
-    {"kernel": None},
-    {"kernel": 2, "stride": (1, 0)},
-    {"kernel": 2, "padding": "sume"},
+    {"kernel_size": 0},
+    {"kernel_size": None},
+    {"kernel_size": 2, "stride": (1, 0)},
+    {"kernel_size": 2, "padding": "sume"},
 ]
 
 
@@ -92,6 +93,6 @@ def test_adaptive_refuses_sizes(size: object) -> None:
 
 def test_wrong_number_of_axes_is_refused() -> None:
     with pytest.raises(ArgumentError, match="axes"):
-        Adaptive((2, 2)).output_size((5,))
+        Adaptive((2, 2)).outputs((5,))
     with pytest.raises(ArgumentError, match="kernel_size"):
-        Sliding((2, 2)).output_size((5,))
+        Sliding((2, 2)).outputs((5,))

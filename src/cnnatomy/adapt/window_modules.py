@@ -44,7 +44,7 @@ def replacement(module: nn.Module, target: Target) -> nn.Module:
 
     Example:
         >>> replacement(nn.MaxPool2d(3, 2, 1, ceil_mode=True), "soft")
-        Pool2d(Soft(temperature=1.0, learned=0), Sliding(kernel=(3, 3), stride=(2, 2), padding=(1, 1), \
+        Pool2d(Soft(temperature=1.0, learned=0), Sliding(kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), \
 dilation=(1, 1), ceil_mode=True))
         >>> replacement(nn.Upsample(scale_factor=2), "lanczos3")
         Upsample(scale_factor=2.0, mode='lanczos3')

@@ -75,7 +75,7 @@ def check(grad: Tensor, saved: Saved, pooled: Pooled) -> None:
     Raises:
         ArgumentError: they have other shapes or dtypes.
     """
-    shape = (*grad.shape[:2], *pooled.region.output_size(pooled.size))
+    shape = (*grad.shape[:2], *pooled.region.outputs(pooled.size))
     for tensor in (grad, *saved):
         if tuple(tensor.shape) != shape:
             what = "the gradient or the saved taps are not of this pooling"

@@ -75,7 +75,7 @@ def forward(
     """y (N, C, *out), and each winner's tap number (-1 for none) where the reducer selects."""
     x = inputs[0]
     size = tuple(x.shape[2:])
-    demand(x, (*x.shape[:2], *region.output_size(size)))
+    demand(x, (*x.shape[:2], *region.outputs(size)))
     axes = region.axes(size)
     kind = computed_in(x.dtype, reducer)
     y, winner = reducer.define(windows([tensor.to(kind) for tensor in inputs], axes, reducer, seed))

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -58,10 +58,10 @@ def main(words: Sequence[str]) -> None:
     told: Arguments = COMMAND.parse(Arguments, words)
     from cnnatomy.anatomy.ask.solving import solve
 
-    numbers = {
-        name: getattr(told, name) for name in ("n", "out", "field", "layers", "kernel", "stride", "dilation")
-    }
-    found = solve(**numbers, padding=None if told.padding is None else read_padding(told.padding))
+    sizes: dict[str, Any] = {"input_size": told.n, "output_size": told.out, "kernel_size": told.kernel}
+    padding = None if told.padding is None else read_padding(told.padding)
+    sizes |= {name: getattr(told, name) for name in ("field", "layers", "stride", "dilation")}
+    found = solve(**sizes, padding=padding)
     print(json.dumps(asdict(found), indent=2) if told.format == "json" else found)
 
 

@@ -179,7 +179,11 @@ def _ways(window: Window, n: int) -> Iterator[str]:
     from cnnatomy.anatomy.ask.solving.solution import count
 
     found = solve(
-        n=n, kernel=window.kernel, stride=window.stride, padding=window.padding, dilation=window.dilation
+        input_size=n,
+        kernel_size=window.kernel,
+        stride=window.stride,
+        padding=window.padding,
+        dilation=window.dilation,
     )
     for option in found:
         yield f"{option.change}, {count(option.size, 'output')}"

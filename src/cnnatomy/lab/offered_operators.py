@@ -35,8 +35,8 @@ MODES = (
 )
 REGIONS: Mapping[str, tuple[type[Region], Mapping[str, str]]] = {
     "sliding": (Sliding, {}),
-    "adaptive": (Adaptive, {"size": "2"}),
-    "fractional": (Fractional, {"scale": "0.7"}),
+    "adaptive": (Adaptive, {"output_size": "2"}),
+    "fractional": (Fractional, {"scale_factor": "0.7"}),
     "pyramid": (Pyramid, {"levels": "1,2"}),
     "whole": (Whole, {}),
 }
@@ -173,7 +173,7 @@ def _pool(form: Form, x: Tensor, numbers: Numbers) -> Asked:
     if isinstance(region, Sliding):
         options["padding_mode"] = form.choice("mode")
     options |= {name: numbers(name, form.text(name), tuple(x.shape))[None] for name in reducer.companions}
-    return Asked(pool, x[None], options, len(region.output_size(tuple(x.shape[1:]))))
+    return Asked(pool, x[None], options, len(region.outputs(tuple(x.shape[1:]))))
 
 
 # ---- convolutions
@@ -293,7 +293,7 @@ def _resample(form: Form, x: Tensor, numbers: Numbers) -> Asked:
     size = form.sizes("to", SIZE)
     options: dict[str, Any] = {"method": form.choice("method"), "antialias": form.switch("antialias")}
     options |= {"rank": x.dim() - 1}
-    options |= {"size": size} if size is not None else {"scale": form.number("scale", 0.05, 8)}
+    options |= {"output_size": size} if size is not None else {"scale_factor": form.number("scale", 0.05, 8)}
     if form.choice("coordinates") != "half_pixel":
         options["coordinates"] = form["coordinates"]
     return Asked(resample, x[None], options)
@@ -309,7 +309,7 @@ def _unpool(form: Form, x: Tensor, numbers: Numbers) -> Asked:
         return Asked(unpool_mean, x[None], {"region": Sliding(kernel, stride), "rank": x.dim() - 1})
     maxima = (F.max_pool1d, F.max_pool2d)[x.dim() - 2]
     best, indices = maxima(x[None], kernel, stride, return_indices=True)
-    return Asked(unpool, best, {"indices": indices, "size": tuple(x.shape[1:]), "rank": x.dim() - 1})
+    return Asked(unpool, best, {"indices": indices, "output_size": tuple(x.shape[1:]), "rank": x.dim() - 1})
 
 
 # ---- features

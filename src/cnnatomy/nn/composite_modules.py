@@ -90,11 +90,12 @@ class _RoI(PoolingModule):
                     "there are not as many tensors of boxes as images", expected=expected, got=got
                 )
             boxes = torch.cat([F.pad(own.double(), (1, 0), value=image) for image, own in enumerate(boxes)])
-        return self.over(Boxes(boxes, self.region.size, self.region.scale), x, inputs)
+        return self.over(Boxes(boxes, self.region.output_size, self.region.spatial_scale), x, inputs)
 
     def extra_repr(self) -> str:
         """The reducer, and what is known of the boxes."""
-        return f"{self.reducer}, output_size={self.region.size}, spatial_scale={self.region.scale}"
+        region = self.region
+        return f"{self.reducer}, output_size={region.output_size}, spatial_scale={region.spatial_scale}"
 
 
 class RoIPool1d(_RoI):

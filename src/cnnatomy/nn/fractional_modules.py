@@ -20,14 +20,14 @@ class _Fractional(PoolingModule):
     def __init__(
         self,
         reducer: Reducer | str,
-        scale: float | Sequence[float] | None = None,
+        scale_factor: float | Sequence[float] | None = None,
         output_size: Sizes | None = None,
         seed: int | None = None,
         overlapping: bool = False,
         kind: Literal["pseudo", "random"] = "pseudo",
         return_indices: bool = False,
     ) -> None:
-        region = Fractional(scale, output_size, 0 if seed is None else seed, overlapping, kind)
+        region = Fractional(scale_factor, output_size, 0 if seed is None else seed, overlapping, kind)
         super().__init__(region, reducer, return_indices)
         self.seed = seed
 
@@ -56,7 +56,7 @@ class FractionalPool2d(_Fractional):
 
     Args:
         reducer: what a window becomes: a reducer, or its name in the registry.
-        scale: outputs per cell, between 0 and 1; one for all axes or (y, x).
+        scale_factor: outputs per cell, between 0 and 1; one for all axes or (y, x).
         output_size: instead of a scale, an int or (y, x).
         seed: what windows are drawn from. If left out, every call in training draws new ones from torch's
             generator, which is no constant and so keeps the call out of compiled graphs; evaluation uses 0.
@@ -67,7 +67,7 @@ class FractionalPool2d(_Fractional):
     Source: Graham, "Fractional max-pooling", arXiv:1412.6071, 2014.
 
     Raises:
-        ArgumentError: not just one of scale and output_size is given, or a number is out of range.
+        ArgumentError: not just one of scale_factor and output_size is given, or a number is out of range.
 
     Example:
         >>> FractionalPool2d("max", 0.7, overlapping=True, kind="random")(torch.rand(8, 16, 30, 20)).shape

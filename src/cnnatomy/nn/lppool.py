@@ -32,7 +32,7 @@ class _Power(DropIn):
 
 def _overhangs(region: Sliding, size: tuple[int, ...]) -> bool:
     """True if a window reaches beyond the input, where torch scales what it finds up to a whole window."""
-    return region.ceil_mode and replace(region, ceil_mode=False).output_size(size) != region.output_size(size)
+    return region.ceil_mode and replace(region, ceil_mode=False).outputs(size) != region.outputs(size)
 
 
 class LPPool1d(_Power, nn.LPPool1d):

@@ -23,7 +23,9 @@ Order = Literal["crd", "dcr"]
 
 
 @overridable
-def depth_to_space(x: Tensor, scale: Sizes, order: Order = "crd", *, rank: int | None = None) -> Tensor:
+def depth_to_space(
+    x: Tensor, scale_factor: Sizes, order: Order = "crd", *, rank: int | None = None
+) -> Tensor:
     """Turn channels into cells: y[c, o] = x[channel(c, o mod s), floor(o / s)], for scales s and S = prod(s).
 
     With j the row-major number of o mod s, the channel is c S + j in order `"crd"` (channels, then the cells
@@ -31,7 +33,7 @@ def depth_to_space(x: Tensor, scale: Sizes, order: Order = "crd", *, rank: int |
 
     Args:
         x: (N, C * S, *spatial) with one to three spatial axes, or (C * S, *spatial) if `rank` says so.
-        scale: cells that one becomes, an int for all axes or one per axis (.., y, x).
+        scale_factor: cells that one becomes, an int for all axes or one per axis (.., y, x).
         order: how the channels are numbered.
         rank: the number of spatial axes; all but the first two if left out.
 
@@ -48,7 +50,7 @@ def depth_to_space(x: Tensor, scale: Sizes, order: Order = "crd", *, rank: int |
         >>> depth_to_space(torch.tensor([[[1.0, 3.0], [2.0, 4.0]]]), 2)
         tensor([[[1., 2., 3., 4.]]])
     """
-    lead, axes, steps = _blocks(x, scale, order, rank)
+    lead, axes, steps = _blocks(x, scale_factor, order, rank)
     count, channels = math.prod(steps), x.shape[len(lead)]
     if channels % count:
         expected = f"a multiple of {' * '.join(map(str, steps))} = {count}"
@@ -65,7 +67,9 @@ def depth_to_space(x: Tensor, scale: Sizes, order: Order = "crd", *, rank: int |
 
 
 @overridable
-def space_to_depth(x: Tensor, scale: Sizes, order: Order = "crd", *, rank: int | None = None) -> Tensor:
+def space_to_depth(
+    x: Tensor, scale_factor: Sizes, order: Order = "crd", *, rank: int | None = None
+) -> Tensor:
     """Turn cells into channels: what `depth_to_space` undoes, with the same arguments.
 
     Raises:
@@ -78,7 +82,7 @@ def space_to_depth(x: Tensor, scale: Sizes, order: Order = "crd", *, rank: int |
         tensor([[[1., 3.],
                  [2., 4.]]])
     """
-    lead, axes, steps = _blocks(x, scale, order, rank)
+    lead, axes, steps = _blocks(x, scale_factor, order, rank)
     if any(size % step for size, step in zip(axes, steps, strict=True)):
         raise ArgumentError("the cells do not fill blocks", expected=f"multiples of {steps}", got=str(axes))
     first, n = len(lead), len(axes)
@@ -90,7 +94,7 @@ def space_to_depth(x: Tensor, scale: Sizes, order: Order = "crd", *, rank: int |
     return split.permute(*range(first), *ahead, *cells).reshape(*lead, x.shape[first] * count, *sizes)
 
 
-def _blocks(x: Tensor, scale: Sizes, order: str, rank: int | None) -> tuple[Any, Any, tuple[int, ...]]:
+def _blocks(x: Tensor, scale_factor: Sizes, order: str, rank: int | None) -> tuple[Any, Any, tuple[int, ...]]:
     """The sizes before the channels, those after them, and the scale of each."""
     demand_dense("the channels' turn into cells, or back,", x)
     if order not in ("crd", "dcr"):
@@ -99,10 +103,14 @@ def _blocks(x: Tensor, scale: Sizes, order: str, rank: int | None) -> tuple[Any,
     if not 1 <= spatial <= 3 or x.dim() not in (spatial + 1, spatial + 2):
         expected = "(N, C, *spatial), or (C, *spatial) with rank=, and one to three spatial axes"
         raise ArgumentError("channels and cells", expected=expected, got=f"shape {tuple(x.shape)}")
-    return x.shape[: x.dim() - spatial - 1], x.shape[x.dim() - spatial :], per_axis(scale, spatial, "scale")
+    return (
+        x.shape[: x.dim() - spatial - 1],
+        x.shape[x.dim() - spatial :],
+        per_axis(scale_factor, spatial, "scale_factor"),
+    )
 
 
-def icnr_(weight: Tensor, scale: Sizes) -> Tensor:
+def icnr_(weight: Tensor, scale_factor: Sizes) -> Tensor:
     """Let the filters of each output channel start equal (ICNR), in place: its block is then one value.
 
     A sub-pixel convolution that starts like this gives a nearest-neighbour upsampling of a convolution, free
@@ -110,7 +118,7 @@ def icnr_(weight: Tensor, scale: Sizes) -> Tensor:
 
     Args:
         weight: (C * S, .., *kernel), filled with values to start from, of which every S-th filter stays.
-        scale: the scales, an int for all axes or one per axis.
+        scale_factor: the scales, an int for all axes or one per axis.
 
     Source: Aitken et al., "Checkerboard artifact free sub-pixel convolution", arXiv:1707.02937, 2017.
 
@@ -118,7 +126,7 @@ def icnr_(weight: Tensor, scale: Sizes) -> Tensor:
         >>> icnr_(torch.tensor([[[1.0]], [[2.0]], [[3.0]], [[4.0]]]), 2).flatten()
         tensor([1., 1., 3., 3.])
     """
-    count = math.prod(per_axis(scale, weight.dim() - 2, "scale"))
+    count = math.prod(per_axis(scale_factor, weight.dim() - 2, "scale_factor"))
     if weight.shape[0] % count:
         raise ArgumentError("no such filters", expected=f"a multiple of {count}", got=str(weight.shape[0]))
     with torch.no_grad():
@@ -135,7 +143,7 @@ class SubpixelConv(nn.Module):
         in_channels: int,
         out_channels: int,
         kernel_size: Sizes,
-        scale: Sizes,
+        scale_factor: Sizes,
         stride: Sizes = 1,
         padding: Any = "same",
         dilation: Sizes = 1,
@@ -146,8 +154,8 @@ class SubpixelConv(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.scale = per_axis(scale, self.rank, "scale")
-        channels = per_axis((out_channels,), 1, "out_channels")[0] * math.prod(self.scale)
+        self.scale_factor = per_axis(scale_factor, self.rank, "scale_factor")
+        channels = per_axis((out_channels,), 1, "out_channels")[0] * math.prod(self.scale_factor)
         options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "bias": bias}
         make: Any = CONVOLUTIONS[self.rank - 1]
         self.conv = make(
@@ -167,27 +175,27 @@ class SubpixelConv(nn.Module):
         self._alike()
 
     def _alike(self) -> None:
-        icnr_(self.conv.weight, self.scale)
+        icnr_(self.conv.weight, self.scale_factor)
         if self.conv.bias is not None:
-            count = math.prod(self.scale)
+            count = math.prod(self.scale_factor)
             with torch.no_grad():
                 self.conv.bias.copy_(self.conv.bias[::count].repeat_interleave(count))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, *spatial) or (C, *spatial) -> the convolution's sizes times the scale."""
         x = dense("sub-pixel convolution", x, FLOATING)
-        return depth_to_space(self.conv(x), self.scale, rank=self.rank)
+        return depth_to_space(self.conv(x), self.scale_factor, rank=self.rank)
 
     def extra_repr(self) -> str:
         """The scale of every axis."""
-        return f"scale={self.scale}"
+        return f"scale_factor={self.scale_factor}"
 
 
 class SubpixelConv1d(SubpixelConv):
     """Upsample (N, C, L) or (C, L) by a convolution to more channels; see `SubpixelConv2d`.
 
     Example:
-        >>> SubpixelConv1d(4, 2, 3, scale=3)(torch.rand(1, 4, 10)).shape
+        >>> SubpixelConv1d(4, 2, 3, scale_factor=3)(torch.rand(1, 4, 10)).shape
         torch.Size([1, 2, 30])
     """
 
@@ -201,7 +209,7 @@ class SubpixelConv2d(SubpixelConv):
         in_channels: channels of the input.
         out_channels: channels of the result.
         kernel_size: taps of the convolution, an int or (y, x).
-        scale: cells that one becomes, an int or (y, x); S is their product.
+        scale_factor: cells that one becomes, an int or (y, x); S is their product.
         stride, padding, dilation, groups, bias, padding_mode: the convolution's; by default it keeps sizes.
         device, dtype: where and what the parameters are.
 
@@ -213,7 +221,7 @@ class SubpixelConv2d(SubpixelConv):
     Source: Shi et al., CVPR 2016; Aitken et al., arXiv:1707.02937, 2017.
 
     Example:
-        >>> SubpixelConv2d(16, 3, 3, scale=2)(torch.rand(1, 16, 10, 20)).shape
+        >>> SubpixelConv2d(16, 3, 3, scale_factor=2)(torch.rand(1, 16, 10, 20)).shape
         torch.Size([1, 3, 20, 40])
     """
 
@@ -224,7 +232,7 @@ class SubpixelConv3d(SubpixelConv):
     """Upsample (N, C, D, H, W) or (C, D, H, W) by a convolution to more channels; see `SubpixelConv2d`.
 
     Example:
-        >>> SubpixelConv3d(2, 1, 3, scale=(1, 2, 2))(torch.rand(1, 2, 4, 5, 6)).shape
+        >>> SubpixelConv3d(2, 1, 3, scale_factor=(1, 2, 2))(torch.rand(1, 2, 4, 5, 6)).shape
         torch.Size([1, 1, 4, 10, 12])
     """
 
@@ -241,7 +249,7 @@ class ResizeConv(nn.Module):
         in_channels: int,
         out_channels: int,
         kernel_size: Sizes,
-        scale: float | Sequence[float],
+        scale_factor: float | Sequence[float],
         method: str = "nearest",
         padding: Any = "same",
         groups: int = 1,
@@ -251,26 +259,28 @@ class ResizeConv(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        scales = tuple(scale) if isinstance(scale, Sequence) else (scale,) * self.rank
+        scales = tuple(scale_factor) if isinstance(scale_factor, Sequence) else (scale_factor,) * self.rank
         real = all(
             isinstance(s, int | float) and not isinstance(s, bool) and 0 < s < math.inf for s in scales
         )
         if not real or len(scales) != self.rank:
             expected = f"a positive finite number, or {self.rank} of them"
-            raise ArgumentError("nothing can be scaled by this", expected=expected, got=repr(scale))
-        self.scale, self.method = scales, method
+            raise ArgumentError("nothing can be scaled by this", expected=expected, got=repr(scale_factor))
+        self.scale_factor, self.method = scales, method
         make: Any = CONVOLUTIONS[self.rank - 1]
         options = {"padding": padding, "groups": groups, "bias": bias, "padding_mode": padding_mode}
         self.conv = make(in_channels, out_channels, kernel_size, **options, device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, *spatial) or (C, *spatial) -> the resized map's convolution."""
-        found: Tensor = self.conv(resample(x, scale=self.scale, method=self.method, rank=self.rank))
+        found: Tensor = self.conv(
+            resample(x, scale_factor=self.scale_factor, method=self.method, rank=self.rank)
+        )
         return found
 
     def extra_repr(self) -> str:
         """The scale of every axis, and the method."""
-        return f"scale={self.scale}, method={self.method!r}"
+        return f"scale_factor={self.scale_factor}, method={self.method!r}"
 
 
 class ResizeConv1d(ResizeConv):
@@ -286,7 +296,7 @@ class ResizeConv2d(ResizeConv):
         in_channels: channels of the input.
         out_channels: channels of the result.
         kernel_size: taps of the convolution, an int or (y, x).
-        scale: how many times as large, any positive number or (y, x).
+        scale_factor: how many times as large, any positive number or (y, x).
         method: how `cnnatomy.resample` resizes: `"nearest"` (the paper's best), `"linear"`, ...
         padding, groups, bias, padding_mode: the convolution's, which keeps sizes by default.
         device, dtype: where and what the parameters are.

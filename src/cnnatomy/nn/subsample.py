@@ -21,13 +21,13 @@ class Subsample2d(AvgPool2d):
 
     Args:
         maps: number of maps C.
-        kernel: side of the square window.
+        kernel_size: side of the square window.
         stride: step between windows; the kernel when left out, so that windows tile the map.
 
     Shapes: (N, C, H, W) -> (N, C, H', W') with H' = floor((H - kernel) / stride) + 1; or without N.
 
     Raises:
-        ArgumentError: maps, kernel or stride is below 1.
+        ArgumentError: maps, kernel_size or stride is below 1.
 
     Example:
         >>> layer = Subsample2d(1)
@@ -39,12 +39,12 @@ class Subsample2d(AvgPool2d):
     kernel_size: int
     stride: int
 
-    def __init__(self, maps: int, kernel: int = 2, stride: int | None = None) -> None:
-        stride = kernel if stride is None else stride
-        for name, value in (("maps", maps), ("kernel", kernel), ("stride", stride)):
+    def __init__(self, maps: int, kernel_size: int = 2, stride: int | None = None) -> None:
+        stride = kernel_size if stride is None else stride
+        for name, value in (("maps", maps), ("kernel_size", kernel_size), ("stride", stride)):
             if value < 1:
                 raise ArgumentError(f"{name} of a Subsample2d", expected="an int >= 1", got=repr(value))
-        super().__init__(kernel, stride, divisor_override=1)
+        super().__init__(kernel_size, stride, divisor_override=1)
         self.maps = maps
         self.weight = nn.Parameter(torch.empty(maps))
         self.bias = nn.Parameter(torch.empty(maps))
@@ -66,7 +66,7 @@ class Subsample2d(AvgPool2d):
 
     def extra_repr(self) -> str:
         """Name the arguments that printing the module shows."""
-        return f"{self.maps}, kernel={self.kernel_size}, stride={self.stride}"
+        return f"{self.maps}, kernel_size={self.kernel_size}, stride={self.stride}"
 
 
 @overridable

@@ -29,9 +29,9 @@ class Unpool(nn.Module):
         super().__init__()
         self.region = region
 
-    def forward(self, y: Tensor, indices: Tensor, size: Sizes | None = None) -> Tensor:
+    def forward(self, y: Tensor, indices: Tensor, output_size: Sizes | None = None) -> Tensor:
         """(N, C, *out) or (C, *out), indices of that shape -> the same with the sizes of what was pooled."""
-        return unpool(y, indices, size, region=self.region, rank=self.rank)
+        return unpool(y, indices, output_size, region=self.region, rank=self.rank)
 
     def extra_repr(self) -> str:
         """The region, as it prints."""
@@ -183,9 +183,9 @@ class MeanUnpool(nn.Module):
         self.region = Sliding(kernel, step, paddings(padding, self.rank), spread)
         self.normalize = normalize
 
-    def forward(self, y: Tensor, size: Sizes | None = None) -> Tensor:
+    def forward(self, y: Tensor, output_size: Sizes | None = None) -> Tensor:
         """(N, C, *out) or (C, *out) -> the same with the sizes of what was averaged."""
-        return unpool_mean(y, self.region, size, normalize=self.normalize, rank=self.rank)
+        return unpool_mean(y, self.region, output_size, normalize=self.normalize, rank=self.rank)
 
     def extra_repr(self) -> str:
         """The region, as it prints."""
@@ -214,7 +214,7 @@ class MeanUnpool2d(MeanUnpool):
         normalize: give every cell the mean of the values that cover it, not the sum of its shares.
 
     Example:
-        >>> MeanUnpool2d(2)(torch.tensor([[[4.0]]]), size=(2, 3))
+        >>> MeanUnpool2d(2)(torch.tensor([[[4.0]]]), output_size=(2, 3))
         tensor([[[1., 1., 0.],
                  [1., 1., 0.]]])
     """
@@ -226,7 +226,7 @@ class MeanUnpool3d(MeanUnpool):
     """Spread the values of (N, C, D, H, W) or (C, D, H, W) over their windows; see `MeanUnpool2d`.
 
     Example:
-        >>> MeanUnpool3d(2, normalize=True)(torch.ones(1, 1, 2, 2, 2), size=4).unique()
+        >>> MeanUnpool3d(2, normalize=True)(torch.ones(1, 1, 2, 2, 2), output_size=4).unique()
         tensor([1.])
     """
 

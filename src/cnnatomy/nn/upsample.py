@@ -35,21 +35,28 @@ class _Resampled(nn.Module):
 
     rank: ClassVar[int]
 
-    def __init__(self, size: Any, scale: Any, method: str, **options: Any) -> None:
+    def __init__(self, output_size: Any, scale_factor: Any, method: str, **options: Any) -> None:
         super().__init__()
-        if (size is None) == (scale is None):
-            got = "neither" if size is None else "both"
-            raise ArgumentError("how large is the output to be", expected="size or scale", got=got)
+        if (output_size is None) == (scale_factor is None):
+            got = "neither" if output_size is None else "both"
+            raise ArgumentError(
+                "how large is the output to be", expected="output_size or scale_factor", got=got
+            )
         Resampling(method, **options)  # a wrong one is told of here
-        self.size, self.scale, self.method, self.options = size, scale, method, options
+        self.output_size, self.scale_factor = output_size, scale_factor
+        self.method, self.options = method, options
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, *spatial) or (C, *spatial) -> the same with the output's sizes."""
-        return resample(x, self.size, self.scale, self.method, rank=self.rank, **self.options)
+        return resample(x, self.output_size, self.scale_factor, self.method, rank=self.rank, **self.options)
 
     def extra_repr(self) -> str:
         """The arguments."""
-        how = f"size={self.size!r}" if self.scale is None else f"scale={self.scale!r}"
+        how = (
+            f"output_size={self.output_size!r}"
+            if self.scale_factor is None
+            else f"scale_factor={self.scale_factor!r}"
+        )
         told = [f"{name}={value!r}" for name, value in self.options.items() if value not in (None, False)]
         return ", ".join([how, f"method={self.method!r}", *told])
 
@@ -57,8 +64,8 @@ class _Resampled(nn.Module):
 class _Resample(_Resampled):
     def __init__(
         self,
-        size: Sizes | None = None,
-        scale: Scales | None = None,
+        output_size: Sizes | None = None,
+        scale_factor: Scales | None = None,
         method: str = "linear",
         *,
         antialias: bool = False,
@@ -66,14 +73,14 @@ class _Resample(_Resampled):
         coefficient: float | None = None,
     ) -> None:
         options = {"antialias": antialias, "coordinates": coordinates, "coefficient": coefficient}
-        super().__init__(size, scale, method, **options)
+        super().__init__(output_size, scale_factor, method, **options)
 
 
 class Resample1d(_Resample):
     """`cnnatomy.resample` on one axis.
 
     Example:
-        >>> Resample1d(scale=2, method="nearest")(torch.tensor([[[1.0, 2.0]]]))
+        >>> Resample1d(scale_factor=2, method="nearest")(torch.tensor([[[1.0, 2.0]]]))
         tensor([[[1., 1., 2., 2.]]])
     """
 
@@ -85,8 +92,8 @@ class Resample2d(_Resample):
 
     Example:
         >>> Resample2d((28, 28), method="lanczos3", antialias=True)
-        Resample2d(size=(28, 28), method='lanczos3', antialias=True)
-        >>> Resample2d(scale=0.5, method="area")(torch.arange(4.0).view(1, 1, 2, 2))
+        Resample2d(output_size=(28, 28), method='lanczos3', antialias=True)
+        >>> Resample2d(scale_factor=0.5, method="area")(torch.arange(4.0).view(1, 1, 2, 2))
         tensor([[[[1.5000]]]])
     """
 
@@ -97,7 +104,7 @@ class Resample3d(_Resample):
     """`cnnatomy.resample` on three axes (z, y, x).
 
     Example:
-        >>> Resample3d(scale=(1, 2, 2))(torch.zeros(2, 3, 5, 8, 8)).shape
+        >>> Resample3d(scale_factor=(1, 2, 2))(torch.zeros(2, 3, 5, 8, 8)).shape
         torch.Size([2, 3, 5, 16, 16])
     """
 
@@ -105,16 +112,16 @@ class Resample3d(_Resample):
 
 
 class _BedOfNails(_Resampled):
-    def __init__(self, scale: int | Sequence[int] = 2) -> None:
-        super().__init__(None, scale, "nails")
+    def __init__(self, scale_factor: int | Sequence[int] = 2) -> None:
+        super().__init__(None, scale_factor, "nails")
 
     def extra_repr(self) -> str:
         """The arguments."""
-        return f"scale={self.scale!r}"
+        return f"scale_factor={self.scale_factor!r}"
 
 
 class BedOfNails1d(_BedOfNails):
-    """Every input at the start of its own block of `scale` outputs, and zeros elsewhere.
+    """Every input at the start of its own block of `scale_factor` outputs, and zeros elsewhere.
 
     y[o] = x[o / s] where s divides o, else 0.
 

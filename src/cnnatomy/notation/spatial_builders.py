@@ -71,7 +71,8 @@ def fractional(layer: Layer, place: Place) -> Factory:
     """Fractional pooling."""
     kind = place.of("FractionalPool")
     which, given = _pooling(layer, place)
-    given |= {"scale": 0.5} | dict(layer.args)
+    named = {"scale": 0.5} | dict(layer.args)
+    given |= {"scale_factor" if name == "scale" else name: value for name, value in named.items()}
     return lambda: _weighed(kind(which, **given), which, place)
 
 
@@ -118,9 +119,9 @@ def up(layer: Layer, place: Place) -> Factory:
         if not layer.sizes:
             raise ArgumentError("resize to what", hint="resize14")
         size = axes(layer.sizes, place)
-        return lambda: kind(size=size, method=method)
+        return lambda: kind(output_size=size, method=method)
     scale = axes(layer.sizes, place, 2)
-    return lambda: kind(scale=scale, method=method)
+    return lambda: kind(scale_factor=scale, method=method)
 
 
 def nails(layer: Layer, place: Place) -> Factory:

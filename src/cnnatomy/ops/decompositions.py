@@ -61,7 +61,7 @@ def _torchs(x: Tensor, region: Region, reducer: Reducer) -> Tensor | None:
         return None if total is None else total ** (1 / operator.power)
     plain = operator.whole is not None and not operator.negated
     if isinstance(region, Adaptive) and plain and not operator.counts_padding:
-        y: Tensor = _GRIDS[operator.family][rank](x, region.output_size(size))
+        y: Tensor = _GRIDS[operator.family][rank](x, region.outputs(size))
         return y
     if isinstance(region, Sliding) and region.ceil_mode and plain and operator.family == "avg":
         windows = region.windows(size)

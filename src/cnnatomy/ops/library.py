@@ -90,7 +90,7 @@ def _(
 ) -> list[Tensor]:
     refuse_tangents()
     where, x = Region.parse(region), inputs[0]
-    size, last = where.output_size(tuple(x.shape[2:])), is_last(x)
+    size, last = where.outputs(tuple(x.shape[2:])), is_last(x)
     kinds = saved_dtypes(where, Reducer.parse(reducer), x.dim() - 2, x.dtype)
     return [empty(x, size, kind, last) for kind in (x.dtype, *kinds)]
 

@@ -130,7 +130,7 @@ def standard(x: Tensor, region: Region, reducer: Reducer) -> Tensor | None:
     if operator is None or operator.power is not None or not x.is_floating_point():
         return None
     if isinstance(region, Adaptive) and not all(type(n) is int for n in x.shape[2:]):
-        bins = region.output_size(tuple(x.shape[2:]))
+        bins = region.outputs(tuple(x.shape[2:]))
         if all(type(n) is int and n == 1 for n in bins):
             region = Whole()
     if operator.family == "avg":

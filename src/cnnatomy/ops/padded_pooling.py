@@ -42,8 +42,10 @@ def bordered(
 
 def _unpadded(region: Sliding) -> Sliding:
     """The region without padding; numbers that a compiler traces become constants, as a text has them."""
-    kernel, stride, dilation = (_whole(value) for value in (region.kernel, region.stride, region.dilation))
-    return replace(region, kernel=kernel, stride=stride, padding=0, dilation=dilation)
+    kernel, stride, dilation = (
+        _whole(value) for value in (region.kernel_size, region.stride, region.dilation)
+    )
+    return replace(region, kernel_size=kernel, stride=stride, padding=0, dilation=dilation)
 
 
 def _whole(value: Any) -> Any:

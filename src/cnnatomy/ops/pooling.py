@@ -77,7 +77,7 @@ def pool(
         inputs: what else the reducer takes: companions of x's shape, and learned parameters.
 
     Returns:
-        y (N, C, *region.output_size(spatial)), in the dtype and memory format of x; with `return_indices` the
+        y (N, C, *region.outputs(spatial)), in the dtype and memory format of x; with `return_indices` the
         pair (y, indices). Integers are computed in float64 and rounded to the nearest, halves up, as
         `resample` does; what lies beyond the dtype becomes its end, and a region without any tap 0.
 
@@ -185,7 +185,7 @@ def _bordered(
     mode: Mode,
 ) -> Pooled:
     """Pool over padding that holds what the mode says."""
-    size = region.output_size(tuple(tensors[0].shape[2:]))
+    size = region.outputs(tuple(tensors[0].shape[2:]))
     wider, unpadded = bordered(tensors, region, mode, indices)
     y, _ = _pooled(wider, unpadded, reducer, indices, seed, learned)
     for axis, n in enumerate(size if unpadded.ceil_mode else (), 2):  # no window begins in the padding

@@ -32,8 +32,8 @@ LARGEST = 2**40
 
 def resample(
     x: Tensor,
-    size: int | Sequence[int] | None = None,
-    scale: float | Sequence[float] | None = None,
+    output_size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
     method: str = "linear",
     *,
     antialias: bool = False,
@@ -44,17 +44,17 @@ def resample(
     """Resize every map: y[n, c, o] = sum_i w_1[o_1, i_1] .. w_d[o_d, i_d] x[n, c, i], axis by axis.
 
     The outputs' places, the methods' kernels and what happens at borders are those of
-    `cnnatomy.geometry.axis_resampling`. Given a `scale`, the outputs are floor(n scale), and lie exactly
-    1 / scale cells apart; given a `size`, they lie n / size apart. torch keeps the same two rules, with one
-    exception that is kept as well: linear leaves an axis as it is where floor(n scale) is n.
+    `cnnatomy.geometry.axis_resampling`. Given a `scale_factor` s, they are floor(n s) outputs, exactly 1 / s
+    cells apart; given an `output_size`, they lie n / size apart. torch keeps the same two rules, with one
+    exception that is kept as well: linear leaves an axis as it is where floor(n s) is n.
 
     Pictures in uint8 come out in uint8, rounded to whole levels, halves up, and clamped to 0 .. 255 after
     each axis, as in Pillow 13: the width first, but the height if it loses more than twice as many cells.
 
     Args:
         x: (N, C, *spatial) with one to three spatial axes; three axes, or (C, *spatial), if `rank` says so.
-        size: the output's spatial size, an int for all axes or one per axis (.., y, x).
-        scale: outputs for each input instead, a number > 0 for all axes or one per axis.
+        output_size: the output's spatial size, an int for all axes or one per axis (.., y, x).
+        scale_factor: outputs for each input instead, a number > 0 for all axes or one per axis.
         method: `"nearest"`, `"nails"` (x[o / s] at every s-th output, 0 at the others: whole s), `"linear"`,
             `"cubic"`, `"lanczos2"`, `"lanczos3"`, `"area"` (the mean of even shares, as adaptive pooling) or
             `"gaussian"`; `"bilinear"`, `"trilinear"`, `"bicubic"` and `"lanczos"` are understood.
@@ -63,38 +63,40 @@ def resample(
             (for nearest torch's older rule, that of its mode `"nearest"`).
         coefficient: the a of `"cubic"`: -0.75, and -0.5 with `antialias`, unless given; or the sigma of
             `"gaussian"` in cells, 0.5 unless given.
-        rank: the number of spatial axes; as many as size or scale has entries, or all but the first two
+        rank: the number of spatial axes; as many as one of these has entries, or all but the first two
             of four or five axes, if left out.
 
     Returns:
         y (N, C, *size), in the dtype and memory format of x.
 
     Raises:
-        ArgumentError: x has no such axes or dtype, both or neither of size and scale are given, one of them
+        ArgumentError: x has no such axes or dtype, not just one of output_size and scale_factor is given, it
             is out of range, or the method is unknown or does not go with the other settings.
 
     Example:
         >>> import torch
         >>> x = torch.tensor([[[0.0, 4.0, 8.0]]])
-        >>> resample(x, scale=2, rank=1)
+        >>> resample(x, scale_factor=2, rank=1)
         tensor([[[0., 1., 3., 5., 7., 8.]]])
         >>> resample(x, 5, rank=1, coordinates="corners")
         tensor([[[0., 2., 4., 6., 8.]]])
-        >>> resample(x, scale=2, rank=1, method="nails")
+        >>> resample(x, scale_factor=2, rank=1, method="nails")
         tensor([[[0., 0., 4., 0., 8., 0.]]])
     """
     if has_torch_function_unary(x):
         options: dict[str, Any] = {"antialias": antialias, "coordinates": coordinates}
         options |= {"coefficient": coefficient, "rank": rank}
-        result: Tensor = handle_torch_function(resample, (x,), x, size, scale, method, **options)
+        result: Tensor = handle_torch_function(
+            resample, (x,), x, output_size, scale_factor, method, **options
+        )
         return result
     demand_dense("resampling", x)
-    given_scale = len(scale) if isinstance(scale, Sequence) else None
-    spatial = spatial_axes("resampling", x, rank, len(size) if isinstance(size, Sequence) else given_scale)
+    each = scale_factor if output_size is None else output_size
+    spatial = spatial_axes("resampling", x, rank, len(each) if isinstance(each, Sequence) else None)
     single = x.dim() == spatial + 1
     batch = x.unsqueeze(0) if single else x
     settings = method, coordinates, antialias, coefficient
-    given = tuple(batch.shape), batch.dtype, _hashed(size), _hashed(scale), settings
+    given = tuple(batch.shape), batch.dtype, _hashed(output_size), _hashed(scale_factor), settings
     wanted, how = remembered(_settled, *given)
     y = mapped(batch, wanted, how, False)
     return y.squeeze(0) if single else y
@@ -121,7 +123,7 @@ def _settled(
     if scales is not None:
         wanted = tuple(output_size(n, s) for n, s in zip(inputs, scales, strict=True))
     else:
-        wanted = per_axis(size, len(inputs), "size")
+        wanted = per_axis(size, len(inputs), "output_size")
     _check(inputs, dtype, wanted, how)
     return wanted, how
 
@@ -129,13 +131,15 @@ def _settled(
 def _scales(size: object, scale: float | Sequence[float] | None, spatial: int) -> tuple[float, ...] | None:
     if (size is None) == (scale is None):
         got = "neither" if size is None else "both"
-        raise ArgumentError("how large is the output to be", expected="size or scale", got=got)
+        raise ArgumentError("how large is the output to be", expected="output_size or scale_factor", got=got)
     if scale is None:
         return None
     scales = tuple(scale) if isinstance(scale, Sequence) else (scale,) * spatial
     if len(scales) != spatial:
-        raise ArgumentError("scale has the wrong length", expected=f"a number or {spatial}", got=repr(scale))
-    return tuple(positive("scale", entry) for entry in scales)
+        raise ArgumentError(
+            "scale_factor has the wrong length", expected=f"a number or {spatial}", got=repr(scale)
+        )
+    return tuple(positive("scale_factor", entry) for entry in scales)
 
 
 def _check(inputs: Sequence[int], dtype: torch.dtype, wanted: Sequence[int], how: Resampling) -> None:

@@ -30,7 +30,7 @@ _SUM = Mean(divisor=1.0)
 def unpool(
     y: Tensor,
     indices: Tensor,
-    size: Sizes | None = None,
+    output_size: Sizes | None = None,
     *,
     region: Region | None = None,
     rank: int | None = None,
@@ -47,9 +47,9 @@ def unpool(
 
     Args:
         y: (N, C, *out) with one to three spatial axes, or (C, *out) if `rank` says so.
-        indices: int64, of y's shape: flat indices among the cells of `size`, as `pool` returns them. Those of
-            `Boxes` give a map for each box.
-        size: the spatial sizes of x, one for all axes or one per axis (.., y, x).
+        indices: int64, of y's shape: flat indices among the cells of `output_size`, as `pool` returns them.
+            Those of `Boxes` give a map for each box.
+        output_size: the spatial sizes of x, one for all axes or one per axis (.., y, x).
         region: what y was pooled over: a `Sliding` one can tell the size, any other checks it. Where
             its windows share no cell, indices are taken to name each cell once.
         rank: the number of spatial axes; all but the first two if left out.
@@ -67,11 +67,11 @@ def unpool(
         >>> import torch, cnnatomy
         >>> x = torch.tensor([[[1.0, 5.0, 2.0, 4.0, 3.0]]])
         >>> y, indices = cnnatomy.pool(x, "max", 2, return_indices=True, rank=1)
-        >>> unpool(y, indices, size=5, rank=1)
+        >>> unpool(y, indices, output_size=5, rank=1)
         tensor([[[0., 5., 0., 4., 0.]]])
     """
     demand_dense("unpooling", y)
-    spatial = spatial_axes("unpooling", y, rank, _entries(size, region))
+    spatial = spatial_axes("unpooling", y, rank, _entries(output_size, region))
     if not isinstance(indices, Tensor) or indices.dtype is not torch.int64:
         got = str(indices.dtype) if isinstance(indices, Tensor) else type(indices).__name__
         raise ArgumentError(
@@ -81,7 +81,7 @@ def unpool(
     if indices.shape != y.shape or indices.device != y.device:
         got, expected = (f"shape {tuple(t.shape)} on {t.device}" for t in (indices, y))
         raise ArgumentError("indices do not fit the values", expected=expected, got=got)
-    cells = input_size(tuple(y.shape[-spatial:]), size, region)
+    cells = input_size(tuple(y.shape[-spatial:]), output_size, region)
     apart = isinstance(region, Sliding) and all(w.stride >= w.extent for w in region.windows(cells))
     return place(y, indices, cells, apart)
 
@@ -90,7 +90,7 @@ def unpool(
 def unpool_mean(
     y: Tensor,
     region: Region,
-    size: Sizes | None = None,
+    output_size: Sizes | None = None,
     *,
     normalize: bool = False,
     rank: int | None = None,
@@ -105,7 +105,7 @@ def unpool_mean(
     Args:
         y: (N, C, *out) with one to three spatial axes, or (C, *out) if `rank` says so.
         region: any but those made of others (`Pyramid`, `Boxes`).
-        size: the spatial sizes of x; a `Sliding` region can tell them if its strides leave no choice.
+        output_size: the spatial sizes of x; a `Sliding` region can tell them if its strides leave no choice.
         normalize: take means instead of shares.
         rank: the number of spatial axes; all but the first two if left out.
 
@@ -124,12 +124,12 @@ def unpool_mean(
         tensor([[[2., 4., 6.]]])
     """
     demand_dense("unpooling of means", y, FLOATING)
-    spatial = spatial_axes("unpooling", y, rank, _entries(size, region))
+    spatial = spatial_axes("unpooling", y, rank, _entries(output_size, region))
     if not isinstance(region, Region):
         raise ArgumentError(
             "this is no region", expected=f"one of {', '.join(Region.kinds)}", got=repr(region)
         )
-    cells = input_size(tuple(y.shape[-spatial:]), None if isinstance(region, Boxes) else size, region)
+    cells = input_size(tuple(y.shape[-spatial:]), None if isinstance(region, Boxes) else output_size, region)
     batch = y if y.dim() == spatial + 2 else y.unsqueeze(0)
     batch = batch.to(torch.promote_types(y.dtype, torch.float32))
     demand(batch, (*batch.shape[:2], *cells))
@@ -156,17 +156,17 @@ def input_size(out: tuple[int, ...], size: Sizes | None, region: Region | None) 
         ((6,), (9,))
         >>> input_size((4,), None, Sliding(2))
         Traceback (most recent call last):
-        cnnatomy.errors.ArgumentError: several sizes pool to (4,): expected size= of 8 or 9; try size=(8,)
+        cnnatomy.errors.ArgumentError: several sizes pool to (4,): ...; try output_size=(8,)
     """
     if isinstance(region, Boxes) and size is not None:
-        return per_axis(size, len(out), "size")  # a map for each box
+        return per_axis(size, len(out), "output_size")  # a map for each box
     if isinstance(region, Composite):
         what = f"{type(region).__name__} is made of several regions, whose results have no one place in a map"
         hint = "size=, for a map for each box" if isinstance(region, Boxes) else "each level by itself"
         raise ArgumentError(what, hint=hint)
     if size is not None:
-        cells = per_axis(size, len(out), "size")
-        if region is not None and (got := tuple(region.output_size(cells))) != out:
+        cells = per_axis(size, len(out), "output_size")
+        if region is not None and (got := tuple(region.outputs(cells))) != out:
             what = f"size {cells} does not pool to the sizes of the values over this region"
             raise ArgumentError(what, expected=str(out), got=str(got), hint=_hint(region, out))
         return cells
@@ -174,12 +174,12 @@ def input_size(out: tuple[int, ...], size: Sizes | None, region: Region | None) 
         what = "the size of the result is open: " + (
             "no region" if region is None else "this region does not tell"
         )
-        raise ArgumentError(what, hint="size=, that of what was pooled")
+        raise ArgumentError(what, hint="output_size=, that of what was pooled")
     found = choices(region, out)
     if any(len(sizes) != 1 for sizes in found):
         named = " by ".join(map(_named, found))
         what = f"{'several' if all(found) else 'no'} sizes pool to {out}"
-        raise ArgumentError(what, expected=f"size= of {named}", hint=_hint(region, out))
+        raise ArgumentError(what, expected=f"output_size= of {named}", hint=_hint(region, out))
     return tuple(sizes[0] for sizes in found)
 
 
@@ -212,7 +212,7 @@ def _choices(region: Sliding, wanted: int, axis: int, rank: int) -> range:
 
 def _hint(region: Region, out: tuple[int, ...]) -> str | None:
     found = choices(region, out) if isinstance(region, Sliding) else ()
-    return f"size={tuple(sizes[0] for sizes in found)}" if found and all(found) else None
+    return f"output_size={tuple(sizes[0] for sizes in found)}" if found and all(found) else None
 
 
 def _summed(y: Tensor, region: Region, size: tuple[int, ...]) -> Tensor:

@@ -45,7 +45,7 @@ class Bins(Region):
         object.__setattr__(self, "spans", spans)
         super().__post_init__()
 
-    def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+    def outputs(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """The number of bins on every axis."""
         if len(size) != len(self.spans):
             what = "the bins have the wrong number of axes"
@@ -72,7 +72,7 @@ def _wrong(spans: object) -> ArgumentError:
 
 @lru_cache(maxsize=1024)
 def _axes(region: Bins, size: tuple[int, ...]) -> tuple[Axis, ...]:
-    region.output_size(size)
+    region.outputs(size)
     tables = []
     for n, spans in zip(size, region.spans, strict=True):
         start, count = zip(*((start, stop - start) for start, stop in spans), strict=True)

@@ -41,8 +41,8 @@ class Boxes(Composite):
     Args:
         boxes: a tensor (K, 5), or rows: (image, x1, y1, x2, y2). In one dimension (image, x1, x2), in three
             (image, x1, y1, z1, x2, y2, z2).
-        size: bins of every box, an int for all axes or one per axis (.., y, x).
-        scale: cells per unit of the coordinates, such as 1/16 for pictures 16 times as large as the map.
+        output_size: bins of every box, an int for all axes or one per axis (.., y, x).
+        spatial_scale: cells per unit of the coordinates, such as 1/16 of pictures 16 times the map's size.
 
     Raises:
         ArgumentError: a row has another length, an image is no whole number or not in the batch, a coordinate
@@ -61,27 +61,30 @@ class Boxes(Composite):
     keeps_batch: ClassVar[bool] = False
 
     boxes: Sequence[Sequence[float]] | Tensor
-    size: int | Sequence[int]
-    scale: float = 1.0
+    output_size: int | Sequence[int]
+    spatial_scale: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "boxes", _rows(self.boxes))
-        size = tuple(self.size) if isinstance(self.size, Sequence) else self.size
-        object.__setattr__(self, "size", size)
-        per_axis(size, len(size) if isinstance(size, tuple) else 1, "size")
+        size = tuple(self.output_size) if isinstance(self.output_size, Sequence) else self.output_size
+        object.__setattr__(self, "output_size", size)
+        per_axis(size, len(size) if isinstance(size, tuple) else 1, "output_size")
         if (
-            isinstance(self.scale, bool)
-            or not isinstance(self.scale, int | float)
-            or not 0 < self.scale < math.inf
+            isinstance(self.spatial_scale, bool)
+            or not isinstance(self.spatial_scale, int | float)
+            or not 0 < self.spatial_scale < math.inf
         ):
             expected = "a positive finite number"
-            raise ArgumentError("nothing can be scaled by this", expected=expected, got=repr(self.scale))
+            raise ArgumentError(
+                "nothing can be scaled by this", expected=expected, got=repr(self.spatial_scale)
+            )
         super().__post_init__()
 
     def __repr__(self) -> str:
         if len(self.boxes) <= _SHOWN:
             return self.text
-        return f"Boxes(boxes=<{len(self.boxes)} boxes>, size={self.size}, scale={self.scale})"
+        settings = f"output_size={self.output_size}, spatial_scale={self.spatial_scale}"
+        return f"Boxes(boxes=<{len(self.boxes)} boxes>, {settings})"
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -90,9 +93,9 @@ class Boxes(Composite):
 
     def entries(self) -> Iterable[object]:
         """A box's first corner, and the bins."""
-        return (*(row[1::2] for row in self.rows[:1]), self.size)
+        return (*(row[1::2] for row in self.rows[:1]), self.output_size)
 
-    def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+    def outputs(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """The bins of every box."""
         for row in self.rows[:1]:
             if len(row) != 1 + 2 * len(size):
@@ -100,7 +103,7 @@ class Boxes(Composite):
                 raise ArgumentError(
                     "the boxes have the wrong number of axes", expected=expected, got=str(len(row))
                 )
-        return per_axis(self.size, len(size), "size")
+        return per_axis(self.output_size, len(size), "output_size")
 
     def compose(self, x: Tensor, pool: PoolOver) -> tuple[Tensor, Tensor | None]:
         """Boxes of one shape are cut out and pooled together."""
@@ -108,7 +111,7 @@ class Boxes(Composite):
         from torch.nn import functional as F
 
         size = tuple(map(index, x.shape[2:]))  # no symbols: in a graph, boxes fix the size of the map
-        alike = shapes(self.rows, self.scale, self.output_size(size), x.shape[0], size)
+        alike = shapes(self.rows, self.spatial_scale, self.outputs(size), x.shape[0], size)
         cells = [shape.cells(size, x.device) for shape in alike]
         rows = x.movedim(1, -1).flatten(0, -2).index_select(0, torch.cat([c.flatten() for c in cells]))
         parts = torch.split(rows, [c.numel() for c in cells])

@@ -34,61 +34,71 @@ class Fractional(Region):
     cell 1 to cell n, so disjoint windows leave the last cell out; here they do not.
 
     Args:
-        scale: outputs per cell, between 0 and 1: floor(scale n) outputs, for the decimal that scale prints
-            as. One for all axes or one per axis (.., y, x).
-        size: outputs, instead of a scale: an int for all axes or one per axis.
+        scale_factor: outputs per cell, between 0 and 1: floor(s n) outputs, for the decimal that s prints as.
+            One for all axes or one per axis (.., y, x).
+        output_size: outputs, instead of a scale: an int for all axes or one per axis.
         seed: a whole number that the edges are drawn from.
         overlapping: let neighbouring windows share a cell.
         kind: how edges are drawn.
 
     Raises:
-        ArgumentError: not just one of scale and size is given, a number is out of range, the entries do not
-            match the input's axes, or there are more outputs than steps.
+        ArgumentError: not just one of scale_factor and output_size is given, a number is out of range, the
+            entries do not match the input's axes, or there are more outputs than steps.
 
     Example:
         >>> region = Fractional(0.7, seed=1)
-        >>> region.output_size((10, 20))
+        >>> region.outputs((10, 20))
         (7, 14)
         >>> [axis.table.count for axis in region.axes((10,))]
         [(1, 2, 1, 2, 1, 2, 1)]
     """
 
-    scale: float | Sequence[float] | None = None
-    size: int | Sequence[int] | None = None
+    scale_factor: float | Sequence[float] | None = None
+    output_size: int | Sequence[int] | None = None
     seed: int = 0
     overlapping: bool = False
     kind: Literal["pseudo", "random"] = "pseudo"
 
     def __post_init__(self) -> None:
-        if (self.scale is None) == (self.size is None):
-            got = "none" if self.scale is None else "both"
-            raise ArgumentError("how small is the output?", expected="a scale or a size", got=got)
-        for name in ("scale", "size"):
+        if (self.scale_factor is None) == (self.output_size is None):
+            got = "none" if self.scale_factor is None else "both"
+            raise ArgumentError(
+                "how small is the output?", expected="a scale_factor or an output_size", got=got
+            )
+        for name in ("scale_factor", "output_size"):
             value = getattr(self, name)
             object.__setattr__(self, name, tuple(value) if isinstance(value, Sequence) else value)
-        for scale in self.scale if isinstance(self.scale, tuple) else (self.scale,):
+        for scale in self.scale_factor if isinstance(self.scale_factor, tuple) else (self.scale_factor,):
             if scale is not None and not (isinstance(scale, float) and 0 < scale < 1):
                 expected = "a float between 0 and 1"
                 raise ArgumentError("nothing shrinks by this scale", expected=expected, got=repr(scale))
-        if self.size is not None:
-            per_axis(self.size, len(self.size) if isinstance(self.size, tuple) else 1, "size")
+        if self.output_size is not None:
+            per_axis(
+                self.output_size,
+                len(self.output_size) if isinstance(self.output_size, tuple) else 1,
+                "output_size",
+            )
         whole_number("seed", self.seed, least=0)
         if not isinstance(self.overlapping, bool) or self.kind not in ("pseudo", "random"):
             expected, got = "a bool, and 'pseudo' or 'random'", f"{self.overlapping!r} and {self.kind!r}"
             raise ArgumentError("overlapping and kind", expected=expected, got=got)
         super().__post_init__()
 
-    def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+    def outputs(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """floor(scale n), or the size that was given."""
-        if isinstance(self.scale, tuple) and len(self.scale) != len(size):
+        if isinstance(self.scale_factor, tuple) and len(self.scale_factor) != len(size):
             what, expected = "scale has the wrong length", f"a float or {len(size)} of them"
-            raise ArgumentError(what, expected=expected, got=repr(self.scale))
-        if self.size is None:
-            scales = self.scale if isinstance(self.scale, tuple) else (self.scale,) * len(size)
+            raise ArgumentError(what, expected=expected, got=repr(self.scale_factor))
+        if self.output_size is None:
+            scales = (
+                self.scale_factor
+                if isinstance(self.scale_factor, tuple)
+                else (self.scale_factor,) * len(size)
+            )
             ratios = [Fraction(str(scale)) for scale in scales]
             out = tuple(n * r.numerator // r.denominator for n, r in zip(size, ratios, strict=True))
         else:
-            out = per_axis(self.size, len(size), "size")
+            out = per_axis(self.output_size, len(size), "output_size")
         for n, outputs in zip(size, out, strict=True):
             if outputs < 1 or outputs > self._end(n):
                 what, expected = f"{n} cells have no such windows", f"1 .. {self._end(n)} outputs"
@@ -121,7 +131,7 @@ class Fractional(Region):
 @lru_cache(maxsize=256)
 def _axes(region: Fractional, size: tuple[int, ...]) -> tuple[Axis, ...]:
     axes = []
-    for axis, (n, out) in enumerate(zip(size, region.output_size(size), strict=True)):
+    for axis, (n, out) in enumerate(zip(size, region.outputs(size), strict=True)):
         edges = region.edges(n, out, axis)
         count = tuple(b - a + region.overlapping for a, b in pairwise(edges))
         axes.append(Axis.of(AxisTable(n, edges[:-1], count)))

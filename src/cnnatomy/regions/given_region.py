@@ -31,7 +31,7 @@ def given_region(
         ArgumentError: it is none, or no window but has a window's settings.
 
     Example:
-        >>> given_region("global"), given_region(3, stride=2).output_size((7, 7))
+        >>> given_region("global"), given_region(3, stride=2).outputs((7, 7))
         (Whole(), (3, 3))
         >>> given_region("whole")
         Traceback (most recent call last):

@@ -37,7 +37,7 @@ class Pyramid(Composite):
         >>> import torch, cnnatomy
         >>> cnnatomy.pool(torch.rand(2, 16, 13, 9), "max", Pyramid((1, 2, 4))).shape
         torch.Size([2, 336])
-        >>> Pyramid((1, 2, 4)).output_size((13, 9))
+        >>> Pyramid((1, 2, 4)).outputs((13, 9))
         (21,)
     """
 
@@ -64,9 +64,9 @@ class Pyramid(Composite):
         """The levels."""
         return self.levels
 
-    def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+    def outputs(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """One axis with the bins of all levels."""
-        return (sum(math.prod(grid.output_size(size)) for grid in self.grids),)
+        return (sum(math.prod(grid.outputs(size)) for grid in self.grids),)
 
     def compose(self, x: Tensor, pool: PoolOver) -> tuple[Tensor, Tensor | None]:
         """Every level by itself, flattened, one after the other."""

@@ -106,7 +106,7 @@ class Region(metaclass=spec.Family):
         return (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
 
     @abstractmethod
-    def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+    def outputs(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """The output's spatial sizes for the input's; symbolic sizes give symbolic sizes.
 
         Raises:

@@ -16,7 +16,7 @@ class Sliding(Region):
     """A window that slides over every axis: output o has its tap j at input o s - lo + j d.
 
     Args:
-        kernel: taps, an int for all axes or one per axis (.., y, x).
+        kernel_size: taps, an int for all axes or one per axis (.., y, x).
         stride: cells from one window to the next; the kernel if left out.
         padding: an int, a rule's name (`"valid"`, `"same"`, `"keep"`, `"full"`, `"causal"`), or one entry
             per axis, each an int, a name or a (before, after) pair. Padding is never read: taps in it are
@@ -28,22 +28,22 @@ class Sliding(Region):
         ArgumentError: a number is out of range, or the entries do not match the input's axes.
 
     Example:
-        >>> Sliding(3, stride=2, padding=1).output_size((56, 56))
+        >>> Sliding(3, stride=2, padding=1).outputs((56, 56))
         (28, 28)
-        >>> Sliding((2, 3)).output_size((4, 9))
+        >>> Sliding((2, 3)).outputs((4, 9))
         (2, 3)
     """
 
-    kernel: int | tuple[int, ...]
+    kernel_size: int | tuple[int, ...]
     stride: int | tuple[int, ...] | None = None
     padding: padding_rules.Rule | tuple[padding_rules.Rule, ...] = 0
     dilation: int | tuple[int, ...] = 1
     ceil_mode: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("kernel", "stride", "padding", "dilation"):
+        for name in ("kernel_size", "stride", "padding", "dilation"):
             object.__setattr__(self, name, _hashable(getattr(self, name)))
-        for name in ("kernel", "stride", "dilation"):
+        for name in ("kernel_size", "stride", "dilation"):
             value = getattr(self, name)
             if value is not None or name != "stride":
                 padding_rules.per_axis(value, len(value) if isinstance(value, tuple) else 1, name)
@@ -53,12 +53,12 @@ class Sliding(Region):
 
     def most_taps(self, rank: int) -> int:
         """The product of the kernel's sizes."""
-        return math.prod(padding_rules.per_axis(self.kernel, rank, "kernel_size"))
+        return math.prod(padding_rules.per_axis(self.kernel_size, rank, "kernel_size"))
 
     def windows(self, size: tuple[int, ...]) -> tuple[Window, ...]:
         """The window of every axis, its padding rule resolved for the input's size."""
         rank = len(size)
-        kernel = padding_rules.per_axis(self.kernel, rank, "kernel_size")
+        kernel = padding_rules.per_axis(self.kernel_size, rank, "kernel_size")
         stride = kernel if self.stride is None else padding_rules.per_axis(self.stride, rank, "stride")
         dilation = padding_rules.per_axis(self.dilation, rank, "dilation")
         rules = padding_rules.paddings(self.padding, rank)
@@ -67,7 +67,7 @@ class Sliding(Region):
             for n, k, s, rule, d in zip(size, kernel, stride, rules, dilation, strict=True)
         )
 
-    def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+    def outputs(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """floor((n + lo + hi - f*) / s) + 1 on every axis."""
         return tuple(window.output_size(n) for window, n in zip(self.windows(size), size, strict=True))
 

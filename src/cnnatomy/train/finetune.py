@@ -188,7 +188,6 @@ def _resizes(layer: nn.Module) -> bool:
     """Whether a layer has more or fewer outputs than inputs along an axis."""
     told = [getattr(layer, name, 1) for name in ("stride", "scale_factor", "upscale_factor")]
     if type(layer).__module__.startswith("cnnatomy.nn."):
-        told.append(getattr(layer, "scale", 1))
         told.append(getattr(getattr(layer, "region", None), "stride", 1))
     numbers = [n for one in told for n in (one if isinstance(one, tuple | list) else (one,))]
     return any(isinstance(n, int | float) and n != 1 for n in numbers)
@@ -197,7 +196,8 @@ def _resizes(layer: nn.Module) -> bool:
 def _is_grid(layer: nn.Module) -> bool:
     """Whether this is adaptive, global or pyramid pooling: its region has no stride."""
     region = getattr(layer, "region", None)
-    return hasattr(layer, "output_size") or (region is not None and not hasattr(region, "stride"))
+    sized = hasattr(layer, "output_size") and not hasattr(layer, "scale_factor")
+    return sized or (region is not None and not hasattr(region, "stride"))
 
 
 def _chosen(model: nn.Module, what: str | int) -> list[str]:

@@ -210,7 +210,7 @@ def subpixel(twin: Any, module: nn.Module, x: Tensor, options: Options) -> Bound
         return y
 
     call = replace(family.call, text=code(layer), name="subpixel", run=whole)
-    made = replace(family, call=call, block=tuple(layer.scale))
+    made = replace(family, call=call, block=tuple(layer.scale_factor))
     return Bound(made, inner.axes)
 
 
@@ -250,4 +250,6 @@ def resized(twin: Any, module: nn.Module, x: Tensor, options: Options) -> Bound:
 
     layer: Any = module
     resize = (ours.Resample1d, ours.Resample2d, ours.Resample3d)[layer.rank - 1]
-    return in_steps(twin, module, x, options, resize(scale=layer.scale, method=layer.method), layer.conv)
+    return in_steps(
+        twin, module, x, options, resize(scale_factor=layer.scale_factor, method=layer.method), layer.conv
+    )

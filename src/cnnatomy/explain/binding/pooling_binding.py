@@ -67,7 +67,7 @@ def pool_module(twin: Any, module: nn.Module, x: Tensor, options: Options) -> Bo
     given = taken(options, known, type(module).__name__)
     batch, region = batched(x, twin.rank), twin.region
     if isinstance(region, Boxes):
-        region = Boxes(needed(given, "boxes"), region.size, region.scale)
+        region = Boxes(needed(given, "boxes"), region.output_size, region.spatial_scale)
     if isinstance(twin, LIPool2d) and given["logits"] is None:
         with torch.no_grad():
             given["logits"] = twin.logits(batch)
@@ -154,7 +154,7 @@ def _pooling(
     seed: int = 0,
     mode: Any = "clip",
 ) -> Bound:
-    out = region.output_size(tuple(x.shape[2:]))  # raises if it does not fit
+    out = region.outputs(tuple(x.shape[2:]))  # raises if it does not fit
     params = {"reducer": repr(reducer), "region": repr(region)}
     params |= {"padding_mode": str(mode)} if mode != "clip" else {}
     wide = computed_in(x.dtype, reducer)

@@ -100,7 +100,7 @@ def resample_module(twin: Any, module: nn.Module, x: Tensor, options: Options) -
     layer: Any = module
     own = {"antialias": False, "coordinates": None, "coefficient": None, **layer.options}
     return _resized(
-        code(layer), batched(x, layer.rank), layer.method, own, layer.scale, functional(layer, ())
+        code(layer), batched(x, layer.rank), layer.method, own, layer.scale_factor, functional(layer, ())
     )
 
 
@@ -120,17 +120,29 @@ def upsample(twin: Any, module: nn.Module, x: Tensor, options: Options) -> Bound
 def resample_function(x: Tensor, options: Options) -> Bound:
     """`cnnatomy.resample`."""
     own = {"antialias": False, "coordinates": None, "coefficient": None}
-    given = taken(options, {"size": None, "scale": None, "method": "linear", "rank": None, **own}, "resample")
-    rank = spatial(x, given["rank"], given["size"] if given["scale"] is None else given["scale"])
+    given = taken(
+        options,
+        {"output_size": None, "scale_factor": None, "method": "linear", "rank": None, **own},
+        "resample",
+    )
+    rank = spatial(
+        x, given["rank"], given["output_size"] if given["scale_factor"] is None else given["scale_factor"]
+    )
     how = {name: given[name] for name in own}
 
     def run(inputs: Mapping[str, Tensor]) -> Tensor:
-        return resample(inputs["x"], given["size"], given["scale"], given["method"], rank=rank, **how)
+        return resample(
+            inputs["x"], given["output_size"], given["scale_factor"], given["method"], rank=rank, **how
+        )
 
-    size = f"size={given['size']!r}" if given["scale"] is None else f"scale={given['scale']!r}"
+    size = (
+        f"output_size={given['output_size']!r}"
+        if given["scale_factor"] is None
+        else f"scale_factor={given['scale_factor']!r}"
+    )
     more = "".join(f", {name}={value!r}" for name, value in how.items() if value != own[name])
     text = f"cnnatomy.resample(x, {size}, method={given['method']!r}{more})"
-    return _resized(text, batched(x, rank), given["method"], how, given["scale"], run)
+    return _resized(text, batched(x, rank), given["method"], how, given["scale_factor"], run)
 
 
 def _resized(text: str, x: Tensor, method: str, own: Options, scale: Any, run: Any) -> Bound:
@@ -147,10 +159,13 @@ def _resized(text: str, x: Tensor, method: str, own: Options, scale: Any, run: A
 
 def unpool_module(twin: Any, module: nn.Module, x: Tensor, options: Options) -> Bound:
     """This package's unpooling by indices."""
-    given = taken(options, {"indices": None, "size": None}, type(module).__name__)
+    given = taken(options, {"indices": None, "output_size": None}, type(module).__name__)
     layer: Any = module
     return _placed(
-        code(layer), batched(x, layer.rank), needed(given, "indices"), lambda y, i: layer(y, i, given["size"])
+        code(layer),
+        batched(x, layer.rank),
+        needed(given, "indices"),
+        lambda y, i: layer(y, i, given["output_size"]),
     )
 
 
@@ -169,10 +184,10 @@ def max_unpool(twin: Any, module: nn.Module, x: Tensor, options: Options) -> Bou
 
 def unpool_function(x: Tensor, options: Options) -> Bound:
     """`cnnatomy.unpool`."""
-    given = taken(options, {"indices": None, "size": None, "region": None, "rank": None}, "unpool")
-    size, region = given["size"], given["region"]
+    given = taken(options, {"indices": None, "output_size": None, "region": None, "rank": None}, "unpool")
+    size, region = given["output_size"], given["region"]
     rank = spatial(x, given["rank"], size, region)
-    text = f"cnnatomy.unpool(x, indices, {size!r}, region={region!r})"
+    text = f"cnnatomy.unpool(x, indices, output_size={size!r}, region={region!r})"
     return _placed(
         text,
         batched(x, rank),
@@ -196,15 +211,17 @@ def _placed(text: str, y: Tensor, indices: Any, place: Any) -> Bound:
 
 def mean_unpool(twin: Any, module: nn.Module, x: Tensor, options: Options) -> Bound:
     """The adjoint of mean pooling, as a module."""
-    given = taken(options, {"size": None}, type(module).__name__)
+    given = taken(options, {"output_size": None}, type(module).__name__)
     layer: Any = module
-    return _spread(code(layer), batched(x, layer.rank), layer.region, given["size"], layer.normalize)
+    return _spread(code(layer), batched(x, layer.rank), layer.region, given["output_size"], layer.normalize)
 
 
 def unpool_mean_function(x: Tensor, options: Options) -> Bound:
     """`cnnatomy.unpool_mean`."""
-    given = taken(options, {"region": None, "size": None, "normalize": False, "rank": None}, "unpool_mean")
-    region, size = needed(given, "region"), given["size"]
+    given = taken(
+        options, {"region": None, "output_size": None, "normalize": False, "rank": None}, "unpool_mean"
+    )
+    region, size = needed(given, "region"), given["output_size"]
     rank = spatial(x, given["rank"], size, region)
     text = f"cnnatomy.unpool_mean(x, {region!r}, {size!r}, normalize={given['normalize']!r})"
     return _spread(text, batched(x, rank), region, size, given["normalize"])

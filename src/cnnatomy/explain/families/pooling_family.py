@@ -103,7 +103,7 @@ class Pooling:
         if self.padding_mode == "clip":
             return cells, self.region, None
         wider, region = bordered([cells], self.region, self.padding_mode, False)
-        return wider[0], region, self.region.output_size(tuple(x.shape[2:]))
+        return wider[0], region, self.region.outputs(tuple(x.shape[2:]))
 
     def _channels(self) -> int:
         """How many channels come out."""

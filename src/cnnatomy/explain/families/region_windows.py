@@ -154,7 +154,7 @@ def mine(region: Region, channels: int, of: Mapping[str, int], x: Tensor) -> Ten
         return None
 
     def pool(joined: Tensor, one: Region) -> tuple[Tensor, None]:
-        out = one.output_size(tuple(joined.shape[2:]))
+        out = one.outputs(tuple(joined.shape[2:]))
         owners = torch.arange(1.0, channels + 1, dtype=torch.float64).view(1, -1, *(1,) * len(out))
         return owners.expand(len(joined), -1, *out), None
 

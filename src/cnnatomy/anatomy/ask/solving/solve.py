@@ -12,11 +12,11 @@ from cnnatomy.geometry.padding_rules import Rule, resolve
 
 def solve(
     *,
-    n: int | None = None,
-    out: int | None = None,
+    input_size: int | None = None,
+    output_size: int | None = None,
     field: int | None = None,
     layers: int | None = None,
-    kernel: int | None = None,
+    kernel_size: int | None = None,
     stride: int | None = None,
     padding: Rule | None = None,
     dilation: int | None = None,
@@ -29,13 +29,13 @@ def solve(
     field of L equal layers is 1 + (f* - 1)(1 + s + .. + s^(L - 1)), which is 1 + L(f* - 1) at stride 1.
 
     Args:
-        n: cells of the input.
-        out: outputs wanted; left out, every cell is to be read with nothing left over.
-        field: cells of the input that one output is to see at least; then n and out are not asked for.
+        input_size: cells of the input, n.
+        output_size: outputs wanted; left out, every cell is to be read with nothing left over.
+        field: cells of the input that one output is to see at least; then these two are not asked for.
         layers: how many equal layers see it; left out, this is found.
-        kernel: taps of the window.
+        kernel_size: taps of the window.
         stride: cells from one window to the next.
-        padding: cells on both sides, a pair, or a rule's name, which needs n.
+        padding: cells on both sides, a pair, or a rule's name, which needs the input's size.
         dilation: cells from one tap to the next.
         ceil_mode: let a last window overhang the end.
 
@@ -48,34 +48,38 @@ def solve(
         2019, equation 2.
 
     Example:
-        >>> print(solve(n=7, kernel=3, stride=3)[0])
+        >>> print(solve(input_size=7, kernel_size=3, stride=3)[0])
         stride 2: floor((7 + 0 + 0 - 3)/2) + 1 = 3; every cell is read and nothing is left over.
-        >>> solve(n=32, out=32, kernel=5)[0].change, solve(field=49, kernel=3, stride=1)[0].change
-        ('padding 2', '24 layers')
+        >>> solve(input_size=32, output_size=32, kernel_size=5)[0].change
+        'padding 2'
+        >>> solve(field=49, kernel_size=3, stride=1)[0].change
+        '24 layers'
     """
+    n, out, kernel = input_size, output_size, kernel_size
     window = {"kernel": kernel, "stride": stride, "dilation": dilation}
-    for name, value in {"n": n, "out": out, "field": field, "layers": layers, **window}.items():
+    asked = {"input_size": n, "output_size": out, "field": field, "layers": layers, "kernel_size": kernel}
+    for name, value in {**asked, "stride": stride, "dilation": dilation}.items():
         if value is not None:
             whole_number(name, value, least=1)
     given = {name for name, value in {**window, "padding": padding}.items() if value is not None}
     if field is not None:
         if n is not None or out is not None or padding is not None or ceil_mode:
             raise ArgumentError(
-                "a field has no borders", hint="field= with kernel=, stride=, dilation=, layers="
+                "a field has no borders", hint="field= with kernel_size=, stride=, dilation=, layers="
             )
         if kernel is None and layers is None:
-            raise ArgumentError("no window is given", expected="kernel= or layers= beside field=")
+            raise ArgumentError("no window is given", expected="kernel_size= or layers= beside field=")
         base = Window(kernel or 1, stride or 1, dilation=dilation or 1)
         return depth.see(field, layers, base, given)
     if layers is not None:
         raise ArgumentError("layers are counted for a field", hint="field=49, layers=24")
     if (n is None and out is None) or (kernel is None and (n is None or out is None)):
-        expected = "n= and kernel=, n= and out=, out= and kernel=, or field= and kernel="
+        expected = "two of input_size=, output_size= and kernel_size=, or field= and kernel_size="
         raise ArgumentError(
             "too little is given", expected=expected, got=", ".join(sorted(given)) or "nothing"
         )
     if isinstance(padding, str) and n is None:
-        raise ArgumentError(f"padding {padding!r} depends on the input", hint="n=")
+        raise ArgumentError(f"padding {padding!r} depends on the input", hint="input_size=")
     cells = resolve(padding or 0, n or 1, kernel or 1, stride or 1, dilation or 1)
     base = Window(kernel or 1, stride or 1, cells, dilation or 1, ceil_mode)
     if n is None:

@@ -53,7 +53,7 @@ def _forward_call(
 ) -> _Call | None:
     """The call; None if torch does better: over whole maps in the dtypes that it reduces by vectors."""
     where, what, size = Region.parse(region), Reducer.parse(reducer), tuple(shape[2:])
-    demand(_MODEL, (*shape[:2], *where.output_size(size)), dtype)
+    demand(_MODEL, (*shape[:2], *where.outputs(size)), dtype)
     saved = saved_dtypes(where, what, len(size), dtype) if track else ()
     alone = shape[0] * shape[1] < 2  # torch shares one sum among threads, whose number it then depends on
     torchs = what.fast.torch and what.fast.torch.whole
