@@ -45,6 +45,13 @@ class Conversion:
     swaps: tuple[Swap, ...]
     left: tuple[str, ...] = ()
 
+    def _repr_markdown_(self) -> str:
+        rows = [
+            f"| `{one.path or 'the network itself'}` | `{one.before}` | `{one.after}` |" for one in self.swaps
+        ]
+        rows += [f"| `{path}` | a call | left as it is |" for path in self.left]
+        return "\n".join(["| layer | was | is |", "| --- | --- | --- |", *rows]) if rows else str(self)
+
     def __str__(self) -> str:
         lines = [f"{swap.path or 'the network itself'}: {swap.before} -> {swap.after}" for swap in self.swaps]
         return "\n".join([*lines, *(f"{path}: left as it is" for path in self.left)]) or "nothing to swap"

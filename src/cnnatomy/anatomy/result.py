@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Unpack
 
 from cnnatomy.anatomy.figures import Grouping, Layer, Memory, Operation, Total
@@ -191,4 +192,7 @@ class Anatomy:
         return self.to_markdown()
 
     def _repr_html_(self) -> str:
-        return self.to_html()
+        remarks = [] if self.graph is None else self.advice
+        listed = "".join(f"<li>{escape(str(remark))}</li>" for remark in remarks)
+        advice = f"<details open><summary>advice</summary><ul>{listed}</ul></details>" if listed else ""
+        return self.to_html() + advice

@@ -77,6 +77,16 @@ class Network(Standardised):
         weights = "" if self.weights_report is None else f"weights: {self.weights_report.line()}"
         return "\n".join(filter(None, (str(self.spec), open_, weights)))
 
+    def _repr_markdown_(self) -> str:
+        """The notation, and what there is of the network, without a list of its modules."""
+        inside = "×".join(map(str, self.input_shape))
+        count = sum(p.numel() for p in self.parameters())
+        known = (
+            f"input {inside}, {count:,} parameters" if self.built else "open: the first pass makes the layers"
+        )
+        report = [] if self.weights_report is None else [f"weights: {self.weights_report.line()}"]
+        return "\n\n".join([f"**{type(self).__name__}** `{self.spec}`", known, *report])
+
     @property
     def built(self) -> bool:
         """Whether the input is known, and the modules are there."""

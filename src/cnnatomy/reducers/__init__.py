@@ -34,7 +34,7 @@ for _file in iter_modules(__path__):
     if not _file.ispkg:  # `contract` and `shared` hold no poolings
         import_module(f"{__name__}.{_file.name}")
 
-REGISTRY: dict[str, type[Reducer]] = Reducer.registry
+REGISTRY = Reducer.registry
 """Every pooling by its name; one that you define joins it."""
 
 

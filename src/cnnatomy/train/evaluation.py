@@ -83,6 +83,11 @@ class Evaluation:
     """What was done to the pictures, and which were left out."""
     answers: Answers | None = None
 
+    def _repr_markdown_(self) -> str:
+        from cnnatomy.train.evaluation_view import markdown
+
+        return markdown(self)
+
     @property
     def pictures(self) -> int:
         """How many pictures were evaluated."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 import zipfile
@@ -46,7 +47,7 @@ def load(source: Source, *, input: Sequence[int] | None = None) -> nn.Module:
         'meta'
     """
     if isinstance(source, nn.Module):
-        return unwrapped(source)
+        return _closed(unwrapped(source), input)
     if isinstance(source, str):
         return _module(_from_text(source.strip(), input), source)
     if callable(source):
@@ -58,6 +59,16 @@ def load(source: Source, *, input: Sequence[int] | None = None) -> nn.Module:
             )
         return _module(build(source), name)
     raise ArgumentError("not a model", expected=f"a module, a callable or {FORMS}", got=repr(source)[:80])
+
+
+def _closed(module: nn.Module, input: Sequence[int] | None) -> nn.Module:
+    """The module itself; of a network in notation whose input is open, a weightless one for this input."""
+    from cnnatomy.models.notated import Network
+
+    if input is None or not isinstance(module, Network) or module.built:
+        return module
+    channels, *size = input
+    return copy.deepcopy(module).materialize(channels, size, "meta")
 
 
 def _wanted(builder: Callable[..., Any]) -> str:

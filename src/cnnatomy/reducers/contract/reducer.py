@@ -78,6 +78,20 @@ Pooling = Callable[["Tensor", "Reducer"], "Tensor"]
 """Pool a tensor over the region at hand with another reducer."""
 
 
+class Registry(dict[str, "type[Reducer]"]):
+    """Every pooling by its name; shown in a notebook, a table of them."""
+
+    def _repr_markdown_(self) -> str:
+        rows = [
+            f"| `{name}` | {kind.summary} | `{_cell(kind.formula)}` |" for name, kind in sorted(self.items())
+        ]
+        return "\n".join(["| pooling | y | formula |", "| --- | --- | --- |", *rows])
+
+
+def _cell(formula: str) -> str:
+    return formula.replace("|", "\\|")
+
+
 class Reducer(metaclass=spec.Family):
     """One pooling: its plain-torch definition, and what every kind of reducer declares.
 
@@ -89,7 +103,7 @@ class Reducer(metaclass=spec.Family):
     """
 
     kinds: ClassVar[dict[str, type[Reducer]]] = {}
-    registry: ClassVar[dict[str, type[Reducer]]] = {}
+    registry: ClassVar[Registry] = Registry()
     if TYPE_CHECKING:
         text: str
         """The printed form, made once so that compilers see a constant."""

@@ -114,6 +114,9 @@ class InputSizes:
     def __str__(self) -> str:
         return self.to_markdown()
 
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
+
     def __rich__(self) -> RenderableType:
         from rich.box import SIMPLE_HEAD
         from rich.console import Group

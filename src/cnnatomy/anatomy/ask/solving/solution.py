@@ -61,6 +61,11 @@ class Solution:
         lines = [f"  {option}" for option in self.options] or ["  nothing nearby fits"]
         return "\n".join([self.question, *lines])
 
+    def _repr_markdown_(self) -> str:
+        rows = [f"| {one.change} | {one.arithmetic.replace('|', chr(92) + '|')} |" for one in self.options]
+        table = ["| change | arithmetic |", "| --- | --- |", *rows] if rows else ["nothing nearby fits"]
+        return "\n".join([f"**{self.question}**", "", *table])
+
 
 def changed(window: Window, part: str, value: Any) -> Window:
     """The window with one of its parts changed.
