@@ -46,8 +46,12 @@ def make_callable(package: str, module: str) -> None:
     """
 
     class Called(ModuleType):
+        @property
+        def __wrapped__(self) -> Any:
+            """The function, whose signature is the package's."""
+            return getattr(import_module(module), package.rpartition(".")[2])
+
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            function = getattr(import_module(module), package.rpartition(".")[2])
-            return function(*args, **kwargs)
+            return self.__wrapped__(*args, **kwargs)
 
     sys.modules[package].__class__ = Called

@@ -74,7 +74,7 @@ def test_every_operator_is_shown(query: dict[str, str]) -> None:
 
 def test_settings_are_kept_in_the_address() -> None:
     query = {"x": "1 2; 3 4", "reducer": "soft", "by.temperature": "0.5", "kernel": "1x2", "stride": "1"}
-    form = numbers_view.form_of({**query, "evil": "1", "over.size": "2"})
+    form = numbers_view.form_of({**query, "evil": "1", "over.output_size": "2"})
     assert form.query == query
     assert "Soft(temperature=0.5" in record_of(query)["operator"]["call"]
 
@@ -95,7 +95,7 @@ def test_a_place_that_is_none_is_passed_over() -> None:
     ({"padding": "1000000"}, "padding"), ({"mode": "__import__"}, "padding mode"), ({"seed": "1e9"}, "seed"),
     ({"reducer": "soft", "by.temperature": "__import__('os')"}, "temperature"),
     ({"dtype": "x"}, "computed in"),
-    ({"region": "adaptive", "over.size": "9999"}, "size"),
+    ({"region": "adaptive", "over.output_size": "9999"}, "size"),
     ({"region": "pyramid", "over.levels": "1,99"}, "levels"),
     ({"op": "resize", "scale": "1e9"}, "scale"), ({"op": "resize", "to": "65"}, "size"),
     ({"op": "pad", "padding": "same"}, "padding"), ({"kernel": "6"}, "fit"), ({"channel": "3"}, "channel"),
@@ -110,7 +110,18 @@ def test_what_cannot_be_is_refused_in_words(query: dict[str, str], said: str) ->
 
 
 NAMES = (
-    *("x", "kernel", "stride", "padding", "by.temperature", "over.size", "at", "op", "reducer", "region"),
+    *(
+        "x",
+        "kernel",
+        "stride",
+        "padding",
+        "by.temperature",
+        "over.output_size",
+        "at",
+        "op",
+        "reducer",
+        "region",
+    ),
     *("mode", "weight", "scale", "grad", "cell"),
 )
 ODD = ("-1", "1e999", "nan", "0", "3x3", "soft", "convolve")
