@@ -12,6 +12,14 @@ from torch.nn import *  # noqa: F403
 from torch.nn import functional, init, parameter, utils
 
 from cnnatomy.filters import FixedFilter1d, FixedFilter2d, FixedFilter3d
+from cnnatomy.nn.blur_pooling import (
+    BlurPool1d,
+    BlurPool2d,
+    BlurPool3d,
+    MaxBlurPool1d,
+    MaxBlurPool2d,
+    MaxBlurPool3d,
+)
 from cnnatomy.nn.composite_modules import (
     PyramidPool1d,
     PyramidPool2d,
@@ -124,6 +132,9 @@ __all__ = [
     "BedOfNails1d",
     "BedOfNails2d",
     "BedOfNails3d",
+    "BlurPool1d",
+    "BlurPool2d",
+    "BlurPool3d",
     "ConnectedConv2d",
     "Conv1d",
     "Conv2d",
@@ -148,6 +159,9 @@ __all__ = [
     "LPPool2d",
     "LPPool3d",
     "LocalResponseNorm",
+    "MaxBlurPool1d",
+    "MaxBlurPool2d",
+    "MaxBlurPool3d",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",

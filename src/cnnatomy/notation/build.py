@@ -69,6 +69,8 @@ MAKERS: dict[str, Maker] = {
     "pad": spatial_builders.pad,
     "crop": spatial_builders.pad,
     "filter": spatial_builders.fixed,
+    "blurpool": spatial_builders.blurred,
+    "maxblurpool": spatial_builders.blurred,
     "flatten": lambda layer, place: nn.Flatten,
     "soft-max": lambda layer, place: lambda: nn.Softmax(1),
     "logsoftmax": lambda layer, place: lambda: nn.LogSoftmax(1),

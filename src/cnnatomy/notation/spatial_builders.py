@@ -156,3 +156,14 @@ def fixed(layer: Layer, place: Place) -> Factory:
     stride, dilation = (axes(layer.option(one), place) for one in ("stride", "dilation"))
     padding = rules(layer.option("padding"), place, "same")
     return lambda: kind(name, stride, padding, dilation)
+
+
+def blurred(layer: Layer, place: Place) -> Factory:
+    """A blur that leaves cells out, alone or behind a maximum."""
+    kind = place.of("MaxBlurPool" if layer.word == "maxblurpool" else "BlurPool")
+    sizes, stride = axes(layer.sizes, place, 3), axes(layer.option("stride"), place, 2)
+    if len(set(sizes)) > 1:
+        got = "x".join(map(str, sizes))
+        raise ArgumentError("a blur is as wide as high", expected=f"one size, as {layer.word}5", got=got)
+    mode = layer.option("mode", "reflect")
+    return lambda: kind(size=sizes[0], stride=stride, padding_mode=mode)

@@ -207,6 +207,20 @@ RESIZING = (
         args=("name",),
         options=("stride", "padding", "dilation"),
     ),
+    Word(
+        "blurpool",
+        "a binomial blur that leaves cells out: blurpool, blurpool5, blurpool reflect",
+        (),
+        "kernel",
+        options=("stride", "mode"),
+    ),
+    Word(
+        "maxblurpool",
+        "the maximum of 2x2 at every cell, then blurpool",
+        (),
+        "kernel",
+        options=("stride", "mode"),
+    ),
 )
 JOINS = (
     Word(

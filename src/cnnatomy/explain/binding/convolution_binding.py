@@ -85,16 +85,16 @@ def fixed_filter(twin: Any, module: nn.Module, x: Tensor, options: Options) -> B
     call = called(
         code(layer),
         "filter",
-        settings(layer, ("stride", "padding", "dilation")),
+        settings(layer, ("stride", "padding", "dilation", "padding_mode")),
         {"x": batch, "weight": weight},
         functional(layer, ()),
     )
-    bound = _bound(call, channels, channels, None, axes, "constant")
-    assert isinstance(bound.family, Convolving), "zeros are padded"
-    return bound._replace(family=replace(bound.family, fixed=True))
+    return _bound(call, channels, channels, None, axes, layer.padding_mode, fixed=True)
 
 
-def _bound(call: Any, outputs: int, groups: int, places: Tensor | None, axes: Any, mode: Any) -> Bound:
+def _bound(
+    call: Any, outputs: int, groups: int, places: Tensor | None, axes: Any, mode: Any, fixed: bool = False
+) -> Bound:
     x, weight = call.inputs["x"], call.inputs["weight"]
     if places is not None and not bool(x.isfinite().all()):
         what = "absent connections are weights of 0, which a NaN or an infinity passes"
@@ -109,7 +109,7 @@ def _bound(call: Any, outputs: int, groups: int, places: Tensor | None, axes: An
     if not any(sum(window.padding) for window in windows):
         mode = "constant"
     if mode == "constant" or mode in REPEATS:
-        return Bound(Convolving(call, wired, outputs, windows, mode), len(size))
+        return Bound(Convolving(call, wired, outputs, windows, mode, fixed=fixed), len(size))
     widths = tuple(window.padding for window in windows)
     step = Padding(replace(call, name="pad", inputs={"x": x}), widths, mode)
     step = replace(step, call=replace(step.call, run=lambda inputs: step.padded(inputs["x"])))
@@ -122,7 +122,7 @@ def _bound(call: Any, outputs: int, groups: int, places: Tensor | None, axes: An
 
     bare = tuple(replace(window, padding=(0, 0)) for window in windows)
     inner = replace(call, inputs={**call.inputs, "x": step.padded(x)}, run=run)
-    return Bound(Staged(Convolving(inner, wired, outputs, bare), step), len(size), call)
+    return Bound(Staged(Convolving(inner, wired, outputs, bare, fixed=fixed), step), len(size), call)
 
 
 def wiring(
