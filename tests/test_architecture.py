@@ -97,6 +97,7 @@ OTHER_MEANINGS = {
     ("export", "deployed.py"): "the mean of pictures",
     ("explain", "families", "padding_family.py"): "np.pad has modes of the same names",
     ("explain", "expression_reading.py"): "formulas have functions of the same names",
+    ("lab", "picture_view.py"): "which two are compared at first",
     ("lab", "worked_examples.py"): "an example is of one operator",
     ("models", "standardised.py"): "the mean of pictures",
     ("models", "weights", "preprocessing.py"): "the mean of pictures",
