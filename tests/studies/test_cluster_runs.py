@@ -10,7 +10,7 @@ import pytest
 from clusters import two_workers
 
 from cnnatomy.errors import ArgumentError
-from cnnatomy.runs.cluster import packed, unpacked
+from cnnatomy.runs.cluster import cluster, packed, unpacked
 from cnnatomy.studies import Study, cluster_runs, compare
 from cnnatomy.studies.cluster_runs import portable
 from cnnatomy.train.settings import Settings
@@ -129,6 +129,13 @@ def test_a_task_gets_settings_that_mean_the_same_elsewhere(
     told = portable(Settings.of(data="pictures", device="cuda:3"))
     assert (told.data.source, told.run.device) == (str(tmp_path / "pictures"), "cuda")
     assert portable(Settings.of(data="digits")) == Settings.of(data="digits")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "[::1]:1", "127.0.0.1:99999"])
+def test_where_nothing_listens_is_told_at_once(address: str) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with pytest.raises(ArgumentError, match="no Ray cluster at"), cluster(address):
+        pass
 
 
 def test_jobs_and_a_cluster_exclude_each_other(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ COMMANDS: dict[str, str] = {
     "data": "Look at pictures before training: counts, sizes, duplicates, broken and odd files.",
     "train": "Train a network on pictures, and report how well it does.",
     "compare": "Train several configurations over several seeds, and say which is better, and how sure.",
+    "study": "Carry out a ready study of what lectures and papers claim.",
     "evaluate": "Judge a trained network on test pictures.",
     "predict": "Say what a trained network sees in pictures.",
     "export": "Write a trained network as a file for ONNX runtimes, or for torch.export.",

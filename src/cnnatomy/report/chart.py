@@ -13,6 +13,8 @@ from cnnatomy.report.page_content import Curve
 
 WIDTH, HEIGHT = 520, 260
 LEFT, RIGHT, TOP, BOTTOM = 52, 110, 14, 38
+LETTER = 6.8
+"""How wide a letter of a label is, about; the drawing grows with labels that are longer than its margin."""
 
 Scale = Callable[[float], float]
 
@@ -57,8 +59,10 @@ def chart(title: str, curves: Sequence[Curve], *, percent: bool = False) -> Mark
         *(_line(index, curve, x, y, show) for index, curve in enumerate(curves)),
         *_labels(curves, x, y, show),
     ]
+    longest = max(len(f"{curve.name} {show(max(finite))}") for curve in curves)
+    width = WIDTH + max(0, round(LETTER * longest) + 9 - RIGHT)
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, HEIGHT, _spoken(title, curves, show), Markup("").join(parts)
+        width, HEIGHT, _spoken(title, curves, show), Markup("").join(parts)
     )
 
 

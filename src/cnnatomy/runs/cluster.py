@@ -6,6 +6,7 @@ No disk needs to be shared: what a task leaves behind comes back through Ray's o
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ Files = Mapping[str, bytes]
 """The files of a folder by name."""
 LAST = ("checkpoint.safetensors", "metrics.json")
 """What says how far a run is, and that it has ended: written when all else is there."""
+REACH = 10.0
+"""Seconds for a machine to answer."""
 CARRIED = ("CNNATOMY_DATA", "CNNATOMY_CACHE")
 """What of the environment tells a task where pictures lie."""
 
@@ -41,6 +44,7 @@ def cluster(address: str | None = None) -> Iterator[Any]:
         raise ArgumentError("a cluster needs Ray", hint="pip install 'cnnatomy[ray]'") from None
     begun = not ray.is_initialized()
     if begun:
+        _demand_reachable(address)
         try:
             quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
             ray.init(address=address, configure_logging=False, **quiet)
@@ -52,6 +56,17 @@ def cluster(address: str | None = None) -> Iterator[Any]:
     finally:
         if begun:
             ray.shutdown()
+
+
+def _demand_reachable(address: str | None) -> None:
+    """Raise an ArgumentError at once if nothing listens at HOST:PORT: Ray would wait for minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.rpartition("/")[2].strip("[]"), int(port)), timeout=REACH).close()
+    except (OSError, OverflowError) as error:
+        raise ArgumentError(f"no Ray cluster at {address}", got=str(error)) from error
 
 
 def environment() -> dict[str, dict[str, str]]:

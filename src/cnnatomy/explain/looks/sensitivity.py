@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from cnnatomy import checks
 from cnnatomy.data import Pictures
+from cnnatomy.data.shifting import shifted
 from cnnatomy.errors import ArgumentError
 from cnnatomy.explain.looks.layer_outputs import Network, module_of
 from cnnatomy.models.classifier import Classifier
@@ -43,17 +44,6 @@ class Curve:
     logits: tuple[float, ...]
     """The root mean square of how far scores are from those of the pictures as they are."""
     pictures: int
-
-
-def shifted(images: Tensor, amount: float) -> list[Tensor]:
-    """Right, left, down and up by whole pixels; the pixels at the border are repeated.
-
-    Example:
-        >>> [one.flatten().tolist() for one in shifted(torch.tensor([[[[1, 2, 3]]]]), 1)[:2]]
-        [[1, 1, 2], [2, 3, 3]]
-    """
-    n = int(amount)
-    return [_taken(images, 3, -n), _taken(images, 3, n), _taken(images, 2, -n), _taken(images, 2, n)]
 
 
 def rotated(images: Tensor, amount: float) -> list[Tensor]:
@@ -140,12 +130,6 @@ def _measured(
         hits += int((made.argmax(1) == pictures.labels).sum())
         far += float((made - plain).double().square().mean())
     return hits / (len(pictures) * len(copies)), math.sqrt(far / len(copies))
-
-
-def _taken(images: Tensor, dim: int, by: int) -> Tensor:
-    """Each cell from `by` cells further, the last one for those beyond."""
-    n = images.shape[dim]
-    return images.index_select(dim, (torch.arange(n, device=images.device) + by).clamp(0, n - 1))
 
 
 def _mapped(images: Tensor, matrix: tuple[tuple[float, float], tuple[float, float]]) -> Tensor:
