@@ -51,7 +51,10 @@ PARTS = {
     "costs": Part("anatomy/costs", (f"{SRC}/anatomy/costs", "tests/anatomy/test_costs.py")),
     "field": Part(
         "anatomy/field",
-        (f"{SRC}/anatomy/field", "tests/anatomy/test_fields.py"),
+        (
+            f"{SRC}/anatomy/field",
+            *(f"tests/anatomy/test_field{end}.py" for end in ("s", "_operators", "_laws")),
+        ),
     ),
     "train": Part("train", (f"{SRC}/train", "tests/train")),
     "data": Part("data", (f"{SRC}/data", "tests/data")),

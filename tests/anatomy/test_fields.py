@@ -21,6 +21,7 @@ from cnnatomy.anatomy.field.algebra.taps import Rows, Taps
 from cnnatomy.anatomy.field.rules import moving_rules, resampling_rules, window_rules
 from cnnatomy.anatomy.record.graph import Graph
 from cnnatomy.anatomy.record.tracing import trace
+from cnnatomy.errors import ArgumentError
 from cnnatomy.geometry import Window
 from cnnatomy.geometry.axis_resampling import Resampling
 
@@ -369,6 +370,22 @@ def test_an_operator_that_is_not_known_reads_everything_and_says_so() -> None:
     field = last(Sampled(), 1, 1, 9, 7)
     assert field.unsure.startswith("grid_sampler")
     assert field.interval((0, 0, 2, 2)) == range(9)
+
+
+def test_every_tensor_that_a_module_returns_has_its_field_and_no_other() -> None:
+    class Two(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x, F.max_pool2d(x, 3, 1, 1)
+
+    net = nn.Sequential(nn.Conv2d(1, 1, 1), Two())
+    fields = Fields(trace(net, [torch.zeros(1, 1, 9, 9)]))
+    assert [fields.returned(2, output)[0].law.size for output in (0, 1)] == [1, 3]
+    for visit, output in ((-1, 0), (3, 0), (2, -1), (2, 2)):
+        with pytest.raises(ArgumentError, match="no module call" if output == 0 else "no output"):
+            fields.returned(visit, output)
+    for call, output in ((-1, 0), (2, 0), (1, -1), (1, 2)):
+        with pytest.raises(ArgumentError, match="no call" if output == 0 else "no output"):
+            fields.of(call, output)
 
 
 def test_cells_that_no_output_reads_are_told_even_between_others() -> None:
