@@ -38,7 +38,7 @@ COPIED = ("src", "tests", "docs", "conftest.py", "pyproject.toml", "README.md", 
 
 
 class Part(NamedTuple):
-    """A part of the package, and the tests that judge it, the quickest first."""
+    """A part of the package, and what pytest is told to judge it, the quickest tests first."""
 
     code: str
     tests: tuple[str, ...]
@@ -52,7 +52,7 @@ PARTS = {
     "field": Part(
         "anatomy/field",
         (
-            f"{SRC}/anatomy/field",
+            *("--all-combinations", f"{SRC}/anatomy/field"),
             *(f"tests/anatomy/test_field{end}.py" for end in ("s", "_operators", "_laws")),
         ),
     ),

@@ -31,6 +31,11 @@ def windows(x: Tensor) -> Tensor:
     return x.view(2, 4, 3, 2, 3)
 
 
+def means(x: Tensor) -> Tensor:
+    """The mean of its window in place of every column."""
+    return windows(x).mean(4, keepdim=True).expand(2, 4, 3, 2, 3).flatten(3)
+
+
 def written(x: Tensor) -> Tensor:
     """A part overwritten, and one added to."""
     y = torch.zeros_like(x)
@@ -155,6 +160,9 @@ OPERATORS: dict[str, Callable[[Tensor], Tensor]] = {
     "tile": lambda x: x.tile(1, 2, 1, 3),
     "diagonal blocks": lambda x: windows(x) + windows(x).mean(4, keepdim=True),
     "own and all windows": lambda x: (windows(x) + windows(x).mean(3, keepdim=True)).flatten(3),
+    "windows beside columns": lambda x: means(x) + x.flip(3),
+    "columns beside windows": lambda x: x.flip(3) + means(x),
+    "shuffled channels": lambda x: torch.channel_shuffle(torch.cat([x, means(x)], 1)[:, 2:6], 2),
     "linear convolution of weights": lambda x: F.conv2d(fixed(1, 4, 5, 6), x[:, :, :2, :2]),
     "bilinear": lambda x: F.interpolate(x, (5, 9), mode="bilinear"),
     "nearest": lambda x: F.interpolate(x, (2, 8)),
