@@ -13,7 +13,7 @@ from combinations import kept, numbered
 from hypothesis import settings
 
 # The machine may be busy, and a failure must come again.
-settings.register_profile("quick", deadline=None, derandomize=True, max_examples=10)
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=20)
 settings.register_profile("all", deadline=None, derandomize=True, max_examples=60)
 
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # each more is a process that imports torch

@@ -8,7 +8,7 @@ are as many, are always kept.
 
 A test that compiles or starts processes is marked with `@pytest.mark.costly(n)`, a file of such tests with
 `pytestmark`: n of its combinations are kept, those that hold most values between them. Hypothesis draws a
-sixth of the examples.
+third of the examples.
 
 The seed is the test's name with `--combinations-seed`. `pytest --all-combinations` runs everything.
 """

@@ -52,7 +52,7 @@ def wanted(method: str, sizes: tuple[int, ...], to: tuple[int, ...]) -> tuple[in
     scaled=st.booleans(),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=3 * settings().max_examples)
+@settings(max_examples=settings().max_examples // 2)
 def test_values_and_gradients_are_torchs(
     rank: int, data: Any, corners: bool, scaled: bool, seed: int
 ) -> None:
