@@ -21,7 +21,8 @@ from typing import Any, Generic, TypeVar
 from llvmlite import ir
 
 from cnnatomy.backends.cpu.codegen.emitter import Emitter
-from cnnatomy.backends.cpu.codegen.vectors import I32, I64, traced, vector
+from cnnatomy.backends.cpu.codegen.vector_types import I32, I64, vector
+from cnnatomy.backends.cpu.codegen.vectors import traced
 from cnnatomy.reducers.contract import Mask
 
 F = TypeVar("F")

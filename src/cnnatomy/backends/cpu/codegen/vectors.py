@@ -4,42 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any
 
 from llvmlite import ir
 
 from cnnatomy.backends.cpu.codegen import elementary
+from cnnatomy.backends.cpu.codegen.vector_types import (
+    I32,
+    I64,
+    declared,
+    element,
+    splat,
+    table_lookup,
+    vector,
+)
 from cnnatomy.reducers.contract import Lane, Mask
 
-I64 = ir.IntType(64)
-I32 = ir.IntType(32)
-PTR = ir.PointerType()
-
 _FUSED = ("contract",)  # a product and a sum may become one instruction, which rounds once
-
-
-def vector(element: ir.Type, width: int) -> ir.Type:
-    """The LLVM type of `width` elements; a plain scalar for one."""
-    return element if width == 1 else ir.VectorType(element, width)
-
-
-def element(kind: ir.Type) -> ir.Type:
-    """The type of one lane."""
-    return kind.element if isinstance(kind, ir.VectorType) else kind
-
-
-def splat(kind: ir.Type, value: float) -> ir.Constant:
-    """The same number in every lane."""
-    one = element(kind)
-    number = float(value) if isinstance(one, (ir.FloatType, ir.DoubleType)) else int(value)
-    constant = ir.Constant(one, number)
-    return ir.Constant(kind, [constant] * kind.count) if isinstance(kind, ir.VectorType) else constant
-
-
-def declared(module: ir.Module, name: str, signature: ir.FunctionType) -> Any:
-    """A function of the compiler's."""
-    return module.globals.get(name) or ir.Function(module, signature, name=name)
 
 
 @dataclass(frozen=True)
@@ -257,25 +238,7 @@ class Lanes:
 
     def entry(self, table: Sequence[float]) -> Lanes:
         """Of 32-bit integers: which of eight numbers their last three bits name, if the processor can."""
-        b, count = self.builder, getattr(self.kind, "count", 1)
-        kind = ir.VectorType(ir.FloatType(), 8)
-        numbers = ir.Constant(kind, [ir.Constant(kind.element, number) for number in table])
-        signature = ir.FunctionType(kind, [kind, ir.VectorType(I32, 8)])
-        choose = declared(b.module, "llvm.x86.avx2.permps", signature)
-        names = b.bitcast(self.value, ir.VectorType(I32, count))
-
-        def some(one: Any, other: Any, order: Sequence[int]) -> Any:
-            return b.shuffle_vector(one, other, ir.Constant(ir.VectorType(I32, len(order)), list(order)))
-
-        def eight(start: int) -> Any:
-            order = [min(i, count - 1) for i in range(start, start + 8)]
-            return b.call(choose, [numbers, some(names, names, order)])
-
-        parts = [eight(start) for start in range(0, count, 8)]
-        while len(parts) > 1:  # both sides of a shuffle are equally long
-            pairs = zip_longest(parts[::2], parts[1::2], fillvalue=parts[-1])
-            parts = [some(one, other, range(2 * one.type.count)) for one, other in pairs]
-        return Lanes(b, b.bitcast(some(parts[0], parts[0], range(count)), self.other_kind))
+        return Lanes(self.builder, table_lookup(self.builder, self.value, table, self.other_kind))
 
     def ordered(self) -> Lanes:
         """An integer whose order is the order of the values."""
@@ -290,25 +253,8 @@ class Lanes:
         """All bits but the sign where that is set: the larger a negative value's bits, the smaller it is."""
         return bits.lowered(self.bits - 1) & ((1 << (self.bits - 1)) - 1)
 
-    def exponential(self) -> tuple[Lanes, Lanes]:
-        """(m, k) with e^v = m 2^k."""
-        return elementary.exponential(self)
-
-    def split(self) -> tuple[Lanes, Lanes]:
-        """(m, k) with v = m 2^k."""
-        return elementary.split(self)
-
-    def exp(self) -> Lanes:
-        """e^v"""
-        return elementary.exp(self)
-
-    def decay(self) -> Lanes:
-        """e^v for v <= 88"""
-        return elementary.decay(self)
-
-    def log(self) -> Lanes:
-        """ln v"""
-        return elementary.log(self)
+    exponential, split = elementary.exponential, elementary.split
+    exp, decay, log = elementary.exp, elementary.decay, elementary.log
 
     def over(self, power: Lane, factor: Lane) -> Lanes:
         """factor e^v / 2^power"""

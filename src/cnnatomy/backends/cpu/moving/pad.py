@@ -27,7 +27,7 @@ from llvmlite import ir
 from torch import Tensor
 
 from cnnatomy.backends.cpu.codegen.emitter import Emitter
-from cnnatomy.backends.cpu.codegen.vectors import I64
+from cnnatomy.backends.cpu.codegen.vector_types import I64
 from cnnatomy.backends.cpu.runtime import jit, threads
 from cnnatomy.backends.cpu.runtime.huge_pages import prefer_large
 from cnnatomy.backends.cpu.runtime.sizes import GRAIN

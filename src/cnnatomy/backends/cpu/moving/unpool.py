@@ -24,7 +24,7 @@ from llvmlite import ir
 from torch import Tensor
 
 from cnnatomy.backends.cpu.codegen.emitter import Emitter
-from cnnatomy.backends.cpu.codegen.vectors import I32, splat, vector
+from cnnatomy.backends.cpu.codegen.vector_types import I32, splat, vector
 from cnnatomy.backends.cpu.runtime import jit, threads
 from cnnatomy.backends.cpu.runtime.huge_pages import prefer_large
 from cnnatomy.backends.cpu.runtime.scratch import scratch

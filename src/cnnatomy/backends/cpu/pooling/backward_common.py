@@ -19,7 +19,8 @@ from llvmlite import ir
 
 from cnnatomy.backends.cpu.codegen.emitter import Emitter
 from cnnatomy.backends.cpu.codegen.fast_path import FastPath
-from cnnatomy.backends.cpu.codegen.vectors import Lanes, traced, vector
+from cnnatomy.backends.cpu.codegen.vector_types import vector
+from cnnatomy.backends.cpu.codegen.vectors import Lanes, traced
 from cnnatomy.reducers.contract import FastPull, Lane, Output, Reducer, State
 
 _SEVERAL = {"sum": 4, "winner": 4, "pairs": 2}

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from cnnatomy.backends.cpu.codegen.fast_path import FastPath
-from cnnatomy.backends.cpu.codegen.vectors import I64
+from cnnatomy.backends.cpu.codegen.vector_types import I64
 from cnnatomy.backends.cpu.pooling.fold_columns import ColumnFold, FoldSpec
 from cnnatomy.backends.cpu.pooling.fold_regular import RegularFold
 from cnnatomy.backends.cpu.pooling.fold_table import TableFold

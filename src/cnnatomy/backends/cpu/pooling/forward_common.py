@@ -14,7 +14,8 @@ from typing import Any
 from llvmlite import ir
 
 from cnnatomy.backends.cpu.codegen.emitter import Emitter
-from cnnatomy.backends.cpu.codegen.vectors import traced, vector
+from cnnatomy.backends.cpu.codegen.vector_types import vector
+from cnnatomy.backends.cpu.codegen.vectors import traced
 from cnnatomy.reducers.contract import NO_TAP, Field, Lane, Reducer, State
 
 SLOTS = (

@@ -20,7 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cnnatomy.backends.cpu.codegen.vectors import I64, Lanes, vector
+from cnnatomy.backends.cpu.codegen.vector_types import I64, vector
+from cnnatomy.backends.cpu.codegen.vectors import Lanes
 from cnnatomy.backends.cpu.pooling.backward_common import BackwardWriter, Row
 from cnnatomy.reducers.contract import Lane, Reducer, State
 

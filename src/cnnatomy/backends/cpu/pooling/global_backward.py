@@ -19,7 +19,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.codegen.vectors import I64, element, traced
+from cnnatomy.backends.cpu.codegen.vector_types import I64, element
+from cnnatomy.backends.cpu.codegen.vectors import traced
 from cnnatomy.backends.cpu.pooling.backward_common import BackwardWriter, Pull, Row
 from cnnatomy.reducers.contract import Reducer
 

@@ -28,7 +28,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.codegen.vectors import I32, Lanes, Truth, splat, traced, vector
+from cnnatomy.backends.cpu.codegen.vector_types import I32, splat, vector
+from cnnatomy.backends.cpu.codegen.vectors import Lanes, Truth, traced
 from cnnatomy.backends.cpu.pooling.forward_common import Rows
 from cnnatomy.backends.cpu.pooling.kernel_choice import Way
 from cnnatomy.backends.cpu.pooling.window_tables import Strided

@@ -22,7 +22,7 @@ from typing import Any
 from llvmlite import ir
 
 from cnnatomy.backends.cpu.codegen.emitter import Emitter
-from cnnatomy.backends.cpu.codegen.vectors import I32, I64
+from cnnatomy.backends.cpu.codegen.vector_types import I32, I64
 
 SLOTS = (
     *("depth", "height", "width", "out_depth", "out_height", "out_width", "offset"),

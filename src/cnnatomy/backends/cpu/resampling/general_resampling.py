@@ -1,8 +1,18 @@
 """The kernel of separable linear maps: rows are combined down the columns, then columns along the rows.
 
-Tensors are seen as (planes, height, width, lanes), with one lane for the usual layout and C lanes for
-channels_last. Rows are combined in vectors that run along them. Columns are combined in vectors over lanes
-or, where there is but one, over as many rows as a vector holds, which are turned on their side and back.
+Rows are combined in vectors that run along them, whatever their taps. Columns are combined in vectors over the
+channels of channels_last. In the usual layout neighbouring outputs read cells at uneven distances, so that no
+vector could be loaded; there a vector runs over as many rows as it holds, which are transposed and back:
+
+    rows, combined      a0 a1 a2 a3 ..      one unit of work is as many output rows as a vector holds
+                        b0 b1 b2 b3 ..
+    on their side       a0 b0 c0 d0         one vector for each column: a tap is one load, any cell as good
+                        a1 b1 c1 d1         as any other; outputs y0 = w0 (column 0) + w1 (column 1) + ..
+    back, and stored    y0 y1 y2 y3 ..      a square of outputs at a time, each row in one store
+
+Scratch holds the rows, and behind them the same on their side (`side` bytes further). An output whose window is
+cut by the border has fewer taps and walks them in a loop; the others' are written out, one after another.
+Where weights repeat `polyphase_resampling` is quicker, by 1.2 to 2.8.
 """
 
 from __future__ import annotations
@@ -13,7 +23,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.codegen.vectors import I32, Lanes, traced, vector
+from cnnatomy.backends.cpu.codegen.vector_types import I32, vector
+from cnnatomy.backends.cpu.codegen.vectors import Lanes, traced
 from cnnatomy.backends.cpu.resampling.resampling_common import SeparableWriter, added
 
 

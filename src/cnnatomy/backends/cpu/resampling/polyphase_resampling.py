@@ -17,7 +17,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from cnnatomy.backends.cpu.codegen.vectors import I32, I64, Lanes, traced
+from cnnatomy.backends.cpu.codegen.vector_types import I32, I64
+from cnnatomy.backends.cpu.codegen.vectors import Lanes, traced
 from cnnatomy.backends.cpu.resampling.phases import Phases
 from cnnatomy.backends.cpu.resampling.resampling_common import SLOTS, SeparableWriter, added
 

@@ -21,7 +21,8 @@ from typing import Any, Protocol
 from llvmlite import ir
 
 from cnnatomy.backends.cpu.codegen.emitter import Emitter
-from cnnatomy.backends.cpu.codegen.vectors import Lanes, traced, vector
+from cnnatomy.backends.cpu.codegen.vector_types import vector
+from cnnatomy.backends.cpu.codegen.vectors import Lanes, traced
 
 SLOTS = (
     *("lanes", "width", "out_width", "height", "out_height", "rows", "row", "side"),
