@@ -199,7 +199,7 @@ def words(values: object, what: str) -> tuple[str, ...]:
     return tuple(of_kind(what, value, str, "a list of strings") for value in values)
 
 
-def device(asked: Any) -> torch.device:
+def device(name: Any) -> torch.device:
     """Return the device of that name, on which a tensor can lie.
 
     Raises:
@@ -212,9 +212,9 @@ def device(asked: Any) -> torch.device:
     import torch
 
     try:
-        found = torch.device(asked)
+        found = torch.device(name)
         torch.empty(1, device=found)
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
-        what = f"no device {reprlib.repr(asked)} here"
+        what = f"no device {reprlib.repr(name)} here"
         raise ArgumentError(what, expected="a device of torch", hint="cpu") from error
     return found

@@ -13,7 +13,7 @@ import torch
 from cnnatomy.data import Dataset, load
 from cnnatomy.data.cache import cached
 from cnnatomy.data.decode import Decoded, decode
-from cnnatomy.data.decoded import Album
+from cnnatomy.data.decoded import DecodedSet
 from cnnatomy.data.fit_policies import Bytes, Frame
 from cnnatomy.files.cache_folders import cache_dir
 
@@ -184,8 +184,8 @@ def test_the_place_of_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_an_album_is_kept_whole(tmp_path: Path) -> None:
     frame = Frame((3, 4), 1)
 
-    def build() -> Album:
-        return Album(
+    def build() -> DecodedSet:
+        return DecodedSet(
             random_pixels(5, 1, 3, 4),
             np.arange(5) % 2,
             ("a", "b"),

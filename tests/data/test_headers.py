@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnatomy.data.builtin import shelf_of
+from cnnatomy.data.builtin import file_source_of
 from cnnatomy.data.decode import BadPictureError
 from cnnatomy.data.loading import open_any
 from cnnatomy.data.survey import headers as module
@@ -81,12 +81,12 @@ def test_the_beginning_of_a_file_is_enough_or_all_is_read(
     monkeypatch.setattr(module, "_BEGINNING", 200)
     detail = random_pixels(40, 30, 3)
     files = {f"{name}/a.{kind}": encoded(detail, kind) for name in "ab" for kind in ("png", "tiff", "webp")}
-    for shelf in (
-        shelf_of(write_files(tmp_path / "folder", files)),
-        shelf_of(write_zip(tmp_path / "a.zip", files)),
-        shelf_of(write_tar(tmp_path / "a.tar", files)),
+    for file_source in (
+        file_source_of(write_files(tmp_path / "folder", files)),
+        file_source_of(write_zip(tmp_path / "a.zip", files)),
+        file_source_of(write_tar(tmp_path / "a.tar", files)),
     ):
-        found = read_headers(shelf)
+        found = read_headers(file_source)
         assert set(found.sizes.items()) == {((40, 30), 6)}
 
 
@@ -105,14 +105,14 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 
 def test_headers_are_kept_until_a_file_changes(tmp_path: Path, opened: Callable[[], int]) -> None:
     root = write_files(tmp_path / "set", class_files(count=8) | {"cat/bad.png": b"text"})
-    first = read_headers(shelf_of(root))
+    first = read_headers(file_source_of(root))
     assert opened() == 17
-    assert read_headers(shelf_of(root)) == first
+    assert read_headers(file_source_of(root)) == first
     assert opened() == 17
-    assert read_headers(shelf_of(root), sample=4) != first
+    assert read_headers(file_source_of(root), sample=4) != first
     before = opened()
     (root / "dog" / "0000.png").write_bytes(encoded(random_pixels(30, 40, 3)))
-    assert read_headers(shelf_of(root)).sizes == {(12, 10): 15, (30, 40): 1}
+    assert read_headers(file_source_of(root)).sizes == {(12, 10): 15, (30, 40): 1}
     assert opened() > before
     assert list(first.unreadable) == ["cat/bad.png"]
     assert first.count == 17
@@ -120,25 +120,25 @@ def test_headers_are_kept_until_a_file_changes(tmp_path: Path, opened: Callable[
 
 def test_a_damaged_cache_is_built_again(tmp_path: Path, cache: Path) -> None:
     root = write_files(tmp_path / "set", class_files())
-    first = read_headers(shelf_of(root))
+    first = read_headers(file_source_of(root))
     (file,) = cache.glob("headers/*.safetensors")
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
-    assert read_headers(shelf_of(root)) == first
+    assert read_headers(file_source_of(root)) == first
 
 
 def test_a_sample_is_evenly_spaced(tmp_path: Path) -> None:
     root = write_files(tmp_path / "set", class_files(count=50))
-    found = read_headers(shelf_of(root), sample=10)
+    found = read_headers(file_source_of(root), sample=10)
     assert list(found.files) == [f"{name}/{i:04}.png" for name in ("cat", "dog") for i in range(0, 50, 10)]
-    assert (found.count, len(read_headers(shelf_of(root), sample=1000).files)) == (100, 100)
+    assert (found.count, len(read_headers(file_source_of(root), sample=1000).files)) == (100, 100)
 
 
 def test_suffixes_that_lie_are_found(tmp_path: Path) -> None:
     jpeg = encoded(COLOUR, "JPEG")
     files = class_files() | {"cat/a.png": jpeg, "cat/b.JPEG": jpeg, "dog/c.jpg": encoded(COLOUR, "GIF")}
-    assert read_headers(shelf_of(write_files(tmp_path / "set", files))).misnamed() == {
+    assert read_headers(file_source_of(write_files(tmp_path / "set", files))).misnamed() == {
         "cat/a.png": "JPEG",
         "dog/c.jpg": "GIF",
     }
@@ -154,12 +154,14 @@ def test_sets_without_files_say_what_their_pictures_are(tmp_path: Path) -> None:
 
 def test_colours_are_judged_by_mode(tmp_path: Path) -> None:
     grey = {f"{name}/{i}.png": encoded(GREY) for name in "ab" for i in range(2)}
-    assert not read_headers(shelf_of(write_files(tmp_path / "grey", grey))).coloured
-    assert read_headers(shelf_of(write_files(tmp_path / "one", grey | {"a/c.png": encoded(COLOUR)}))).coloured
+    assert not read_headers(file_source_of(write_files(tmp_path / "grey", grey))).coloured
+    assert read_headers(
+        file_source_of(write_files(tmp_path / "one", grey | {"a/c.png": encoded(COLOUR)}))
+    ).coloured
 
 
 def test_progress_ends_at_the_total(tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
     root = write_files(tmp_path / "set", class_files(count=40))
-    read_headers(shelf_of(root), progress=lambda what, done, total, unit: seen.append((done, total)))
+    read_headers(file_source_of(root), progress=lambda what, done, total, unit: seen.append((done, total)))
     assert seen[-1] == (80, 80)

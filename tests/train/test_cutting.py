@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import cnnatomy as ca
 from cnnatomy.errors import ArgumentError
-from cnnatomy.train.batch_sources import LoaderFeed, cut, parts_of, single_values_told
+from cnnatomy.train.batch_sources import LoaderFeed, cut, parts_of, single_values_explained
 from cnnatomy.train.distributed import World
 
 ALONE = World(0, 1, torch.device("cpu"))
@@ -108,7 +108,10 @@ def test_one_picture_at_a_time_is_told_in_a_line_before_anything_is_written(tmp_
 @pytest.mark.parametrize("norm", [nn.BatchNorm1d(3), nn.BatchNorm2d(3), nn.InstanceNorm2d(3)], ids=str)
 def test_what_torch_says_of_single_values_is_translated_and_nothing_else(norm: nn.Module) -> None:
     shape = (1, 3) if isinstance(norm, nn.BatchNorm1d) else (1, 3, 1, 1)
-    with pytest.raises(ArgumentError, match="maps of one cell and 1 picture at once"), single_values_told(1):
+    with (
+        pytest.raises(ArgumentError, match="maps of one cell and 1 picture at once"),
+        single_values_explained(1),
+    ):
         norm(torch.zeros(shape))
-    with pytest.raises(ValueError, match="another"), single_values_told(1):
+    with pytest.raises(ValueError, match="another"), single_values_explained(1):
         raise ValueError("another")

@@ -90,10 +90,10 @@ def main(words: Sequence[str]) -> None:
     from cnnatomy.studies.study_folder import StudyFolder, next_study
 
     console = output()
-    asked = _asked(arguments, rest, several)
-    folder = StudyFolder(options.study.expanduser() if options.study else next_study(asked.base))
-    design = _joined(folder, asked, rest, several)
-    typed = _asked(arguments, rest, several, files=False)
+    planned = _planned(arguments, rest, several)
+    folder = StudyFolder(options.study.expanduser() if options.study else next_study(planned.base))
+    design = _joined(folder, planned, rest, several)
+    typed = _planned(arguments, rest, several, files=False)
     demand_consent(design.arms, typed.arms)
     check_request(design, options.baseline, options.metric, options.jobs, ray_of(options.ray))
     if options.dry_run or not options.quiet:
@@ -128,7 +128,7 @@ def split(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
         else:
             rest.append(word)
             place += 1
-    several = {name: [one for _, parts in told for one in parts] for name, told in found.items()}
+    several = {name: [one for _, parts in pairs for one in parts] for name, pairs in found.items()}
     for name, values in several.items():
         if len(values) == 1:
             rest += [f"--{name.replace('_', '-')}", values[0]]
@@ -159,8 +159,8 @@ def seed_numbers(text: str | None) -> list[int]:
         >>> seed_numbers("3"), seed_numbers("4,1"), seed_numbers(None)
         ([0, 1, 2], [4, 1], [0, 1, 2])
     """
-    told = "3" if text is None else text
-    numbers = [part.strip() for part in told.split(",")]
+    words = "3" if text is None else text
+    numbers = [part.strip() for part in words.split(",")]
     if not all(number.isascii() and number.isdecimal() and len(number) < 10 for number in numbers):
         raise ArgumentError("--seeds", expected="a number, as 5, or seeds, as 0,3,7", got=repr(text))
     if len(numbers) > 1:
@@ -176,7 +176,7 @@ def _valued() -> set[str]:
     return {name for name in every if not isinstance(default_of(name), bool | tuple)}
 
 
-def _asked(
+def _planned(
     arguments: Any, rest: Sequence[str], several: dict[str, list[str]], *, files: bool = True
 ) -> Design:
     """What the words, and unless told otherwise the file of arms, ask to compare."""
@@ -214,7 +214,9 @@ def _values(name: str, texts: Sequence[str], rest: Sequence[str]) -> list[Any]:
     return [to_settings(one, Settings()).flat()[name] for one in parsed]
 
 
-def _joined(folder: StudyFolder, asked: Design, rest: Sequence[str], several: dict[str, list[str]]) -> Design:
+def _joined(
+    folder: StudyFolder, planned: Design, rest: Sequence[str], several: dict[str, list[str]]
+) -> Design:
     """What the folder's study is and what is asked for beyond it.
 
     Raises:
@@ -224,7 +226,7 @@ def _joined(folder: StudyFolder, asked: Design, rest: Sequence[str], several: di
 
     if not folder.exists():
         folder.demand_free()
-        return asked
+        return planned
     there = folder.design()
     words = [word for word in rest if word.startswith("--")]
     named = {word.partition("=")[0] for word in words}
@@ -232,17 +234,17 @@ def _joined(folder: StudyFolder, asked: Design, rest: Sequence[str], several: di
     if (
         not several
         and not named & {*settings, "--arms"}
-        and asked.base.data.source
+        and planned.base.data.source
         in (
             there.base.data.source,
             default_of("data"),
         )
     ):
-        seeds = there.seeds if "--seeds" not in named else asked.seeds
+        seeds = there.seeds if "--seeds" not in named else planned.seeds
         return there.grown(Design(there.base, there.arms, seeds))
     if "--seeds" not in named:
-        asked = Design(asked.base, asked.arms, there.seeds)
-    return there.grown(asked)
+        planned = Design(planned.base, planned.arms, there.seeds)
+    return there.grown(planned)
 
 
 def _carry_out(design: Design, folder: StudyFolder, options: Options, console: Console) -> Study:
@@ -250,10 +252,10 @@ def _carry_out(design: Design, folder: StudyFolder, options: Options, console: C
     from cnnatomy.studies.study import carry_out
 
     try:
-        with watching(design, folder, console, quiet=options.quiet) as told:
+        with watching(design, folder, console, quiet=options.quiet) as on_trial:
             how: dict[str, Any] = {"baseline": options.baseline, "metric": options.metric}
             how |= {"jobs": options.jobs, "ray": ray_of(options.ray)}
-            return carry_out(design, folder, told=told, **how)
+            return carry_out(design, folder, told=on_trial, **how)
     except KeyboardInterrupt:
         what = f"stopped, all saved; go on with: cnnatomy compare --study {folder.path}"
         raise KeyboardInterrupt(what) from None

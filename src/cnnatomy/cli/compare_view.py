@@ -56,10 +56,15 @@ def show_plan(design: Design, folder: StudyFolder, jobs: int, console: Console) 
     total: float | None = 0.0
     for arm in design.arms:
         left = sum(not ended(folder.run(arm, seed)) for seed in design.seeds)
-        told = Planned()
+        plan_reporter = Planned()
         if left:
-            train(arm.seeded(design.seeds[0]), RunFolder(folder.path / "none"), dry=True, callbacks=[told])
-        plan = told.plan
+            train(
+                arm.seeded(design.seeds[0]),
+                RunFolder(folder.path / "none"),
+                dry=True,
+                callbacks=[plan_reporter],
+            )
+        plan = plan_reporter.plan
         seconds = plan.seconds if plan else 0.0
         total = None if total is None or seconds is None else total + left * seconds
         table.add_row(
@@ -101,7 +106,7 @@ def watching(design: Design, folder: StudyFolder, console: Console, *, quiet: bo
         with Live(
             console=console, get_renderable=state.table, refresh_per_second=1 / REFRESH, transient=True
         ):
-            yield state.told
+            yield state.trial_done
 
 
 class State:
@@ -113,7 +118,7 @@ class State:
         self.failed: dict[tuple[str, int], str] = {}
         self.known: dict[tuple[str, int], float] = {}
 
-    def told(self, trial: Trial, failed: str | None) -> None:
+    def trial_done(self, trial: Trial, failed: str | None) -> None:
         """Hear that a run has ended."""
         if failed:
             self.failed[trial[0].name, trial[1]] = failed
@@ -157,14 +162,14 @@ def show(study: Study, console: Console) -> None:
     from cnnatomy.studies.metrics import METRICS
     from cnnatomy.studies.study_page import rows
 
-    told = rows(study)
+    trial_done = rows(study)
     for columns in (_FOUND, _COSTS):
         table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
         for key, name in columns.items():
             table.add_column(
                 name or study.metric, justify="left" if key == "arm" else "right", overflow="fold"
             )
-        for row in told:
+        for row in trial_done:
             table.add_row(*(Text(literal(row[key])) for key in columns))
         console.print(table)
     note = f"differences in {METRICS[study.metric].unit} from {study.baseline}; {CONFIDENCE}"

@@ -71,8 +71,8 @@ def main(words: Sequence[str]) -> None:
     source = (
         str(Path(arguments.source).expanduser()) if arguments.source.startswith("~") else arguments.source
     )
-    with reporter(console, quiet=arguments.json) as told:
-        found, pictures = survey(source, data_dir=arguments.data_dir, progress=told.reading)
+    with reporter(console, quiet=arguments.json) as listener:
+        found, pictures = survey(source, data_dir=arguments.data_dir, progress=listener.reading)
     if page:
         from cnnatomy.report.data_page import write_survey
 

@@ -37,15 +37,17 @@ class Arguments(Network):
 
 def main(words: Sequence[str]) -> None:
     """Compare two networks."""
-    told: Arguments = COMMAND.parse(Arguments, words)
-    told.shapes()
+    arguments: Arguments = COMMAND.parse(Arguments, words)
+    arguments.shapes()
     from cnnatomy.anatomy.ask.compare import diff
 
-    before, after = (one.measure(one.load()) for one in (told, replace(told, model=told.other)))
+    before, after = (
+        one.measure(one.load()) for one in (arguments, replace(arguments, model=arguments.other))
+    )
     found = diff(before, after)
-    if told.format == "table":
+    if arguments.format == "table":
         from cnnatomy.cli.console import output
 
         output().print(found)
     else:
-        print((found.to_json() if told.format == "json" else found.to_markdown()).rstrip())
+        print((found.to_json() if arguments.format == "json" else found.to_markdown()).rstrip())

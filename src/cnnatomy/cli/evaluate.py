@@ -72,8 +72,8 @@ def main(words: Sequence[str]) -> None:
     from cnnatomy.train.reconstruction import Reconstruction
 
     console = output()
-    with reporter(console, quiet=arguments.json) as told:
-        result = evaluate(run, data=data, weights=arguments.weights, code=arguments.model, reporter=told)
+    with reporter(console, quiet=arguments.json) as listener:
+        result = evaluate(run, data=data, weights=arguments.weights, code=arguments.model, reporter=listener)
     if (page or table) and isinstance(result, Reconstruction):
         raise ArgumentError("an encoder-decoder has no page and no table of answers", hint="--json")
     if page:

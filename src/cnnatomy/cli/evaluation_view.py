@@ -75,7 +75,7 @@ def headline(evaluation: Evaluation) -> list[Text]:
     """What was judged, the accuracy, what a constant answer scores, and the other figures of the whole."""
     low, high = evaluation.interval
     wrong, error = len(evaluation.mistakes), percent(evaluation.error, 2)
-    doubt = warning(evaluation)
+    caution = warning(evaluation)
     what = f"{evaluation.part} accuracy ".lstrip()
     figures = [
         f"balanced accuracy {percent(evaluation.balanced_accuracy, 2)}",
@@ -87,7 +87,7 @@ def headline(evaluation: Evaluation) -> list[Text]:
         Text(literal(f"on {evaluation.judged}; {constant(evaluation)}")),
         Text.assemble(
             (what, "bold"),
-            (percent(evaluation.accuracy, 2), "bold red" if doubt else "bold green"),
+            (percent(evaluation.accuracy, 2), "bold red" if caution else "bold green"),
             f"   95% interval {percent(low, 2)} to {percent(high, 2)}; "
             f"{wrong:,} of {evaluation.pictures:,} pictures wrong, {error} error",
         ),
@@ -96,8 +96,8 @@ def headline(evaluation: Evaluation) -> list[Text]:
     if evaluation.averaged is not None:
         lines.append(Text(f"averaged over changed copies of each picture {percent(evaluation.averaged, 2)}"))
     lines += [Text(literal(f"note: {note}"), "yellow") for note in evaluation.notes]
-    if doubt:
-        lines.append(Text(literal(f"warning: {doubt}"), "bold red"))
+    if caution:
+        lines.append(Text(literal(f"warning: {caution}"), "bold red"))
     return lines
 
 

@@ -77,10 +77,10 @@ class Arguments(Common):
 
 def main(words: Sequence[str]) -> None:
     """Explain one output, and save the explanation if that is asked for."""
-    told: Arguments = COMMAND.parse(Arguments, words)
-    _check(told)
-    save = file_to_write(told.save) if told.save else None
-    made = _of_run(told) if told.layer is not None else _of_pooling(told)
+    arguments: Arguments = COMMAND.parse(Arguments, words)
+    _check(arguments)
+    save = file_to_write(arguments.save) if arguments.save else None
+    made = _of_run(arguments) if arguments.layer is not None else _of_pooling(arguments)
     from cnnatomy.cli.console import output
 
     console = output()
@@ -89,60 +89,72 @@ def main(words: Sequence[str]) -> None:
         console.print(f"saved  {made.save(save)}", soft_wrap=True, markup=False)
 
 
-def _check(told: Arguments) -> None:
+def _check(arguments: Arguments) -> None:
     """Raise an ArgumentError where options mean nothing, or nothing together."""
-    if told.save is not None and told.save.suffix not in (".html", ".svg", ".json"):
-        raise ArgumentError("--save", expected="a name that ends in .html, .svg or .json", got=str(told.save))
-    if told.layer is None and Path(told.what).expanduser().is_dir():
+    if arguments.save is not None and arguments.save.suffix not in (".html", ".svg", ".json"):
         raise ArgumentError(
-            "which layer of the run", expected="--layer", hint="cnnatomy inspect " + told.what
+            "--save", expected="a name that ends in .html, .svg or .json", got=str(arguments.save)
         )
-    given = [name for name in ("picture", "input") if getattr(told, name) is not None]
+    if arguments.layer is None and Path(arguments.what).expanduser().is_dir():
+        raise ArgumentError(
+            "which layer of the run", expected="--layer", hint="cnnatomy inspect " + arguments.what
+        )
+    given = [name for name in ("picture", "input") if getattr(arguments, name) is not None]
     if len(given) != 1:
         got = "both" if given else "neither"
         raise ArgumentError("what is explained on", expected="a picture or --input", got=got)
-    if told.layer is not None and told.input is not None:
+    if arguments.layer is not None and arguments.input is not None:
         raise ArgumentError("--input is for poolings", hint="a picture for the network")
-    if told.channel is not None:
-        checks.count("--channel", told.channel, least=0)
+    if arguments.channel is not None:
+        checks.count("--channel", arguments.channel, least=0)
 
 
-def _of_pooling(told: Arguments) -> Explanation:
+def _of_pooling(arguments: Arguments) -> Explanation:
     from cnnatomy.cli.pooling_catalog import find
     from cnnatomy.explain import explain
     from cnnatomy.ops import pool
     from cnnatomy.reducers import Reducer
     from cnnatomy.regions import Sliding
 
-    what = find(told.what)
+    what = find(arguments.what)
     if not isinstance(what, Reducer):
-        raise ArgumentError("this is no pooling", got=told.what, hint="max")
+        raise ArgumentError("this is no pooling", got=arguments.what, hint="max")
     if beside := what.takes:
         raise ArgumentError(f"{what.name} pooling also takes {beside[0]}", hint="cnnatomy.explain in Python")
-    x = numbers("--input", told.input) if told.input is not None else _grey(told.picture)
-    kernel, dilation = size_of("--kernel", told.kernel), size_of("--dilation", told.dilation)
-    stride = None if told.stride is None else size_of("--stride", told.stride)
+    x = numbers("--input", arguments.input) if arguments.input is not None else _grey(arguments.picture)
+    kernel, dilation = size_of("--kernel", arguments.kernel), size_of("--dilation", arguments.dilation)
+    stride = None if arguments.stride is None else size_of("--stride", arguments.stride)
     from cnnatomy.cli.solve import read_padding
 
-    region = Sliding(kernel, stride, read_padding(told.padding), dilation, told.ceil_mode)
-    at = place_of("--at", told.at)
+    region = Sliding(kernel, stride, read_padding(arguments.padding), dilation, arguments.ceil_mode)
+    at = place_of("--at", arguments.at)
     if at is not None and len(at) != x.dim():
-        raise ArgumentError("--at", expected=f"{x.dim()} numbers", got=told.at)
-    options: dict[str, Any] = {"region": region, "reducer": what, "training": True, "seed": told.seed}
-    return explain(pool, x, at, _gradient(told.grad), channel=told.channel, padding_mode=told.mode, **options)
+        raise ArgumentError("--at", expected=f"{x.dim()} numbers", got=arguments.at)
+    options: dict[str, Any] = {"region": region, "reducer": what, "training": True, "seed": arguments.seed}
+    return explain(
+        pool,
+        x,
+        at,
+        _gradient(arguments.grad),
+        channel=arguments.channel,
+        padding_mode=arguments.mode,
+        **options,
+    )
 
 
-def _of_run(told: Arguments) -> Explanation:
+def _of_run(arguments: Arguments) -> Explanation:
     from cnnatomy.data import read_pictures
     from cnnatomy.explain import explain
     from cnnatomy.train.run_folder import RunFolder
 
-    assert told.picture is not None, "checked above"
-    model, facts = RunFolder(Path(told.what).expanduser()).load_model()
+    assert arguments.picture is not None, "checked above"
+    model, facts = RunFolder(Path(arguments.what).expanduser()).load_model()
     channels, height, width = model.input_shape
-    pictures = read_pictures([told.picture], size=(height, width), channels=channels, fit=facts["fit"])
-    at, grad = place_of("--at", told.at), _gradient(told.grad)
-    return explain(model, model.preprocess(pictures), at, grad, channel=told.channel, layer=told.layer)
+    pictures = read_pictures([arguments.picture], size=(height, width), channels=channels, fit=facts["fit"])
+    at, grad = place_of("--at", arguments.at), _gradient(arguments.grad)
+    return explain(
+        model, model.preprocess(pictures), at, grad, channel=arguments.channel, layer=arguments.layer
+    )
 
 
 def _grey(picture: Path | None) -> Tensor:

@@ -46,14 +46,21 @@ class Arguments(Common):
 
 def main(words: Sequence[str]) -> None:
     """Look at a run, and say where the page is."""
-    told: Arguments = COMMAND.parse(Arguments, words)
-    page = file_to_write(told.page) if told.page else None
-    data = str(Path(told.data).expanduser()) if told.data else None
+    arguments: Arguments = COMMAND.parse(Arguments, words)
+    page = file_to_write(arguments.page) if arguments.page else None
+    data = str(Path(arguments.data).expanduser()) if arguments.data else None
     from cnnatomy.cli.console import complaints, load_torch, output
 
     load_torch()
     from cnnatomy.explain.looks import look
 
     with complaints().status("looking at the network ..."):
-        made = look(told.run, data, picture=told.picture, page=page, seed=told.seed, code=told.model)
+        made = look(
+            arguments.run,
+            data,
+            picture=arguments.picture,
+            page=page,
+            seed=arguments.seed,
+            code=arguments.model,
+        )
     output().print(f"page   {made}", soft_wrap=True, markup=False)

@@ -72,17 +72,17 @@ def _stopped_by_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end a command as Ctrl-C does, so that what it has begun is put away."""
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     ours = threading.current_thread() is threading.main_thread()
-    heard = [number for number in numbers if ours and signal.getsignal(number) is signal.SIG_DFL]
+    caught = [number for number in numbers if ours and signal.getsignal(number) is signal.SIG_DFL]
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    for number in heard:
+    for number in caught:
         signal.signal(number, stop)
     try:
         yield
     finally:
-        for number in heard:
+        for number in caught:
             signal.signal(number, signal.SIG_DFL)
 
 

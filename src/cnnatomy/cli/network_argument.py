@@ -110,8 +110,8 @@ class Network(Common):
         """Refuse what models of the catalog alone take."""
         for name in ("classes", "output"):
             if getattr(self, name) is not None:
-                told = None if hint is None else hint.format(model=self.model, name=name)
-                raise ArgumentError(f"--{name} is for models of the catalog", hint=told)
+                hinted = None if hint is None else hint.format(model=self.model, name=name)
+                raise ArgumentError(f"--{name} is for models of the catalog", hint=hinted)
 
     def given(self, model: nn.Module) -> tuple[int, ...] | list[tuple[int, ...]]:
         """The shapes of the inputs, else the one that the network was made for.

@@ -76,9 +76,9 @@ def say_unread(bad: int, pictures: int) -> None:
 
 def say_changes(counts: Mapping[str, int], pictures: int) -> None:
     """Say on the error output in which ways the values of pictures were changed, if any were."""
-    from cnnatomy.data.colours import told
+    from cnnatomy.data.colours import colour_notes
 
-    if changes := told(counts, pictures):
+    if changes := colour_notes(counts, pictures):
         said = f"{counted(pictures, 'picture')}, {', '.join(changes)}"
         complaints().print(said, style="dim", markup=False, soft_wrap=True)
 

@@ -40,10 +40,10 @@ class Arguments(Network):
 
 def main(words: Sequence[str]) -> None:
     """Find the input sizes that a network divides cleanly."""
-    told: Arguments = COMMAND.parse(Arguments, words)
-    candidates = None if told.sizes is None else read_sizes(told.sizes)
-    given = told.shapes()
-    model = told.load()
+    arguments: Arguments = COMMAND.parse(Arguments, words)
+    candidates = None if arguments.sizes is None else read_sizes(arguments.sizes)
+    given = arguments.shapes()
+    model = arguments.load()
     import torch
 
     from cnnatomy.anatomy.ask.sizing import sizes
@@ -53,14 +53,14 @@ def main(words: Sequence[str]) -> None:
     if len(shapes) != 1:
         what = "--input is missing" if not shapes else "--input has several shapes"
         raise ArgumentError(what, expected="the shape of the one input, such as 3x224x224")
-    dtype = getattr(torch, told.dtype) if told.dtype else None
-    found = sizes(model, shapes[0], candidates, dtype=dtype, assume=told.assume)
-    if told.format == "table":
+    dtype = getattr(torch, arguments.dtype) if arguments.dtype else None
+    found = sizes(model, shapes[0], candidates, dtype=dtype, assume=arguments.assume)
+    if arguments.format == "table":
         from cnnatomy.cli.console import output
 
         output().print(found)
     else:
-        print((found.to_json() if told.format == "json" else found.to_markdown()).rstrip())
+        print((found.to_json() if arguments.format == "json" else found.to_markdown()).rstrip())
 
 
 def read_sizes(text: str) -> Sequence[int]:

@@ -55,14 +55,18 @@ class Arguments(Common):
 
 def main(words: Sequence[str]) -> None:
     """Solve for a part of a window."""
-    told: Arguments = COMMAND.parse(Arguments, words)
+    arguments: Arguments = COMMAND.parse(Arguments, words)
     from cnnatomy.anatomy.ask.solving import solve
 
-    sizes: dict[str, Any] = {"input_size": told.n, "output_size": told.out, "kernel_size": told.kernel}
-    padding = None if told.padding is None else read_padding(told.padding)
-    sizes |= {name: getattr(told, name) for name in ("field", "layers", "stride", "dilation")}
+    sizes: dict[str, Any] = {
+        "input_size": arguments.n,
+        "output_size": arguments.out,
+        "kernel_size": arguments.kernel,
+    }
+    padding = None if arguments.padding is None else read_padding(arguments.padding)
+    sizes |= {name: getattr(arguments, name) for name in ("field", "layers", "stride", "dilation")}
     found = solve(**sizes, padding=padding)
-    print(json.dumps(asdict(found), indent=2) if told.format == "json" else found)
+    print(json.dumps(asdict(found), indent=2) if arguments.format == "json" else found)
 
 
 def read_padding(text: str) -> Rule:

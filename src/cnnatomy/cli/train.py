@@ -146,8 +146,8 @@ def _more_epochs(words: Sequence[str]) -> tuple[list[str], int]:
     for place, word in enumerate(rest):
         flag, _, value = word.partition("=")
         if flag == "--epochs":
-            told = value or (rest[place + 1] if place + 1 < len(rest) else "")
-            if found := _MORE.fullmatch(told):
+            amount = value or (rest[place + 1] if place + 1 < len(rest) else "")
+            if found := _MORE.fullmatch(amount):
                 del rest[place : place + (1 if value else 2)]
                 return rest, int(found[1])
     return rest, 0
@@ -169,8 +169,8 @@ def _find_rate(settings: Settings, options: Any, console: Console) -> None:
     from cnnatomy.runs.progress_bar import reporter
     from cnnatomy.train.rates import measured_rates
 
-    with reporter(console, quiet=options.quiet) as told:
-        curve = measured_rates(settings, told)
+    with reporter(console, quiet=options.quiet) as listener:
+        curve = measured_rates(settings, listener)
     page = write_rates(curve, Path(options.run or ".") / "learning-rates.html")
     if options.quiet:
         print(f"{curve.suggestion:.3g}")
@@ -185,10 +185,10 @@ def _train(settings: Settings, run: Path, options: Any, console: Console) -> Out
     from cnnatomy.train.loggers import logger
 
     try:
-        with reporter(console, quiet=options.quiet or not _speaks()) as told:
+        with reporter(console, quiet=options.quiet or not _speaks()) as listener:
             wanted = settings.run.log if _speaks() and not options.dry_run else ()
             also = [logger(name, run) for name in wanted]
-            callbacks = (told, *also)
+            callbacks = (listener, *also)
             return train(
                 settings, RunFolder(run), resume=options.resume, dry=options.dry_run, callbacks=callbacks
             )

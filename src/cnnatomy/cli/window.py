@@ -102,8 +102,8 @@ class Layer:
 
 def main(words: Sequence[str]) -> None:
     """Print the arithmetic of windows."""
-    told: Arguments = COMMAND.parse(Arguments, words)
-    layers = list(chain(told))
+    arguments: Arguments = COMMAND.parse(Arguments, words)
+    layers = list(chain(arguments))
     from cnnatomy.anatomy.ask.solving.depth import field
 
     for number, layer in enumerate(layers, 1):
@@ -118,30 +118,32 @@ def main(words: Sequence[str]) -> None:
         print(f"\n{line}")
 
 
-def chain(told: Arguments) -> Iterator[Layer]:
+def chain(arguments: Arguments) -> Iterator[Layer]:
     """The layers, each on what the one before makes.
 
     Raises:
         ArgumentError: a number is out of range, or no window fits.
     """
-    given = read_map(told.input, told.axes).shape
+    given = read_map(arguments.input, arguments.axes).shape
     rank = len(given) - 1
     for name, most in (("maps", MOST_MAPS), ("groups", MOST_MAPS), ("repeat", MOST_LAYERS)):
-        if (value := getattr(told, name)) is not None:
+        if (value := getattr(arguments, name)) is not None:
             checks.count(f"--{name}", value, most=most)
-    if told.maps is None and (told.groups > 1 or told.no_bias):
+    if arguments.maps is None and (arguments.groups > 1 or arguments.no_bias):
         raise ArgumentError("only a convolution has groups and a bias", hint="--maps")
-    kernel, stride, dilation = (_per_axis(told, name, rank) for name in ("kernel", "stride", "dilation"))
-    rule = read_padding(told.padding)
-    for _ in range(told.repeat):
-        maps = told.maps or given[0]
-        if told.maps is not None and (given[0] % told.groups or maps % told.groups):
+    kernel, stride, dilation = (_per_axis(arguments, name, rank) for name in ("kernel", "stride", "dilation"))
+    rule = read_padding(arguments.padding)
+    for _ in range(arguments.repeat):
+        maps = arguments.maps or given[0]
+        if arguments.maps is not None and (given[0] % arguments.groups or maps % arguments.groups):
             raise ArgumentError(
-                "--groups", expected=f"a divisor of {given[0]} and {maps}", got=str(told.groups)
+                "--groups", expected=f"a divisor of {given[0]} and {maps}", got=str(arguments.groups)
             )
         axes = zip(given[1:], kernel, stride, dilation, strict=True)
         windows = tuple(Window(f, s, resolve(rule, n, f, s, d), d) for n, f, s, d in axes)
-        layer = Layer(windows, given, maps, told.maps is not None, told.groups, not told.no_bias)
+        layer = Layer(
+            windows, given, maps, arguments.maps is not None, arguments.groups, not arguments.no_bias
+        )
         given = layer.made
         yield layer
 
@@ -204,8 +206,8 @@ def _compared(layers: Sequence[Layer]) -> Iterator[str]:
     )
 
 
-def _per_axis(told: Arguments, name: str, rank: int) -> tuple[int, ...]:
-    return per_axis(size_of(f"--{name}", getattr(told, name)), rank, f"--{name}")
+def _per_axis(arguments: Arguments, name: str, rank: int) -> tuple[int, ...]:
+    return per_axis(size_of(f"--{name}", getattr(arguments, name)), rank, f"--{name}")
 
 
 def _sizes(sizes: Sequence[int]) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, NoReturn, cast
 
 from cnnatomy.data.decode import MAX_BYTES, BadPictureError
-from cnnatomy.data.picture_sources import Listing, Read, Shelf, stamp_of, too_large
+from cnnatomy.data.picture_sources import FileSource, Listing, Read, stamp_of, too_large
 from cnnatomy.data.unpack_limits import Bounded, Contents
 from cnnatomy.errors import DataError
 from cnnatomy.files.printable import shown
@@ -29,8 +29,8 @@ _DAMAGE = (
 _ZIP, _GZIP, _BZIP2, _XZ = (b"PK\x03\x04", b"PK\x05\x06"), b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00"
 
 
-def open_archive(path: Path) -> Shelf:
-    """Return the shelf of an archive, told by its content; its name does not matter.
+def open_archive(path: Path) -> FileSource:
+    """Return the files of an archive, told by its content; its name does not matter.
 
     Raises:
         DataError: it cannot be read, or is no archive.
@@ -43,9 +43,9 @@ def open_archive(path: Path) -> Shelf:
     except OSError as error:
         raise DataError(f"cannot read {shown(path)}: {error.strerror or error}") from error
     if magic.startswith(_ZIP):
-        return ZipShelf(path)
+        return ZipSource(path)
     if magic.startswith((_GZIP, _BZIP2, _XZ)) or magic[257:262] == b"ustar":
-        return TarShelf(path)
+        return TarSource(path)
     raise DataError(
         f"{shown(path)} is neither a folder nor an archive",
         expected="a folder, .zip, .tar, .tar.gz, .tar.bz2, .tar.xz or idx files",
@@ -62,7 +62,7 @@ def _guarded(path: Path) -> Iterator[None]:
         raise DataError(f"{shown(path)} is cut off or damaged ({shown(str(error))})") from error
 
 
-class ZipShelf:
+class ZipSource:
     """A .zip archive."""
 
     def __init__(self, path: Path) -> None:
@@ -108,7 +108,7 @@ class ZipShelf:
             raise BadPictureError(f"is damaged in the archive ({error})") from error
 
 
-class TarShelf:
+class TarSource:
     """A .tar archive, plain or packed, read front to back: packed ones can be read in no other order."""
 
     def __init__(self, path: Path) -> None:

@@ -16,13 +16,13 @@ from cnnatomy.data.cifar import SIDE, read_binary
 from cnnatomy.data.colours import stacked
 from cnnatomy.data.data_catalog import SOURCES, Source
 from cnnatomy.data.data_folders import data_dir
-from cnnatomy.data.decoded import Album
+from cnnatomy.data.decoded import DecodedSet
 from cnnatomy.data.fit_policies import Frame
 from cnnatomy.data.idx import read_pair, shape_of
 from cnnatomy.data.idx_sets import Pair, read_pairs
-from cnnatomy.data.picture_sources import FolderShelf, Shelf
+from cnnatomy.data.picture_sources import FileSource, FolderSource
 from cnnatomy.data.pictures import Progress
-from cnnatomy.data.threaded_decoding import read_shelf
+from cnnatomy.data.threaded_decoding import read_files
 from cnnatomy.data.uniform import Uniform
 from cnnatomy.errors import DataError
 from cnnatomy.files.cache_folders import cache_dir
@@ -43,8 +43,8 @@ class Opened:
     """A source that was found: what its pictures are before they are read, and how to read them."""
 
     name: str
-    pictures: Shelf | Uniform
-    read: Callable[[Frame, Progress], Album]
+    pictures: FileSource | Uniform
+    read: Callable[[Frame, Progress], DecodedSet]
 
 
 def open_source(name: str, wish: Wish) -> Opened:
@@ -56,12 +56,14 @@ def open_source(name: str, wish: Wish) -> Opened:
     return _OPENERS[name](SOURCES[name], wish)
 
 
-def open_shelf(name: str, shelf: Shelf) -> Opened:
+def open_files(name: str, file_source: FileSource) -> Opened:
     """Return the source that the picture files of a folder or an archive are."""
     return Opened(
         name,
-        shelf,
-        lambda frame, progress: cached(shelf.stamp, frame, lambda: read_shelf(shelf, frame, progress)),
+        file_source,
+        lambda frame, progress: cached(
+            file_source.stamp, frame, lambda: read_files(file_source, frame, progress)
+        ),
     )
 
 
@@ -84,8 +86,8 @@ def _open_digits(source: Source, wish: Wish) -> Opened:
     levels = pictures.astype(np.uint16)[:, None]  # the scans have 17, 0..16
     grey = (levels * 255 // 16).astype(np.uint8)
 
-    def read(frame: Frame, progress: Progress) -> Album:
-        return Album(
+    def read(frame: Frame, progress: Progress) -> DecodedSet:
+        return DecodedSet(
             images=frame.stack(grey),
             labels=labels.astype(np.int64),
             classes=source.classes,
@@ -110,27 +112,29 @@ def _open_cifar10(source: Source, wish: Wish) -> Opened:
     original = _local(source, wish.folder)
     if copies and not original:
         return _open_copies(source, copies)
-    shelf = open_archive((original or _fetched(source, wish))[0])
+    file_source = open_archive((original or _fetched(source, wish))[0])
     return Opened(
         source.name,
         Uniform((SIDE, SIDE), 3, None),
-        lambda frame, progress: cached(shelf.stamp, frame, lambda: read_binary(shelf, frame, source.classes)),
+        lambda frame, progress: cached(
+            file_source.stamp, frame, lambda: read_binary(file_source, frame, source.classes)
+        ),
     )
 
 
 def _open_copies(source: Source, path: Path) -> Opened:
-    copies = open_shelf(source.name, shelf_of(path))
+    copies = open_files(source.name, file_source_of(path))
 
-    def read(frame: Frame, progress: Progress) -> Album:
-        album = copies.read(frame, progress)
-        if album.classes != source.classes:
+    def read(frame: Frame, progress: Progress) -> DecodedSet:
+        decoded = copies.read(frame, progress)
+        if decoded.classes != source.classes:
             raise DataError(
                 f"{shown(path)} is not CIFAR-10",
                 expected=", ".join(source.classes),
-                got=", ".join(album.classes),
+                got=", ".join(decoded.classes),
             )
-        album.notes += (f"the pictures are copies ({path.name}), not the original pixels of CIFAR-10",)
-        return album
+        decoded.notes += (f"the pictures are copies ({path.name}), not the original pixels of CIFAR-10",)
+        return decoded
 
     return Opened(source.name, copies.pictures, read)
 
@@ -140,9 +144,9 @@ _OPENERS: Mapping[str, Callable[[Source, Wish], Opened]] = MappingProxyType(
 )
 
 
-def shelf_of(path: Path) -> Shelf:
-    """Return the shelf of a folder or an archive."""
-    return FolderShelf(path) if path.is_dir() else open_archive(path)
+def file_source_of(path: Path) -> FileSource:
+    """Return the files of a folder or an archive."""
+    return FolderSource(path) if path.is_dir() else open_archive(path)
 
 
 def _local(source: Source, folder: Path | None) -> list[Path]:

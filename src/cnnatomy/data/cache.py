@@ -23,7 +23,7 @@ from PIL import __version__ as pillow_version
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from cnnatomy.data.decoded import Album, image_digest
+from cnnatomy.data.decoded import DecodedSet, image_digest
 from cnnatomy.data.fit_policies import Frame
 from cnnatomy.data.pictures import Skipped
 from cnnatomy.files.cache_folders import cache_dir
@@ -35,13 +35,13 @@ Facts = Mapping[str, Any]
 Thing = TypeVar("Thing")
 
 
-def cached(stamp: Sequence[str], frame: Frame, build: Callable[[], Album]) -> Album:
-    """Return the album that `build` makes, from the cache if `stamp` was decoded for the same frame."""
+def cached(stamp: Sequence[str], frame: Frame, build: Callable[[], DecodedSet]) -> DecodedSet:
+    """Return what `build` decodes, from the cache if `stamp` was decoded for the same frame."""
 
-    def sealed() -> Album:
-        album = build()
-        album.digest = image_digest(album.images)
-        return album
+    def sealed() -> DecodedSet:
+        decoded = build()
+        decoded.digest = image_digest(decoded.images)
+        return decoded
 
     return kept("decoded", [repr(frame), *stamp], sealed, _pack, _unpack)
 
@@ -70,25 +70,25 @@ def kept(
     return thing
 
 
-def _pack(album: Album) -> tuple[Arrays, Facts]:
+def _pack(decoded: DecodedSet) -> tuple[Arrays, Facts]:
     facts = {
-        "classes": album.classes,
-        "names": list(album.names),
-        "train": album.train,
-        "validation": album.validation,
-        "conversions": dict(album.conversions),
-        "sizes": [(*size, count) for size, count in album.sizes.items()],
-        "skipped": [(bad.path, bad.reason) for bad in album.skipped],
-        "notes": album.notes,
-        "digest": album.digest,
+        "classes": decoded.classes,
+        "names": list(decoded.names),
+        "train": decoded.train,
+        "validation": decoded.validation,
+        "conversions": dict(decoded.conversions),
+        "sizes": [(*size, count) for size, count in decoded.sizes.items()],
+        "skipped": [(bad.path, bad.reason) for bad in decoded.skipped],
+        "notes": decoded.notes,
+        "digest": decoded.digest,
     }
-    return {"images": album.images, "labels": album.labels}, facts
+    return {"images": decoded.images, "labels": decoded.labels}, facts
 
 
-def _unpack(arrays: Arrays, facts: Facts) -> Album:
+def _unpack(arrays: Arrays, facts: Facts) -> DecodedSet:
     if image_digest(arrays["images"]) != facts["digest"]:
         raise ValueError("the pictures are not those that were kept")
-    return Album(
+    return DecodedSet(
         images=arrays["images"],
         labels=arrays["labels"],
         classes=tuple(facts["classes"]),

@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from cnnatomy.data.colours import stacked
-from cnnatomy.data.decoded import Album
+from cnnatomy.data.decoded import DecodedSet
 from cnnatomy.data.fit_policies import Bytes, Frame
-from cnnatomy.data.picture_sources import Shelf
+from cnnatomy.data.picture_sources import FileSource
 from cnnatomy.errors import DataError
 from cnnatomy.files.printable import shown
 
@@ -21,24 +21,24 @@ SIDE = 32
 _RECORD = 1 + 3 * SIDE * SIDE
 
 
-def read_binary(shelf: Shelf, frame: Frame, classes: tuple[str, ...]) -> Album:
-    """Return the album of the six batches, the last of which is the test set.
+def read_binary(file_source: FileSource, frame: Frame, classes: tuple[str, ...]) -> DecodedSet:
+    """Return the decoded pictures of the six batches, the last of which is the test set.
 
     Raises:
         DataError: a batch is missing, is no whole number of records, or has a label that is no class.
     """
-    at = {PurePosixPath(name).name: name for name in shelf.listing.files}
+    at = {PurePosixPath(name).name: name for name in file_source.listing.files}
     if missing := [batch for batch in BATCHES if batch not in at]:
-        raise DataError(f"{shown(shelf.path)} is not CIFAR-10", expected=f"a file {missing[0]} in it")
-    with shelf.open([at[batch] for batch in BATCHES]) as files:
+        raise DataError(f"{shown(file_source.path)} is not CIFAR-10", expected=f"a file {missing[0]} in it")
+    with file_source.open([at[batch] for batch in BATCHES]) as files:
         read = {PurePosixPath(name).name: read() for name, read in files}
-    parts = [_records(read[batch], f"{shown(shelf.path)}: {batch}", len(classes)) for batch in BATCHES]
+    parts = [_records(read[batch], f"{shown(file_source.path)}: {batch}", len(classes)) for batch in BATCHES]
     records, train = np.concatenate(parts), sum(map(len, parts[:-1]))
     names = [
         f"cifar10/{part}#{i}" for part, n in (("train", train), ("test", len(parts[-1]))) for i in range(n)
     ]
     pictures = records[:, 1:].reshape(-1, 3, SIDE, SIDE)
-    return Album(
+    return DecodedSet(
         images=frame.stack(pictures),
         labels=records[:, 0].astype(np.int64),
         classes=classes,

@@ -137,11 +137,11 @@ def _need_known_classes(level: _Level, train: _Level, where: Path) -> None:
         raise DataError(
             f"{shown(where / level.prefix)} holds no class folders", hint="sorting its pictures by class"
         )
-    if strangers := sorted(set(level.folders) - set(train.folders)):
+    if unknown := sorted(set(level.folders) - set(train.folders)):
         raise DataError(
             f"{shown(where / level.prefix)} has a class that {shown(where / train.prefix)} lacks",
             expected=listed(train.folders),
-            got=shown(strangers[0]),
+            got=shown(unknown[0]),
         )
 
 

@@ -77,11 +77,11 @@ def has_sixteen_bits(image: Image.Image) -> bool:
     return any(";16" in one for one in said)
 
 
-def told(counts: Mapping[str, int], pictures: int) -> list[str]:
+def colour_notes(counts: Mapping[str, int], pictures: int) -> list[str]:
     """Say how many out of so many pictures were changed in which of the `CONVERSIONS`.
 
     Example:
-        >>> told({"grey": 5, "eight": 1}, 5)
+        >>> colour_notes({"grey": 5, "eight": 1}, 5)
         ['1 of them brought from 16 bits to 8', 'all of them turned from colour to grey']
     """
     known = ((counts.get(name, 0), what) for name, what in CONVERSIONS.items())

@@ -21,7 +21,7 @@ Labels = NDArray[np.int64]
 
 
 @dataclass
-class Album:
+class DecodedSet:
     """Every picture of a source, decoded and fitted, in the order of the source.
 
     The first `train` pictures are the training set, the next `validation` the validation set and the others
@@ -69,51 +69,51 @@ def _ticket(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
 
 
-def to_dataset(album: Album, name: str, frame: Frame, *, seed: int, test_fraction: float) -> Dataset:
-    """Split an album where it is not split yet, and seal it with its fingerprint.
+def to_dataset(decoded: DecodedSet, name: str, frame: Frame, *, seed: int, test_fraction: float) -> Dataset:
+    """Split decoded pictures where they are not split yet, and seal them with a fingerprint.
 
     Raises:
         DataError: the training set or the test set would be empty.
     """
-    parts = _parts(album, seed, test_fraction)
+    parts = _parts(decoded, seed, test_fraction)
     for part, indices in parts.items():
         if not len(indices):
             raise DataError(
-                f"{name} leaves no picture for the {part} set", got=f"{len(album.labels):,} in all"
+                f"{name} leaves no picture for the {part} set", got=f"{len(decoded.labels):,} in all"
             )
     return Dataset(
         name=name,
-        train=_take(album, parts["training"]),
-        validation=_take(album, parts["validation"]) if "validation" in parts else None,
-        test=_take(album, parts["test"]),
-        fitted=FitReport(frame.policy, frame.size, dict(album.sizes), dict(album.conversions)),
-        skipped=tuple(Skipped(written(bad.path), bad.reason) for bad in album.skipped),
-        notes=album.notes,
-        fingerprint=_fingerprint(album, list(parts.values())),
-        divided=album.train is not None,
+        train=_take(decoded, parts["training"]),
+        validation=_take(decoded, parts["validation"]) if "validation" in parts else None,
+        test=_take(decoded, parts["test"]),
+        fitted=FitReport(frame.policy, frame.size, dict(decoded.sizes), dict(decoded.conversions)),
+        skipped=tuple(Skipped(written(bad.path), bad.reason) for bad in decoded.skipped),
+        notes=decoded.notes,
+        fingerprint=_fingerprint(decoded, list(parts.values())),
+        divided=decoded.train is not None,
     )
 
 
-def _parts(album: Album, seed: int, test_fraction: float) -> dict[str, Labels]:
+def _parts(decoded: DecodedSet, seed: int, test_fraction: float) -> dict[str, Labels]:
     """Return the indices of each set; a validation set is there only where the source has one."""
-    if album.train is None:
-        train, test = split(album.names, album.labels, test_fraction, seed)
+    if decoded.train is None:
+        train, test = split(decoded.names, decoded.labels, test_fraction, seed)
         return {"training": train, "test": test}
-    bounds = [album.train, album.train + (album.validation or 0)]
-    train, validation, test = np.split(np.arange(len(album.labels)), bounds)
-    held = {} if album.validation is None else {"validation": validation}
+    bounds = [decoded.train, decoded.train + (decoded.validation or 0)]
+    train, validation, test = np.split(np.arange(len(decoded.labels)), bounds)
+    held = {} if decoded.validation is None else {"validation": validation}
     return {"training": train, **held, "test": test}
 
 
-def _take(album: Album, indices: Labels) -> Pictures:
+def _take(decoded: DecodedSet, indices: Labels) -> Pictures:
     # A contiguous part stays a view, so that pictures mapped from the cache are not copied into memory.
     first, last = int(indices[0]), int(indices[-1])
     part = slice(first, last + 1) if last + 1 - first == len(indices) else indices
     return Pictures(
-        images=torch.from_numpy(album.images[part]),
-        labels=torch.from_numpy(album.labels[part].astype(np.int64)),
-        classes=album.classes,
-        names=tuple(written(album.names[i]) for i in indices),
+        images=torch.from_numpy(decoded.images[part]),
+        labels=torch.from_numpy(decoded.labels[part].astype(np.int64)),
+        classes=decoded.classes,
+        names=tuple(written(decoded.names[i]) for i in indices),
     )
 
 
@@ -124,11 +124,11 @@ def image_digest(images: Bytes) -> str:
     return digest.hexdigest()
 
 
-def _fingerprint(album: Album, parts: Sequence[Labels]) -> str:
-    digest = hashlib.sha256((album.digest or image_digest(album.images)).encode())
-    digest.update(json.dumps(album.classes).encode())
-    for part in (album.labels, *parts):
+def _fingerprint(decoded: DecodedSet, parts: Sequence[Labels]) -> str:
+    digest = hashlib.sha256((decoded.digest or image_digest(decoded.images)).encode())
+    digest.update(json.dumps(decoded.classes).encode())
+    for part in (decoded.labels, *parts):
         digest.update(np.ascontiguousarray(part, dtype="<i8").data)
-    if album.train is not None:  # parts that follow each other do not say by themselves where each begins
+    if decoded.train is not None:  # parts that follow each other do not say by themselves where each begins
         digest.update(json.dumps([len(part) for part in parts]).encode())
     return digest.hexdigest()

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from cnnatomy.data.archives import open_archive
 from cnnatomy.data.decode import KINDS, BadPictureError, is_picture
-from cnnatomy.data.picture_sources import FolderShelf, Read, Shelf, read_file
+from cnnatomy.data.picture_sources import FileSource, FolderSource, Read, read_file
 from cnnatomy.errors import DataError
 
 
@@ -22,9 +22,9 @@ class Found:
 
     paths: Sequence[Path]
     """Where each picture lies; below the archive's path for a picture in an archive."""
-    shelf: Shelf | None = None
+    file_source: FileSource | None = None
     names: Sequence[str] = ()
-    """What the shelf calls each of them."""
+    """What the source calls each of them."""
     problem: str = ""
     """Why there is no picture, as the end of a sentence that begins with the path."""
 
@@ -32,20 +32,20 @@ class Found:
         """Give each picture, with a function that one thread calls for its bytes, and that may complain."""
         if self.problem:
             yield from ((path, _complaint(self.problem)) for path in self.paths)
-        elif self.shelf is None:
+        elif self.file_source is None:
             yield from ((path, partial(read_file, path)) for path in self.paths)
         else:
-            yield from self._members(self.shelf)
+            yield from self._members(self.file_source)
 
-    def _members(self, shelf: Shelf) -> Iterator[tuple[Path, Read]]:
+    def _members(self, file_source: FileSource) -> Iterator[tuple[Path, Read]]:
         paths = dict(zip(self.names, self.paths, strict=True))
         try:
-            with shelf.open(self.names) as members:
+            with file_source.open(self.names) as members:
                 for name, read in members:
                     # An archive may be closed before a thread comes to read, a folder cannot.
-                    yield paths[name], read if isinstance(shelf, FolderShelf) else _read(read)
+                    yield paths[name], read if isinstance(file_source, FolderSource) else _read(read)
         except DataError as error:  # an archive that is damaged further on
-            yield shelf.path, _complaint(_reason(error, shelf.path))
+            yield file_source.path, _complaint(_reason(error, file_source.path))
 
 
 def find(source: str | Path) -> Found:
@@ -69,18 +69,18 @@ def find(source: str | Path) -> Found:
     folder = os.path.isdir(name)
     if is_picture(path.name) or not (folder or os.path.isfile(name)):  # opening a pipe would wait for ever
         return Found([path])
-    shelf: Shelf
+    file_source: FileSource
     try:
-        shelf = FolderShelf(path) if folder else open_archive(path)
+        file_source = FolderSource(path) if folder else open_archive(path)
     except DataError as error:
         return Found([path], problem=_reason(error, path)) if folder else Found([path])
     try:
-        names = [name for name in shelf.listing.files if is_picture(name)]
+        names = [name for name in file_source.listing.files if is_picture(name)]
     except DataError as error:
         return Found([path], problem=_reason(error, path))
     if not names:
         return Found([path], problem=f"holds no pictures ({KINDS})")
-    return Found([path / name for name in names], shelf, names)
+    return Found([path / name for name in names], file_source, names)
 
 
 def files_of(found: Iterable[Found]) -> Iterator[tuple[Path, Read]]:

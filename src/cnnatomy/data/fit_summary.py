@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from cnnatomy.data.colours import told
+from cnnatomy.data.colours import colour_notes
 from cnnatomy.data.fit_policies import Placement, Size, place
 from cnnatomy.files.printable import counted
 
@@ -63,7 +63,7 @@ class FitReport:
 
     def _changes(self) -> str:
         """How many pictures were changed in which way, as the end of a sentence."""
-        return "".join(f", {change}" for change in told(self.conversions, self.count))
+        return "".join(f", {change}" for change in colour_notes(self.conversions, self.count))
 
     def _sizes(self) -> str:
         sizes = sorted(self.sizes, key=lambda size: (size[0] * size[1], size))

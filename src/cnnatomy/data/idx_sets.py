@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnatomy.data.colours import stacked
-from cnnatomy.data.decoded import Album, Labels
+from cnnatomy.data.decoded import DecodedSet, Labels
 from cnnatomy.data.fit_policies import Bytes, Frame
 from cnnatomy.data.idx import read_pair
 from cnnatomy.errors import DataError
@@ -79,8 +79,8 @@ def _pair(stem: str, files: dict[str, Path]) -> Pair:
     return Pair(stem, files["images"], files["labels"])
 
 
-def read_pairs(pairs: Sequence[Pair], frame: Frame, name: str, classes: tuple[str, ...] = ()) -> Album:
-    """Return the album of one pair (not split) or two (train, test).
+def read_pairs(pairs: Sequence[Pair], frame: Frame, name: str, classes: tuple[str, ...] = ()) -> DecodedSet:
+    """Return the decoded pictures of one pair (not split) or two (train, test).
 
     Without `classes` every label value of the first pair is a class, named by its number.
 
@@ -98,7 +98,7 @@ def read_pairs(pairs: Sequence[Pair], frame: Frame, name: str, classes: tuple[st
         raise DataError(f"{shown(pairs[0].labels)} holds only one class", expected="at least 2 classes")
     pictures = _joined([pictures for pictures, _ in parts])[:, None]
     labels = [_to_classes(part, values, pair) for (_, part), pair in zip(parts, pairs, strict=True)]
-    return Album(
+    return DecodedSet(
         images=frame.stack(pictures),
         labels=np.concatenate(labels),
         classes=classes or tuple(str(value) for value in values),

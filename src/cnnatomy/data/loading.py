@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cnnatomy.data.builtin import Opened, Wish, open_pairs, open_shelf, open_source, shelf_of
+from cnnatomy.data.builtin import Opened, Wish, file_source_of, open_files, open_pairs, open_source
 from cnnatomy.data.data_catalog import SOURCES, one_of
-from cnnatomy.data.decoded import Album, to_dataset
+from cnnatomy.data.decoded import DecodedSet, to_dataset
 from cnnatomy.data.fit_policies import Frame, Size
 from cnnatomy.data.idx_sets import Pair, find_pairs, stem_of
 from cnnatomy.data.picture_memory import room
@@ -59,15 +59,15 @@ def load(
         raise ArgumentError(
             "test_fraction is a part of the pictures", expected="between 0 and 1", got=str(test_fraction)
         )
-    told = progress or silent
-    opened = open_any(source, data_dir=data_dir, progress=told)
+    report_progress = progress or silent
+    opened = open_any(source, data_dir=data_dir, progress=report_progress)
     if size is None or channels is None:
-        size, channels = _own(opened, size, channels, told)
+        size, channels = _own(opened, size, channels, report_progress)
     frame = Frame((size[0], size[1]), channels, fit)
-    album = opened.read(frame, told)
-    if album.skipped and not skip_bad:
-        raise DataError(_complaint(album), hint="skip_bad (--skip-bad) to leave such pictures out")
-    return to_dataset(album, opened.name, frame, seed=seed, test_fraction=test_fraction)
+    decoded = opened.read(frame, report_progress)
+    if decoded.skipped and not skip_bad:
+        raise DataError(_complaint(decoded), hint="skip_bad (--skip-bad) to leave such pictures out")
+    return to_dataset(decoded, opened.name, frame, seed=seed, test_fraction=test_fraction)
 
 
 def _own(opened: Opened, size: Size | None, channels: int | None, progress: Progress) -> tuple[Size, int]:
@@ -96,7 +96,7 @@ def open_any(source: str | Path, *, data_dir: Path | None = None, progress: Prog
         if len(path.parts) == 1:
             one_of("data source", str(path), SOURCES, also="a folder or a file")
         raise DataError(f"there is no file or folder {shown(path)}")
-    return open_shelf(name, shelf_of(path))
+    return open_files(name, file_source_of(path))
 
 
 def _path(source: str | Path) -> Path:
@@ -120,12 +120,12 @@ def _idx_pairs(path: Path) -> tuple[Pair, ...]:
     return find_pairs(path.parent, path.name if stem is None else stem)
 
 
-def _complaint(album: Album) -> str:
-    bad, first = len(album.skipped), album.skipped[0]
+def _complaint(decoded: DecodedSet) -> str:
+    bad, first = len(decoded.skipped), decoded.skipped[0]
     sentence = f"{shown(first.path)} {first.reason}"
     if bad == 1:
         return sentence
-    return f"{bad:,} of {bad + len(album.labels):,} pictures cannot be read, the first: {sentence}"
+    return f"{bad:,} of {bad + len(decoded.labels):,} pictures cannot be read, the first: {sentence}"
 
 
 def read_pictures(

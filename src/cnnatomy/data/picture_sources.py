@@ -27,7 +27,7 @@ class Read(Protocol):
 
 @dataclass(frozen=True)
 class Listing:
-    """The files and folders of a shelf by their names relative to its root, hidden ones left out.
+    """The files and folders of a source by their names relative to its root, hidden ones left out.
 
     `others` are files that are there and were not asked for.
     """
@@ -37,7 +37,7 @@ class Listing:
     others: Sequence[str] = ()
 
 
-class Shelf(Protocol):
+class FileSource(Protocol):
     """A folder or an archive."""
 
     path: Path
@@ -64,7 +64,7 @@ def stamp_of(path: Path, stat: os.stat_result) -> str:
     return f"{path}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}"
 
 
-class FolderShelf:
+class FolderSource:
     """A folder; links are followed inside it, never out of it."""
 
     def __init__(self, path: Path, wanted: Callable[[str], bool] = is_picture) -> None:

@@ -1,4 +1,4 @@
-"""Reading the pictures of a shelf: decoded by a few threads, straight into their place in one array."""
+"""Reading picture files: decoded by a few threads, straight into their place in one array."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy as np
 
 from cnnatomy.data.classes import Arrangement, arrange
 from cnnatomy.data.decode import BadPictureError, Decoded, decode, strict_pillow
-from cnnatomy.data.decoded import Album
+from cnnatomy.data.decoded import DecodedSet
 from cnnatomy.data.fit_policies import Bytes, Frame
 from cnnatomy.data.picture_memory import room
-from cnnatomy.data.picture_sources import Read, Shelf
+from cnnatomy.data.picture_sources import FileSource, Read
 from cnnatomy.data.pictures import Progress, Skipped
 from cnnatomy.errors import DataError
 from cnnatomy.files.printable import shown
@@ -27,24 +27,24 @@ Found = TypeVar("Found")
 Outcome = Decoded | str  # what a picture was, or why it is bad
 
 
-def read_shelf(shelf: Shelf, frame: Frame, progress: Progress) -> Album:
-    """Return the album of a shelf with a folder for each class; bad pictures are left out and listed.
+def read_files(file_source: FileSource, frame: Frame, progress: Progress) -> DecodedSet:
+    """Decode picture files in a folder for each class; bad pictures are left out and listed.
 
     Raises:
         DataError: what `arrange` raises; a class whose pictures are all bad; more pictures than memory holds.
     """
-    plan = arrange(shelf.listing, shelf.path)
-    images = room((len(plan.names), frame.channels, *frame.size), shown(shelf.path))
+    plan = arrange(file_source.listing, file_source.path)
+    images = room((len(plan.names), frame.channels, *frame.size), shown(file_source.path))
     rows = {name: images[i] for i, name in enumerate(plan.names)}
-    what, total = f"decoding {shown(shelf.path.name)}", len(rows)
-    with shelf.open(plan.names) as files:
+    what, total = f"decoding {shown(file_source.path.name)}", len(rows)
+    with file_source.open(plan.names) as files:
         found = decode_all(files, rows, frame, lambda done: progress(what, done, total, "pictures"))
     decoded = [outcome for outcome in found.values() if not isinstance(outcome, str)]
     good = np.array([not isinstance(found[name], str) for name in plan.names])
-    skipped = _skipped(plan, found, shelf.path)
+    skipped = _skipped(plan, found, file_source.path)
     for to, at in enumerate(np.flatnonzero(good) if skipped else ()):
         images[to] = images[at]
-    return Album(
+    return DecodedSet(
         images=images[: good.sum()],
         labels=plan.labels[good],
         classes=plan.classes,

@@ -106,13 +106,13 @@ def sends(record: Record, o: int) -> list[str]:
         cell = record["taps"]["cell"][k]
         if cell >= 0:
             parts[cell] = parts.get(cell, 0.0) + grad * output_lines.number(record["taps"]["partial"][k])
-    told = [(cell, part) for cell, part in parts.items() if part != 0]
+    nonzero = [(cell, part) for cell, part in parts.items() if part != 0]
     listed = ", ".join(
         f"{output_lines.written(part, 4)[0]} -> {gradient_text.cell_name(record, cell)}"
-        for cell, part in told[:LISTED]
+        for cell, part in nonzero[:LISTED]
     )
-    rest = "" if len(told) <= LISTED else f", and {len(told) - LISTED} more"
-    others = "; others 0" if len(told) < len(parts) and told else ""
+    rest = "" if len(nonzero) <= LISTED else f", and {len(nonzero) - LISTED} more"
+    others = "; others 0" if len(nonzero) < len(parts) and nonzero else ""
     return [f"gradient {output_lines.written(grad, 4)[0]}: {listed or 'nothing goes back'}{rest}{others}"]
 
 

@@ -87,10 +87,13 @@ def export_run(
     path = checks.path(path, "the file")
     whole = Deployed(model)
     example = torch.randint(256, (2, *model.input_shape), generator=torch.Generator().manual_seed(0))
-    told: dict[str, Any] = {"preprocessing": whole.preprocessing(facts["fit"]), "output_names": whole.outputs}
+    metadata: dict[str, Any] = {
+        "preprocessing": whole.preprocessing(facts["fit"]),
+        "output_names": whole.outputs,
+    }
     if model.goal == "classify":
-        told["classes"] = model.classes
+        metadata["classes"] = model.classes
     bytes_ = example.to(torch.uint8)
     if path.suffix == ".pt2":
-        return program(whole, path, bytes_, **told)
-    return onnx(whole, path, bytes_, opset=opset, input_names=["pictures"], **told)
+        return program(whole, path, bytes_, **metadata)
+    return onnx(whole, path, bytes_, opset=opset, input_names=["pictures"], **metadata)

@@ -79,17 +79,17 @@ def onnx(
     whole_number("opset", opset, least=OPSET)
     target, fixed, given = checks.path(path, "the file"), dynamic_shapes == (), examples(inputs)
     given = given if fixed or dynamic_shapes is not None else doubled(given)
-    told = metadata_of(preprocessing, classes)
+    metadata = metadata_of(preprocessing, classes)
     names = {"input_names": input_names, "output_names": output_names}
-    asked = {what: checks.words(some, what) for what, some in names.items() if some is not None}
+    wanted_names = {what: checks.words(some, what) for what, some in names.items() if some is not None}
     shapes = (
         None if fixed else _shapes(model, open_batch(given)) if dynamic_shapes is None else dynamic_shapes
     )
     with evaluating(model), torch.no_grad(), beside(target) as place:
         made = _translated(model, given, shapes, opset)
         _unfused(made.model.graph)
-        _call_ends(made.model.graph, asked)
-        made.model.metadata_props.update(told)
+        _call_ends(made.model.graph, wanted_names)
+        made.model.metadata_props.update(metadata)
         made.save(str(place))
         truths = [(given, tensors(model(*given)))]
         if dynamic_shapes is None and not fixed:
@@ -139,17 +139,17 @@ def _translated(model: nn.Module, inputs: Sequence[Tensor], shapes: Any, opset: 
             raise ArgumentError(f"{type(model).__name__} cannot be exported", got=_reason(error)) from error
 
 
-def _call_ends(graph: Any, asked: Mapping[str, Sequence[str]]) -> None:
+def _call_ends(graph: Any, wanted_names: Mapping[str, Sequence[str]]) -> None:
     """Give the inputs and outputs of a graph the names that are asked for."""
     ends = {"input_names": graph.inputs, "output_names": graph.outputs}
-    renamed = {id(value) for what in asked for value in ends[what]}
+    renamed = {id(value) for what in wanted_names for value in ends[what]}
     made = (value for node in graph.all_nodes() for value in node.outputs)
     values = [*graph.inputs, *graph.initializers.values(), *made]
     taken = {value.name for value in values if id(value) not in renamed}
-    for what, names in asked.items():
+    for what, names in wanted_names.items():
         check_names(what, names, len(ends[what]), taken)
         taken.update(names)
-    for what, names in asked.items():
+    for what, names in wanted_names.items():
         for value, name in zip(ends[what], names, strict=True):
             value.name = name
 

@@ -60,7 +60,7 @@ def program(
     target, fixed, given = checks.path(path, "the file"), dynamic_shapes == (), examples(inputs)
     given = given if fixed or dynamic_shapes is not None else doubled(given)
     shapes = None if fixed else open_batch(given) if dynamic_shapes is None else dynamic_shapes
-    told = metadata_of(preprocessing, classes)
+    metadata = metadata_of(preprocessing, classes)
     output_names = None if output_names is None else checks.words(output_names, "output_names")
     with evaluating(model), torch.no_grad(), beside(target) as place:
         try:
@@ -74,13 +74,13 @@ def program(
             _call_outputs(made, output_names)
         with place.open("wb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of weights that are views; what is read back is compared
-            torch.export.save(made, file, extra_files=told)
+            torch.export.save(made, file, extra_files=metadata)
         with place.open("rb") as file:
             loaded = torch.export.load(file).module()
         gap = compared(lambda *x: tensors(loaded(*x)), tensors(model(*given)), given)
     names = made.graph_signature
     places = [tuple(map(str, ends)) for ends in (names.user_inputs, names.user_outputs)]
-    return Written(target, target.stat().st_size, None, places[0], places[1], told, gap)
+    return Written(target, target.stat().st_size, None, places[0], places[1], metadata, gap)
 
 
 def _call_outputs(made: ExportedProgram, names: Sequence[str]) -> None:

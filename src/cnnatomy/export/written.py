@@ -62,9 +62,9 @@ def metadata_of(preprocessing: Mapping[str, Any] | None, classes: Sequence[str] 
     """What a file says of itself: texts, of which "classes" and "preprocessing" are JSON."""
     found = {"cnnatomy": cnnatomy.__version__, "torch": torch.__version__}
     if preprocessing is not None:
-        told = checks.of_kind("preprocessing", preprocessing, Mapping, "what JSON holds, by name")
+        held = checks.of_kind("preprocessing", preprocessing, Mapping, "what JSON holds, by name")
         try:
-            found["preprocessing"] = json.dumps(dict(told))
+            found["preprocessing"] = json.dumps(dict(held))
         except (TypeError, ValueError) as error:
             raise ArgumentError("preprocessing", expected="what JSON holds", got=str(error)) from error
     if classes is not None:

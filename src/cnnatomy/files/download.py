@@ -90,7 +90,7 @@ def describe(url: str, path: str, sha256: str = "") -> Remote:
 class _Still(urllib.request.HTTPRedirectHandler):
     """Leaves it to the caller to go where a server points."""
 
-    def redirect_request(self, *told: object) -> None:
+    def redirect_request(self, *request: object) -> None:
         """Go nowhere."""
 
 

@@ -106,8 +106,8 @@ def _arguments(found: Found, classes: int, shape: Sequence[int]) -> dict[str, An
     """What a network is told of its classes and its pictures, as far as it takes it."""
     if found.where in LIBRARIES:
         return arguments(found, classes, shape)
-    told = {found.takes(*CLASSES): classes, found.takes(*CHANNELS): shape[0]}
-    return {name: value for name, value in told.items() if name is not None}
+    counts = {found.takes(*CLASSES): classes, found.takes(*CHANNELS): shape[0]}
+    return {name: value for name, value in counts.items() if name is not None}
 
 
 def _reducer(pool: Reducer | str) -> Reducer:

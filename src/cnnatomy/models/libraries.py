@@ -18,36 +18,36 @@ PUBLISHED = (3, 224, 224)
 """What networks of these libraries read where nothing else is said."""
 
 
-def timm_network(asked: Named) -> Found:
+def timm_network(named: Named) -> Found:
     """A network of timm by its name there, without weights.
 
     Raises:
         ArgumentError: there is no such network, or no timm.
     """
     timm = package("timm")
-    if not timm.is_model(asked.name):
-        raise unknown("timm", asked.name, timm.list_models())
-    if "checkpoint_path" in asked.kwargs:
+    if not timm.is_model(named.name):
+        raise unknown("timm", named.name, timm.list_models())
+    if "checkpoint_path" in named.kwargs:
         raise ArgumentError("checkpoint_path is no argument here", hint="weights=, or --weights")
-    fixed = {**asked.kwargs, "pretrained": False}
-    return Found(timm.create_model, "timm", asked.name, (asked.name, *asked.args), fixed)
+    fixed = {**named.kwargs, "pretrained": False}
+    return Found(timm.create_model, "timm", named.name, (named.name, *named.args), fixed)
 
 
-def torchvision_network(asked: Named) -> Found:
+def torchvision_network(named: Named) -> Found:
     """A network of torchvision by its name, `resnet18` or `segmentation.fcn_resnet50`, without weights.
 
     Raises:
         ArgumentError: there is no such network, or no torchvision.
     """
     models = package("torchvision.models")
-    builder = _published(models, asked.name)
+    builder = _published(models, named.name)
     if not callable(builder):
         known = (name for name in dir(models) if callable(getattr(models, name)))
-        raise unknown("torchvision", asked.name, known)
+        raise unknown("torchvision", named.name, known)
     accepted = inspect.signature(builder).parameters
-    weights = [name for name in ("weights", "weights_backbone") if {name} & {*accepted, *asked.kwargs}]
-    fixed = {**asked.kwargs, **dict.fromkeys(weights)}
-    return Found(builder, "torchvision", asked.name, asked.args, fixed)
+    weights = [name for name in ("weights", "weights_backbone") if {name} & {*accepted, *named.kwargs}]
+    fixed = {**named.kwargs, **dict.fromkeys(weights)}
+    return Found(builder, "torchvision", named.name, named.args, fixed)
 
 
 def _published(models: Any, name: str) -> Any:
@@ -63,8 +63,8 @@ def _published(models: Any, name: str) -> Any:
 
 def published_input(found: Found) -> tuple[int, ...]:
     """The pictures that a network was published for: channels, height and width."""
-    told = _timm_config(found.name) if found.where == "timm" else None
-    return tuple(getattr(told, "input_size", None) or PUBLISHED)
+    config = _timm_config(found.name) if found.where == "timm" else None
+    return tuple(getattr(config, "input_size", None) or PUBLISHED)
 
 
 def arguments(found: Found, classes: int, shape: Sequence[int]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Entry:
     parameters: int | None = None
     """Trainable parameters, with as many classes as the notation says; None where that is open."""
 
-    def output_for(self, classes: int | Sequence[str], asked: str | None = None) -> str:
+    def output_for(self, classes: int | Sequence[str], wanted: str | None = None) -> str:
         """Choose the output layer: what was asked for, else what suits the classes.
 
         LeNet-5's "rbf" compares with drawings of digits, so it is the choice for digits (ten unnamed classes,
@@ -47,11 +47,11 @@ class Entry:
             >>> find("lenet5").output_for(("cat", "dog")), find("lenet5").output_for(10)
             ('softmax', 'rbf')
         """
-        if asked is None:
+        if wanted is None:
             return "rbf" if "rbf" in self.outputs and are_digits(classes) else "softmax"
-        if asked not in self.outputs:
-            raise _unknown(f"{self.name} has no output {asked!r}", asked, self.outputs)
-        return asked
+        if wanted not in self.outputs:
+            raise _unknown(f"{self.name} has no output {wanted!r}", wanted, self.outputs)
+        return wanted
 
 
 def are_digits(classes: int | Sequence[str]) -> bool:

@@ -141,11 +141,11 @@ def summary(text: str) -> str:
         >>> summary("timm:resnet10t"), summary("nets/tiny.py:Net(3)")
         ('resnet10t of timm', 'Net of nets/tiny.py')
     """
-    asked = parse(text)
-    if asked.where == OBJECT:
-        home, _, name = asked.name.rpartition(".")
+    parsed = parse(text)
+    if parsed.where == OBJECT:
+        home, _, name = parsed.name.rpartition(".")
         return f"{name} of {home}, given as an object"
-    return f"{asked.name} of {asked.where}"
+    return f"{parsed.name} of {parsed.where}"
 
 
 def _is_notation(text: str) -> bool:

@@ -16,36 +16,36 @@ from cnnatomy.models.named_object import Found, on_path, theirs, unknown
 FORMS = "a model of the catalog, package.module:name, path/to/file.py:name, timm:name or torchvision:name"
 
 
-def locate(asked: Named) -> Found:
+def locate(named: Named) -> Found:
     """Find what a text names, without building it; code of a file or a package is run, as it is imported.
 
     Raises:
         ArgumentError: there is no such thing, or a package is missing.
     """
-    if asked.where == "timm":
-        return timm_network(asked)
-    if asked.where == "torchvision":
-        return torchvision_network(asked)
-    if asked.where == OBJECT:
-        raise given_as_object(f"{OBJECT}:{asked.name}")
-    return _imported(asked)
+    if named.where == "timm":
+        return timm_network(named)
+    if named.where == "torchvision":
+        return torchvision_network(named)
+    if named.where == OBJECT:
+        raise given_as_object(f"{OBJECT}:{named.name}")
+    return _imported(named)
 
 
-def _imported(asked: Named) -> Found:
+def _imported(named: Named) -> Found:
     """A module, or the callable that builds it, of a Python module or file."""
-    path = Path(asked.where)
+    path = Path(named.where)
     is_file = path.suffix == ".py"
-    home = _run(path) if is_file else _import(asked.where)
+    home = _run(path) if is_file else _import(named.where)
     found = home
-    for part in asked.name.split("."):
+    for part in named.name.split("."):
         found = getattr(found, part, None)
     if found is None:
         known = [name for name, value in vars(home).items() if callable(value) and not name.startswith("_")]
-        raise unknown(asked.where, asked.name, known)
+        raise unknown(named.where, named.name, known)
     if not callable(found):
-        raise ArgumentError(f"{asked.name!r} of {asked.where} is not a model", got=type(found).__name__)
+        raise ArgumentError(f"{named.name!r} of {named.where} is not a model", got=type(found).__name__)
     folder = path.parent if is_file else Path.cwd()
-    return Found(found, asked.where, asked.name, asked.args, asked.kwargs, folder, asked.called)
+    return Found(found, named.where, named.name, named.args, named.kwargs, folder, named.called)
 
 
 def _import(name: str) -> Any:

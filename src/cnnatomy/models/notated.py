@@ -66,10 +66,10 @@ class Network(Standardised):
         self.spec = checks.of_kind("this is no network", spec, Spec, "a Spec")
         self.classes = checks.words(classes or (), "classes")
         self.pool = None if pool is None else parse_pooling(pool)
-        self.asked = None if classes is None else len(self.classes)
+        self.class_count = None if classes is None else len(self.classes)
         self.output = "softmax"
         self.input_shape = ()  # type: ignore[assignment]  # until it is known
-        self.explicit = explicit(spec, classes=self.asked, pool=self.pool)
+        self.explicit = explicit(spec, classes=self.class_count, pool=self.pool)
 
     def extra_repr(self) -> str:
         """The notation, what is still open, and what became of the weights it was given."""
@@ -155,11 +155,11 @@ class Network(Standardised):
 
     def _meet(self, x: Tensor) -> None:
         """Build the modules for pictures like these, the first ones."""
-        told = self.spec.input is not None and bool(self.spec.input.sizes)  # that it reads pictures
+        reads_pictures = self.spec.input is not None and bool(self.spec.input.sizes)  # that it reads pictures
         expected = "a batch (N, C, H, W)"
         if said := of_other_kind(x, self):
             raise said
-        if told and x.dim() == 3:
+        if reads_pictures and x.dim() == 3:
             x = x[None]
         elif x.dim() == 3:
             hint = "x[None] for one picture, or input=(channels, length) for a batch of signals"

@@ -110,8 +110,8 @@ class _MaxUnpool(Scriptable):
             windows = map(Window, *axes, ((p, p) for p in per_axis(self.padding, self.rank, "padding", 0)))
             least = [w.transposed_size(n) for w, n in zip(windows, y.shape[-self.rank :], strict=True)]
         except ArgumentError:
-            told = torch.utils._pytree.tree_leaves((self.kernel_size, self.stride))
-            if any(type(n) is int and n > LARGEST for n in told):
+            lengths = torch.utils._pytree.tree_leaves((self.kernel_size, self.stride))
+            if any(type(n) is int and n > LARGEST for n in lengths):
                 raise  # torch would try
             return None
         if wanted is None:

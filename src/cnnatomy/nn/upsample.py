@@ -57,8 +57,8 @@ class _Resampled(nn.Module):
             if self.scale_factor is None
             else f"scale_factor={self.scale_factor!r}"
         )
-        told = [f"{name}={value!r}" for name, value in self.options.items() if value not in (None, False)]
-        return ", ".join([how, f"method={self.method!r}", *told])
+        parts = [f"{name}={value!r}" for name, value in self.options.items() if value not in (None, False)]
+        return ", ".join([how, f"method={self.method!r}", *parts])
 
 
 class _Resample(_Resampled):

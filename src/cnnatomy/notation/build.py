@@ -183,7 +183,7 @@ class _Builder:
     regions: dict[str, Region | None] = field(default_factory=dict)
     trail: list[str] = field(default_factory=list)
     parameters: int = 0
-    asked: set[str] = field(default_factory=set)
+    unpooled: set[str] = field(default_factory=set)
     """Ties that an unpooling asks for."""
     joined_to: set[str] = field(default_factory=set)
     """Ties that any layer asks for: what nobody does is not kept."""
@@ -209,7 +209,7 @@ class _Builder:
     def __post_init__(self) -> None:
         joins = [one for one in all_layers(self.spec.body) if one.word in ("skip", "add", "unpool")]
         self.joined_to = {str(one.name) for one in joins}
-        self.asked = {str(one.name) for one in joins if one.word == "unpool"}
+        self.unpooled = {str(one.name) for one in joins if one.word == "unpool"}
 
     def chain(self, nodes: Chain, x: Tensor) -> tuple[Callable[[], modules.Chain], Tensor]:
         """What makes a chain, and its output."""
@@ -244,7 +244,7 @@ class _Builder:
             self.count(done.parameters, node)
             self.trail.append(_shape(y := x.new_empty(done.output)))
             return done.make, y
-        place = Place(x.shape[1], tuple(x.shape[2:]), self.codes, node.name in self.asked)
+        place = Place(x.shape[1], tuple(x.shape[2:]), self.codes, node.name in self.unpooled)
         node = replace(node, maps=self.channels) if node.maps == "channels" else node
         try:
             make = (

@@ -64,16 +64,16 @@ def plane(title: str, across: str, up: str, points: Sequence[Point], *, less: bo
 
     `less`: less of the measure upwards is better.
     """
-    told = [point for point in points if point.x > 0]
-    if not told:
+    positive = [point for point in points if point.x > 0]
+    if not positive:
         return Markup("")
     width, height, left, right, top = 520, 300, 58, 130, 14
-    low, high = math.log10(min(p.x for p in told)), math.log10(max(p.x for p in told))
+    low, high = math.log10(min(p.x for p in positive)), math.log10(max(p.x for p in positive))
     low, high = (low - 0.3, high + 0.3) if high - low < 0.1 else (low - 0.05, high + 0.05)
-    marks = ticks(min(p.y for p in told), max(p.y for p in told))
+    marks = ticks(min(p.y for p in positive), max(p.y for p in positive))
     x = _scale(low, high, left, width - right)
     y = _scale(marks[0], marks[-1], height - BOTTOM, top)
-    places = apart([y(p.y) for p in told], bottom=height - BOTTOM)
+    places = apart([y(p.y) for p in positive], bottom=height - BOTTOM)
     line = '<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>'
     text = '<text class="axis" x="{}" y="{}" text-anchor="{}" dy=".32em">{}</text>'
     parts = [
@@ -84,10 +84,10 @@ def plane(title: str, across: str, up: str, points: Sequence[Point], *, less: bo
         Markup(text).format(x(at), height - BOTTOM + 14, "middle", short(10**at))
         for at in (low + (high - low) * share for share in (0.1, 0.5, 0.9))
     ]
-    best = sorted(_front(told, less), key=lambda p: p.x)
+    best = sorted(_front(positive, less), key=lambda p: p.x)
     path = "L".join(f"{x(math.log10(p.x))} {y(p.y)}" for p in best)
     parts.append(Markup('<g class="c0"><path d="M{}"/></g>').format(path))
-    for point, place in zip(told, places, strict=True):
+    for point, place in zip(positive, places, strict=True):
         dot = '<g class="c0"><circle cx="{}" cy="{}" r="5"><title>{}</title></circle></g>'
         at = x(math.log10(point.x))
         parts.append(Markup(dot).format(at, y(point.y), f"{point.name}: {short(point.x)}, {point.y:.2f}"))

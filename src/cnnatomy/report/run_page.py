@@ -70,8 +70,8 @@ def gather(
     if model is None:
         model, _ = run.load_model()
     if pictures is None:
-        asked = replace(settings.data, source=data or settings.data.source)
-        pictures = load_data(asked, model.input_shape, Silent())
+        wanted = replace(settings.data, source=data or settings.data.source)
+        pictures = load_data(wanted, model.input_shape, Silent())
     history = run.log()
     if not history:
         raise CheckpointError(f"{run.path / 'log.csv'} tells of no epoch", hint="--resume, or train anew")
@@ -126,9 +126,9 @@ def curves(history: Sequence[Epoch]) -> tuple[list[Curve], list[Curve]]:
         "validation": [(epoch.validation_loss, epoch.validation_accuracy) for epoch in history],
         "test": [(epoch.test_loss, epoch.test_accuracy) for epoch in history],
     }
-    told = {name: pairs for name, pairs in named.items() if all(None not in pair for pair in pairs)}
+    complete = {name: pairs for name, pairs in named.items() if all(None not in pair for pair in pairs)}
     losses, accuracies = (
-        [Curve(name, [float(pair[at] or 0.0) for pair in pairs]) for name, pairs in told.items()]
+        [Curve(name, [float(pair[at] or 0.0) for pair in pairs]) for name, pairs in complete.items()]
         for at in (0, 1)
     )
     return losses, accuracies

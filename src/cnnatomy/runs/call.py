@@ -73,14 +73,14 @@ def train(
         raise ArgumentError(
             "the data come before the network", got="a network first", hint="train(data, model)"
         )
-    asked = _settings(settings, resume, run, model, data, options)
-    memory = None if is_source(data) else given(data, classes, asked.data.test_fraction)
+    chosen = _settings(settings, resume, run, model, data, options)
+    memory = None if is_source(data) else given(data, classes, chosen.data.test_fraction)
     module = model if isinstance(model, nn.Module) else None
-    place = claimed(asked) if run is None else nullcontext(Path(run).expanduser())
-    with place as path, _shown(progress) as told:
+    place = claimed(chosen) if run is None else nullcontext(Path(run).expanduser())
+    with place as path, _shown(progress) as listener:
         folder = RunFolder(path)
         outcome = engine.train(
-            asked, folder, resume=resume, callbacks=(*told, *callbacks), given=memory, model=module
+            chosen, folder, resume=resume, callbacks=(*listener, *callbacks), given=memory, model=module
         )
     assert outcome is not None
     return Run.just_made(folder, outcome, module)
@@ -102,19 +102,19 @@ def _settings(
         if begun.network.model is not None and not isinstance(model, nn.Module):
             consented(begun.network.model, model)
         return begun
-    asked = checks.of_kind("settings", base if base is not None else Settings(), Settings, "Settings")
-    asked = asked.changed(**options)
+    chosen = checks.of_kind("settings", base if base is not None else Settings(), Settings, "Settings")
+    chosen = chosen.changed(**options)
     if is_source(data):
-        asked = asked.changed(data=str(Path(data).expanduser()) if str(data).startswith("~") else str(data))
+        chosen = chosen.changed(data=str(Path(data).expanduser()) if str(data).startswith("~") else str(data))
     else:
-        asked = asked.changed(data=IN_MEMORY)
+        chosen = chosen.changed(data=IN_MEMORY)
     if isinstance(model, nn.Module):
-        return asked.changed(model=object_text(model))
+        return chosen.changed(model=object_text(model))
     if model is not None:
-        return asked.changed(
+        return chosen.changed(
             model=checks.of_kind("a network", model, str, "its name, notation or an nn.Module")
         )
-    return asked
+    return chosen
 
 
 @contextmanager
@@ -124,5 +124,5 @@ def _shown(progress: bool | None) -> Iterator[list[Reporter]]:
 
     console = Console(highlight=False, emoji=False)
     wanted = progress if progress is not None else console.is_terminal or console.is_jupyter
-    with reporter(console, quiet=not wanted) as told:
-        yield [told]
+    with reporter(console, quiet=not wanted) as listener:
+        yield [listener]

@@ -26,7 +26,7 @@ from cnnatomy.train.trainer import Trainer, Watched
 def assemble(
     settings: Settings,
     world: World,
-    told: Reporter,
+    reporter: Reporter,
     *,
     given: Given | None = None,
     module: nn.Module | None = None,
@@ -46,7 +46,7 @@ def assemble(
         ArgumentError: what was asked for does not fit together, or not the pictures.
         DataError: the pictures cannot be read.
     """
-    material = prepare(settings, world, told, given)
+    material = prepare(settings, world, reporter, given)
     material = replace(material, settings=_settle_run(material.settings, world))
     return _trainer(material, world, module, fresh=fresh)
 

@@ -73,7 +73,7 @@ def parts_of(pictures: int, parts: int) -> Sequence[slice]:
 
 
 @contextmanager
-def single_values_told(pictures: int) -> Iterator[None]:
+def single_values_explained(pictures: int) -> Iterator[None]:
     """Say in one line that a norm has one value to normalise, where that many pictures pass a network.
 
     Raises:

@@ -58,9 +58,9 @@ class World:
         """Give every process the first one's number."""
         if self.size == 1:
             return value
-        told = torch.tensor(value, dtype=torch.float64, device=self.device)
-        distributed.broadcast(told, 0)
-        return told.item()
+        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.broadcast(tensor, 0)
+        return tensor.item()
 
     def wait(self) -> None:
         """Wait until every process is here."""
@@ -88,7 +88,7 @@ def join(device: str | None) -> Iterator[World]:
         distributed.destroy_process_group()
 
 
-def pick_device(asked: str | None) -> torch.device:
+def pick_device(name: str | None) -> torch.device:
     """Find the device: the one asked for, else this process's CUDA device, else the CPU.
 
     Raises:
@@ -102,8 +102,8 @@ def pick_device(asked: str | None) -> torch.device:
         cnnatomy.errors.ArgumentError: no device 'gpu' here: expected a device of torch; try cpu
     """
     local = int(os.environ.get("LOCAL_RANK", "0"))
-    asked = asked or ("cuda" if torch.cuda.is_available() else "cpu")
-    found = checks.device(f"cuda:{local}" if asked == "cuda" else asked)
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    found = checks.device(f"cuda:{local}" if name == "cuda" else name)
     if found.type == "meta":
         raise ArgumentError("device meta computes nothing", expected="a device that does", hint="cpu")
     return found

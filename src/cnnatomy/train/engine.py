@@ -84,18 +84,18 @@ def train(
     check(settings)
     checks.of_kind("the run's folder", folder, RunFolder, "a RunFolder")
     checks.of_kind("pictures in memory", given, (Given, type(None)), "Given")
-    told = together(callbacks)
+    reporter = together(callbacks)
     if resume:
         folder.settings()
     elif not dry:
         folder.demand_free()
     with join(settings.run.device) as world, torch_settings(settings.run.threads, world.device):
-        told = told if world.first else Silent()
+        reporter = reporter if world.first else Silent()
         parts = {"given": given, "module": model, "fresh": not resume}
-        trainer, material = assemble(settings, world, told, **parts)  # type: ignore[arg-type]
+        trainer, material = assemble(settings, world, reporter, **parts)  # type: ignore[arg-type]
         plan = _plan(trainer, material, folder)
         if dry:
-            told.start(replace(plan, run=None))
+            reporter.start(replace(plan, run=None))
             return None
         with ExitStack() as stack:
             if world.first:
@@ -105,10 +105,10 @@ def train(
                     folder.demand_free()  # once more: another process may have trained here in the meantime
             with listen() as flag:
                 _begin(trainer, material, folder, resume, plan)
-                told.start(replace(plan, first_step=trainer.step))
-                _loop(trainer, material, folder, flag, told)
+                reporter.start(replace(plan, first_step=trainer.step))
+                _loop(trainer, material, folder, flag, reporter)
             world.wait()
-            evaluation = _result(trainer, material, folder, told)
+            evaluation = _result(trainer, material, folder, reporter)
             return Outcome(evaluation, trainer.model, material.data)
 
 
@@ -141,8 +141,8 @@ def _begin(trainer: Trainer, material: Material, folder: RunFolder, resume: bool
         if not resume:
             said = [choice._asdict() for choice in plan.choices]
             left_out = [asdict(one) for one in plan.skipped]
-            told = {"choices": said, "notes": list(plan.notes), "left_out": left_out}
-            folder.write_json("plan.json", told)
+            plan_facts = {"choices": said, "notes": list(plan.notes), "left_out": left_out}
+            folder.write_json("plan.json", plan_facts)
     if not resume:
         _save(trainer, material, folder)
 
@@ -162,15 +162,15 @@ def _save(trainer: Trainer, material: Material, folder: RunFolder) -> None:
         folder.write_checkpoint(tensors, facts)
 
 
-def _loop(trainer: Trainer, material: Material, folder: RunFolder, flag: Flag, told: Reporter) -> None:
+def _loop(trainer: Trainer, material: Material, folder: RunFolder, flag: Flag, reporter: Reporter) -> None:
     every, stopped = material.settings.run.checkpoint_every, False
     while not (stopped or trainer.ended):
         trainer.advance()
         try:
             if trainer.step % TICK == 0 and trainer.place[1]:
-                told.tick(trainer.tick())
+                reporter.tick(trainer.tick())
             if trainer.place[1] == 0 or trainer.ended:
-                _close_epoch(trainer, material, folder, told)
+                _close_epoch(trainer, material, folder, reporter)
         except StopTraining:
             stopped = True
         stopped = trainer.world.any(stopped)
@@ -183,23 +183,23 @@ def _loop(trainer: Trainer, material: Material, folder: RunFolder, flag: Flag, t
             raise Interrupted(folder.path, trainer.step, trainer.steps)
 
 
-def _close_epoch(trainer: Trainer, material: Material, folder: RunFolder, told: Reporter) -> None:
+def _close_epoch(trainer: Trainer, material: Material, folder: RunFolder, reporter: Reporter) -> None:
     """Measure, keep the weights, and tell."""
-    epoch = trainer.end_epoch(told.reading)
+    epoch = trainer.end_epoch(reporter.reading)
     if trainer.world.first:
         with trainer.result() as model:
             for which in ("last", "best") if trainer.best else ("last",):
                 folder.write_model(which, model, material.settings, epoch.epoch, material.about)
         folder.write_log(trainer.history)
-    told.epoch(epoch)
+    reporter.epoch(epoch)
 
 
-def _result(trainer: Trainer, material: Material, folder: RunFolder, told: Reporter) -> Evaluation:
+def _result(trainer: Trainer, material: Material, folder: RunFolder, reporter: Reporter) -> Evaluation:
     """Judge the weights that are the result, which the caller's network then has."""
     path = folder.weights(folder.chosen())
     load_exactly(trainer.model, read_tensors(path)[0], path)
     data, tta = material.data, material.settings.recipe.tta
-    known = {"training_commonest": material.commonest, "progress": told.reading}
+    known = {"training_commonest": material.commonest, "progress": reporter.reading}
     began = time.perf_counter()
     evaluation = judged(trainer.model.eval(), data.test, data.name, **known)  # type: ignore[arg-type]
     answering = {"seconds_per_picture": (time.perf_counter() - began) / len(data.test)}
@@ -209,7 +209,7 @@ def _result(trainer: Trainer, material: Material, folder: RunFolder, told: Repor
         if evaluation.answers is not None:
             folder.write_answers(evaluation.answers, data.fingerprint)
         folder.write_json("metrics.json", evaluation.to_json() | _circumstances(trainer) | answering)
-    told.finish(evaluation)
+    reporter.finish(evaluation)
     return evaluation
 
 

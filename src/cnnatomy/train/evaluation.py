@@ -170,8 +170,8 @@ class Evaluation:
 
     def worst(self, most: int) -> list[ClassScore]:
         """The classes of the lowest F1 among those that have pictures, the worst first."""
-        told = [score for score in self.per_class if score.support]
-        return sorted(told, key=lambda score: (score.f1 or 0.0, -score.support))[:most]
+        supported = [score for score in self.per_class if score.support]
+        return sorted(supported, key=lambda score: (score.f1 or 0.0, -score.support))[:most]
 
     @cached_property
     def confusions(self) -> list[Confusion]:

@@ -186,10 +186,10 @@ def _blocks(part: nn.Module, path: str, half: float) -> Iterator[tuple[str, nn.M
 
 def _resizes(layer: nn.Module) -> bool:
     """Whether a layer has more or fewer outputs than inputs along an axis."""
-    told = [getattr(layer, name, 1) for name in ("stride", "scale_factor", "upscale_factor")]
+    factors = [getattr(layer, name, 1) for name in ("stride", "scale_factor", "upscale_factor")]
     if type(layer).__module__.startswith("cnnatomy.nn."):
-        told.append(getattr(getattr(layer, "region", None), "stride", 1))
-    numbers = [n for one in told for n in (one if isinstance(one, tuple | list) else (one,))]
+        factors.append(getattr(getattr(layer, "region", None), "stride", 1))
+    numbers = [n for one in factors for n in (one if isinstance(one, tuple | list) else (one,))]
     return any(isinstance(n, int | float) and n != 1 for n in numbers)
 
 

@@ -42,7 +42,7 @@ def evaluate(
         DataError: the run's own pictures have changed, so that what was trained on could be tested on; or the
             other data has a class that the model does not know.
     """
-    folder, told = RunFolder(run), together([] if reporter is None else [reporter])
+    folder, listener = RunFolder(run), together([] if reporter is None else [reporter])
     if data is not None:
         checks.of_kind("data", data, str, "a built-in source or a folder of pictures")
     trained = folder.settings().data
@@ -50,8 +50,8 @@ def evaluate(
     if data is None and trained.source == IN_MEMORY:
         what = "the pictures of this run were given in memory, and are gone"
         raise DataError(what, hint="evaluating on other pictures")
-    asked = replace(trained, source=trained.source if data is None else data)
-    source = load_data(asked, model.input_shape, told)
+    wanted = replace(trained, source=trained.source if data is None else data)
+    source = load_data(wanted, model.input_shape, listener)
     own = source.fingerprint == facts.get("fingerprint")
     if data in (None, trained.source) and not own:
         what = f"the pictures of {trained.source} have changed since {run} was trained"
@@ -67,9 +67,9 @@ def evaluate(
         pictures = replace(pictures, labels=numbers[pictures.labels], classes=model.classes)
         usual = usual or (source.classes[commonest(source.train.labels)] if own else None)
     model = model.to(pick_device(None))
-    judgement = judged(model, pictures, source.name, training_commonest=usual, progress=told.reading)
+    judgement = judged(model, pictures, source.name, training_commonest=usual, progress=listener.reading)
     evaluation = replace(judgement, part="test" if tested else "", notes=_notes(source))
-    told.finish(evaluation)
+    listener.finish(evaluation)
     return evaluation
 
 

@@ -53,8 +53,8 @@ def listen() -> Iterator[Flag]:
         signal.signal(number, before[number])
 
     if threading.current_thread() is threading.main_thread():
-        heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, handle) for number in heard}
+        caught = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, handle) for number in caught}
     try:
         yield flag
     finally:

@@ -159,9 +159,9 @@ class MLflow(Logger):
         made = self._client.create_run(experiment.experiment_id, run_name=self.folder.name)
         self._run = made.info.run_id
         known.write_text(self._run)
-        told = plan.settings.flat().items()
+        pairs = plan.settings.flat().items()
         self._client.log_batch(
-            self._run, params=[self._entities.Param(name, str(value)) for name, value in told]
+            self._run, params=[self._entities.Param(name, str(value)) for name, value in pairs]
         )
 
     def write(self, figures: Mapping[str, float], step: int) -> None:

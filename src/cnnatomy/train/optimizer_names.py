@@ -102,7 +102,7 @@ _RANGES: Mapping[str, tuple[str, float, float]] = MappingProxyType(
 )
 
 
-def knobs_of(name: str, told: Mapping[str, float | None]) -> dict[str, float]:
+def knobs_of(name: str, values: Mapping[str, float | None]) -> dict[str, float]:
     """Give all that an optimizer is told: what was said, and its defaults where nothing or None was.
 
     Raises:
@@ -116,7 +116,7 @@ def knobs_of(name: str, told: Mapping[str, float | None]) -> dict[str, float]:
         cnnatomy.errors.ArgumentError: adam takes no momentum: expected beta1, beta2 or eps
     """
     known = OPTIMIZERS[one_of("optimizer", name, OPTIMIZERS)].knobs
-    said = {knob: value for knob, value in told.items() if value is not None}
+    said = {knob: value for knob, value in values.items() if value is not None}
     for knob, value in said.items():
         if knob not in known:
             names = list(known)

@@ -51,13 +51,13 @@ def make_optimizer(
         >>> [(len(g["params"]), g["peak"], g["weight_decay"]) for g in made.param_groups]
         [(1, 0.1, 0.0005), (3, 0.1, 0.0)]
     """
-    told, record = knobs_of(name, knobs), OPTIMIZERS[name]
+    values, record = knobs_of(name, knobs), OPTIMIZERS[name]
     decay = record.weight_decay if weight_decay is None else weight_decay
     checks.real("weight_decay", decay, "a number >= 0", lambda n: 0 <= n < math.inf)
     rate = record.lr if lr is None else lr
     checks.real("lr", rate, "a number > 0", lambda n: 0 < n < math.inf)
     whole = [{"lr": rate, **group, "params": list(group["params"])} for group in groups]
-    return _MAKERS[name](whole, decay, told)
+    return _MAKERS[name](whole, decay, values)
 
 
 def _split(groups: Groups, decay: float) -> Groups:
@@ -77,12 +77,12 @@ def _split(groups: Groups, decay: float) -> Groups:
     return list(parts.values())
 
 
-def _muon(groups: Groups, decay: float, told: Mapping[str, float]) -> Optimizer:
+def _muon(groups: Groups, decay: float, values: Mapping[str, float]) -> Optimizer:
     """Orthogonal steps for the weights between; AdamW for norms, biases, the first weight and the last.
 
     The first reads pictures and the last has a row for each class: neither is a map between like things.
     """
-    rest, betas = told["rest"], (told["beta1"], told["beta2"])
+    rest, betas = values["rest"], (values["beta1"], values["beta2"])
     weights = [p for group in groups for p in group["params"] if p.dim() >= 2]
     ends = {id(weight) for weight in (*weights[:1], *weights[-1:])}
     parts = []
@@ -92,28 +92,30 @@ def _muon(groups: Groups, decay: float, told: Mapping[str, float]) -> Optimizer:
             rate = group["lr"] if turned else group["lr"] * rest
             if chosen:
                 parts.append({**group, "params": chosen, "lr": rate, "peak": rate, "matrices": turned})
-    own = {knob: told[knob] for knob in ("momentum", "nesterov", "iterations", "eps")}
+    own = {knob: values[knob] for knob in ("momentum", "nesterov", "iterations", "eps")}
     return Muon(parts, betas=betas, **own)  # type: ignore[arg-type]  # switches and whole numbers
 
 
-def _sgd(groups: Groups, decay: float, told: Mapping[str, Any], **fixed: bool) -> Optimizer:
-    return torch.optim.SGD(_split(groups, decay), fused=True, **{**told, **fixed})
+def _sgd(groups: Groups, decay: float, values: Mapping[str, Any], **fixed: bool) -> Optimizer:
+    return torch.optim.SGD(_split(groups, decay), fused=True, **{**values, **fixed})
 
 
-def _adam(kind: Callable[..., Optimizer], groups: Groups, decay: float, told: Mapping[str, Any]) -> Optimizer:
-    betas = (told["beta1"], told["beta2"])
-    return kind(_split(groups, decay), betas=betas, eps=told["eps"], fused=True)
+def _adam(
+    kind: Callable[..., Optimizer], groups: Groups, decay: float, values: Mapping[str, Any]
+) -> Optimizer:
+    betas = (values["beta1"], values["beta2"])
+    return kind(_split(groups, decay), betas=betas, eps=values["eps"], fused=True)
 
 
 _MAKERS: Mapping[str, Callable[[Groups, float, Mapping[str, Any]], Optimizer]] = {
-    "adamw": lambda groups, decay, told: _adam(torch.optim.AdamW, groups, decay, told),
-    "adam": lambda groups, decay, told: _adam(torch.optim.Adam, groups, decay, told),
+    "adamw": lambda groups, decay, values: _adam(torch.optim.AdamW, groups, decay, values),
+    "adam": lambda groups, decay, values: _adam(torch.optim.Adam, groups, decay, values),
     "sgd": _sgd,
     "momentum": _sgd,
-    "nesterov": lambda groups, decay, told: _sgd(groups, decay, told, nesterov=True),
+    "nesterov": lambda groups, decay, values: _sgd(groups, decay, values, nesterov=True),
     "gd": _sgd,
-    "rmsprop": lambda groups, decay, told: torch.optim.RMSprop(_split(groups, decay), **told),
-    "adagrad": lambda groups, decay, told: torch.optim.Adagrad(_split(groups, decay), fused=True, **told),
+    "rmsprop": lambda groups, decay, values: torch.optim.RMSprop(_split(groups, decay), **values),
+    "adagrad": lambda groups, decay, values: torch.optim.Adagrad(_split(groups, decay), fused=True, **values),
     "muon": _muon,
 }
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnatomy.train.assembly import assemble
-from cnnatomy.train.batch_sources import single_values_told
+from cnnatomy.train.batch_sources import single_values_explained
 from cnnatomy.train.distributed import join
 from cnnatomy.train.engine import check, torch_settings
 from cnnatomy.train.finder import RateCurve, find_rate
@@ -47,5 +47,5 @@ def _tried(trainer: Trainer) -> RateCurve:
         decay, momentum = recipe.weight_decay, recipe.momentum
         return make_optimizer(recipe.optimizer or "adamw", parts, weight_decay=decay, momentum=momentum)
 
-    with single_values_told(recipe.batch_size or 1):
+    with single_values_explained(recipe.batch_size or 1):
         return find_rate(model, batches, model.loss, optimizer, steps=STEPS, clip=recipe.clip)

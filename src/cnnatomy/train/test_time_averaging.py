@@ -53,8 +53,8 @@ def averaged_probabilities(model: Classifier, images: Tensor, how: str) -> Tenso
     """Average probabilities over all `views` of uint8 pictures: (N, C, H, W) -> (N, classes), on the CPU."""
     means = []
     for part in torch.split(images, BATCH):
-        told = [model.probabilities(scores_of(model, view)) for view in views(part, how)]
-        means.append(torch.stack(told).mean(0))
+        answers = [model.probabilities(scores_of(model, view)) for view in views(part, how)]
+        means.append(torch.stack(answers).mean(0))
     return torch.cat(means)
 
 

@@ -16,7 +16,7 @@ from cnnatomy.data import Pictures
 from cnnatomy.errors import ArgumentError, CnnatomyError
 from cnnatomy.files.transfer_progress import Progress, silent
 from cnnatomy.models.classifier import Classifier
-from cnnatomy.train.batch_sources import Batch, Feed, parts_of, single_values_told
+from cnnatomy.train.batch_sources import Batch, Feed, parts_of, single_values_explained
 from cnnatomy.train.budget import Budget
 from cnnatomy.train.distributed import World
 from cnnatomy.train.finetune import groups
@@ -137,7 +137,7 @@ class Trainer:
         for part in parts_of(whole, self.recipe.accumulate):
             with (
                 self._alone(part.stop < whole),
-                single_values_told(part.stop - part.start),
+                single_values_explained(part.stop - part.start),
                 torch.autocast(images.device.type, self.precision, enabled=self.precision != torch.float32),
             ):
                 shown = self.model.preprocess(images[part])

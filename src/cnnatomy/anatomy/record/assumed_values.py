@@ -184,8 +184,8 @@ def _unique(answers: Answers, call: Call, x: Tensor, *args: Any, **kwargs: Any) 
         return None
     shape = (count,) if dim is None else (*x.shape[:dim], count, *x.shape[dim:][1:])
     inverse = x.shape if dim is None else (total,)
-    told = call.argument("return_inverse"), call.argument("return_counts")
-    return x.new_empty(shape), _indices(*(inverse if told[0] else (0,))), _indices(count if told[1] else 0)
+    flags = call.argument("return_inverse"), call.argument("return_counts")
+    return x.new_empty(shape), _indices(*(inverse if flags[0] else (0,))), _indices(count if flags[1] else 0)
 
 
 def _kept(answers: Answers, call: Call, boxes: Tensor, *rest: Any) -> Tensor | None:

@@ -289,7 +289,7 @@ def _convolution_backward(
     last = suggested(x) or suggested(weight)
     bias = tuple(sizes) if sizes else (grad.shape[1],)
     shapes = (tuple(x.shape), last), (tuple(weight.shape), last), (bias, False)
-    return tuple(new(s, x, own) if asked else None for (s, own), asked in zip(shapes, mask, strict=True))
+    return tuple(new(s, x, own) if wanted else None for (s, own), wanted in zip(shapes, mask, strict=True))
 
 
 def _passed_back(grad: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> Tensor | None:
@@ -303,7 +303,7 @@ def _normalized_backward(grad: Tensor, x: Tensor, weight: Tensor | None, *args: 
         return None
     shapes = tuple(x.shape), (x.shape[1],), (x.shape[1],)
     pairs = zip(shapes, (last, False, False), mask, strict=True)
-    return tuple(new(shape, x, own) if asked else None for shape, own, asked in pairs)
+    return tuple(new(shape, x, own) if wanted else None for shape, own, wanted in pairs)
 
 
 def _max_pooled_backward(grad: Tensor, x: Tensor, *args: Any) -> Tensor | None:

@@ -96,8 +96,8 @@ def _from_text(text: str, input: Sequence[int] | None) -> Any:
 
     name = text.partition("(")[0]
     if name in models.NAMES and (name != text or name == "lenet5"):
-        asked = parse(text)
-        return build(models.build, name, *asked.args, **{"classes": 10, **asked.kwargs})
+        parsed = parse(text)
+        return build(models.build, name, *parsed.args, **{"classes": 10, **parsed.kwargs})
     if input is not None and name in models.NAMES:
         _demand_no_batch(tuple(input), models.find(name).input_shape)
     return models.network(text, input=None if input is None else tuple(input), device="meta")

@@ -17,7 +17,7 @@ from cnnatomy.errors import ArgumentError
 
 _MADE_FOR = ("in_channels", "in_features", "num_features", "num_channels", "input_size", "num_embeddings")
 _INSTALLED = ("site-packages", "dist-packages")
-_ASKED = {
+_ANSWERABLE = {
     "nonzero": "nonzero",
     "masked_select": "nonzero",
     "item()": "item",
@@ -26,7 +26,7 @@ _ASKED = {
     "nms": "nms",
 }
 """The questions that a caller can answer, by a word of torch's message."""
-_TOLD = {
+_UNANSWERABLE = {
     "repeat_interleave": "how often cells are repeated depends on values",
     "bincount": "how many values there are of each kind depends on them",
 }
@@ -66,15 +66,15 @@ def reason_of(error: Exception, graph: Graph, shell: nn.Module, assumed: bool) -
 
 def _plainly(said: str) -> str:
     """What was asked of a tensor that has no values, in words; torch's own where there are none for it."""
-    for word, name in _ASKED.items():
+    for word, name in _ANSWERABLE.items():
         if word in said:
             return QUESTIONS[name].words
-    return next((words for word, words in _TOLD.items() if word in said), _short(said))
+    return next((words for word, words in _UNANSWERABLE.items() if word in said), _short(said))
 
 
 def _remedy(said: str) -> str:
     """What the caller may assume to get further."""
-    name = next((name for word, name in _ASKED.items() if word in said), None)
+    name = next((name for word, name in _ANSWERABLE.items() if word in said), None)
     if name is None:
         return ""
     answer = "all, or a count" if QUESTIONS[name].counts else "a number"
@@ -85,8 +85,8 @@ def _line(error: Exception) -> str:
     """Where in the model's code an error came up: the innermost line not of torch or of this package."""
     own = [Path(module.__file__ or "").parent for module in (torch, cnnatomy)]
     frames: list[traceback.FrameSummary] = traceback.extract_tb(error.__traceback__)
-    asked = (at for at, one in enumerate(frames) if one.name == "__torch_dispatch__")
-    frames = frames[: next(asked, None)]  # behind it are the operator's own
+    places = (at for at, one in enumerate(frames) if one.name == "__torch_dispatch__")
+    frames = frames[: next(places, None)]  # behind it are the operator's own
     theirs = [one for one in frames if not any(Path(one.filename).is_relative_to(home) for home in own)]
     if not theirs:
         return ""

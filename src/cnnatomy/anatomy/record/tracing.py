@@ -208,8 +208,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             result = answer(func, args, kwargs)
             return mapped(func(*args, **kwargs), self.bare) if result is None else result
         except RuntimeError:  # it may have asked for values
-            asked = Call(func, *given, None, tuple(inputs), (), 0, signature(func))
-            result = self._answers.answer(asked, args, kwargs)
+            pending = Call(func, *given, None, tuple(inputs), (), 0, signature(func))
+            result = self._answers.answer(pending, args, kwargs)
             if result is None:
                 raise
             return result

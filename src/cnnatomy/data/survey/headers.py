@@ -16,7 +16,7 @@ from cnnatomy.data.colours import has_sixteen_bits, is_grey
 from cnnatomy.data.decode import BadPictureError, opened, suffix
 from cnnatomy.data.fit_policies import Size
 from cnnatomy.data.orientation import turn_of
-from cnnatomy.data.picture_sources import Read, Shelf
+from cnnatomy.data.picture_sources import FileSource, Read
 from cnnatomy.data.pictures import Progress, silent
 from cnnatomy.data.threaded_decoding import each_file
 from cnnatomy.data.uniform import Uniform
@@ -92,7 +92,7 @@ class Headers:
 
 
 def read_headers(
-    source: Shelf | Uniform, *, sample: int | None = None, progress: Progress = silent
+    source: FileSource | Uniform, *, sample: int | None = None, progress: Progress = silent
 ) -> Headers:
     """Return the headers of all pictures of a source, or of `sample` of them evenly spaced.
 

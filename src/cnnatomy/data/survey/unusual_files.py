@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from cnnatomy.data.colours import is_grey
 from cnnatomy.data.decode import is_picture
-from cnnatomy.data.picture_sources import Listing, Shelf
+from cnnatomy.data.picture_sources import FileSource, Listing
 from cnnatomy.data.survey.headers import Header, Headers
 from cnnatomy.data.uniform import Uniform
 from cnnatomy.files.printable import written
@@ -17,7 +17,7 @@ TINY, LONG = 8, 4
 
 
 def odd_files(
-    source: Shelf | Uniform, headers: Headers, classes: Sequence[str]
+    source: FileSource | Uniform, headers: Headers, classes: Sequence[str]
 ) -> Mapping[str, tuple[str, ...]]:
     """Return the names of what is odd in a source, by what is odd about it; only what is there."""
     found = {
@@ -35,7 +35,7 @@ def odd_files(
     if headers.coloured:
         found["grey among coloured ones"] = headers.named(lambda header: is_grey(header.mode))
     if not isinstance(source, Uniform):
-        found["no picture by its name, in a class folder"] = _strangers(source.listing, classes)
+        found["no picture by its name, in a class folder"] = _not_pictures(source.listing, classes)
     return {what: tuple(map(written, names)) for what, names in found.items() if names}
 
 
@@ -50,7 +50,7 @@ def _twins(classes: Sequence[str]) -> list[str]:
     return [" = ".join(names) for names in alike.values() if len(names) > 1]
 
 
-def _strangers(listing: Listing, classes: Sequence[str]) -> list[str]:
+def _not_pictures(listing: Listing, classes: Sequence[str]) -> list[str]:
     wanted = set(classes)
     names = (name for name in (*listing.files, *listing.others) if not is_picture(name))
     return [name for name in names if wanted.intersection(PurePosixPath(name).parts[:-1])]

@@ -118,9 +118,9 @@ def _of_run(what: str | Path | Run, data: str | Path | None, code: str | None) -
     if data is None and settings.data.source == IN_MEMORY:
         gone = "the pictures of this run were given in memory, and are gone"
         raise DataError(gone, hint="looking at other pictures (--data)")
-    asked = replace(settings.data, source=settings.data.source if data is None else str(data))
+    wanted = replace(settings.data, source=settings.data.source if data is None else str(data))
     title = f"What {name_of(settings)} looks for"
-    return _Given(model, load_data(asked, model.input_shape, Silent()), str(facts["fit"]), title)
+    return _Given(model, load_data(wanted, model.input_shape, Silent()), str(facts["fit"]), title)
 
 
 def _of_module(net: nn.Module, data: str | Path | None, input: Sequence[int] | None) -> _Given:

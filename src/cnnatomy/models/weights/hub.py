@@ -109,15 +109,19 @@ def _from_torchvision(name: str) -> Weights:
         return replace(read(path), source=f"torchvision:{name}", preprocessing=_prepared(name))
     try:
         entry = import_module("torchvision.models").get_model_weights(name.partition(".")[0]).DEFAULT
-        told = entry.transforms()
+        transforms = entry.transforms()
     except Exception as error:  # a torchvision that does not go with torch ends its import in many ways
         near = difflib.get_close_matches(name, TORCHVISION, n=1)
         expected = f"one of {', '.join(TORCHVISION)}, or any that an installed torchvision knows"
         hint = f"torchvision:{near[0]}" if near else None
         raise WeightsError(f"torchvision has no weights {name!r}", expected=expected, hint=hint) from error
-    (side,), (resized,) = told.crop_size, told.resize_size
+    (side,), (resized,) = transforms.crop_size, transforms.resize_size
     prepared = Preprocessing(
-        tuple(told.mean), tuple(told.std), (side, side), side / resized, told.interpolation.value
+        tuple(transforms.mean),
+        tuple(transforms.std),
+        (side, side),
+        side / resized,
+        transforms.interpolation.value,
     )
     path = _torchvision_file(entry.url, entry.url.rpartition("/")[2])
     return replace(read(path), source=f"torchvision:{name}", preprocessing=prepared)

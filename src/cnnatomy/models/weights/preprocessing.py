@@ -139,15 +139,15 @@ def from_timm(config: Mapping[str, Any]) -> Preprocessing:
         >>> from_timm({"pretrained_cfg": {"crop_pct": 0.95, "interpolation": "bicubic"}}).crop
         0.95
     """
-    told = config.get("pretrained_cfg") or config
-    size = told.get("input_size") or (3, 224, 224)
-    squash = told.get("crop_mode", "center") == "squash"
+    pretrained = config.get("pretrained_cfg") or config
+    size = pretrained.get("input_size") or (3, 224, 224)
+    squash = pretrained.get("crop_mode", "center") == "squash"
     return Preprocessing(
-        tuple(map(float, told.get("mean") or IMAGENET_MEAN)),
-        tuple(map(float, told.get("std") or IMAGENET_STD)),
+        tuple(map(float, pretrained.get("mean") or IMAGENET_MEAN)),
+        tuple(map(float, pretrained.get("std") or IMAGENET_STD)),
         (int(size[-2]), int(size[-1])),
-        None if squash else float(told.get("crop_pct") or 0.875),
-        told.get("interpolation") or "bicubic",
+        None if squash else float(pretrained.get("crop_pct") or 0.875),
+        pretrained.get("interpolation") or "bicubic",
     )
 
 
@@ -177,9 +177,9 @@ def from_transformers(config: Mapping[str, Any]) -> Preprocessing:
     )
 
 
-def _sides(told: Any) -> tuple[int, int]:
+def _sides(sides: Any) -> tuple[int, int]:
     """A size as these files write it: a number, or height and width, or the shorter side."""
-    if isinstance(told, Mapping):
-        edge = told.get("shortest_edge", 224)
-        return int(told.get("height", edge)), int(told.get("width", edge))
-    return int(told), int(told)
+    if isinstance(sides, Mapping):
+        edge = sides.get("shortest_edge", 224)
+        return int(sides.get("height", edge)), int(sides.get("width", edge))
+    return int(sides), int(sides)

@@ -163,9 +163,9 @@ def _beside(folder: Path) -> Preprocessing | None:
     """The preprocessing that files beside the weights give, if they do."""
     for name, reader in (("preprocessor_config.json", from_transformers), ("config.json", from_timm)):
         try:
-            told = json.loads((folder / name).read_text(encoding="utf-8"))
-            if name == "preprocessor_config.json" or "pretrained_cfg" in told:
-                return reader(told)
+            listing = json.loads((folder / name).read_text(encoding="utf-8"))
+            if name == "preprocessor_config.json" or "pretrained_cfg" in listing:
+                return reader(listing)
         except FileNotFoundError:
             continue
         except (ValueError, TypeError, KeyError, AttributeError, ArgumentError) as error:

@@ -47,7 +47,7 @@ def needed_channels(facts: Facts) -> Iterator[tuple[Site, Mask]]:
             continue
         if index in sites:
             found.append((sites[index], wanted[0]))
-        for value, mask in _asked(call, wanted):
+        for value, mask in _wanted_inputs(call, wanted):
             masks[value] = masks[value] | mask if value in masks else mask
     yield from reversed(found)
 
@@ -58,7 +58,7 @@ def _wanted(value: Value, masks: dict[Value, Mask], whole: set[int]) -> Mask:
     return masks.get(value, np.zeros(_width(value), bool))
 
 
-def _asked(call: Call, wanted: Sequence[Mask]) -> list[tuple[Value, Mask]]:
+def _wanted_inputs(call: Call, wanted: Sequence[Mask]) -> list[tuple[Value, Mask]]:
     """What a call needs of its inputs for what is wanted of its outputs."""
     name = call.name.removeprefix("aten.")
     inputs, out, mask = call.inputs, call.outputs[0], wanted[0]

@@ -31,9 +31,11 @@ def unread(facts: Facts) -> Iterator[Advice]:
             continue
         parts: dict[str, list[str]] = {}
         for axis, ranges in missing.items():
-            told, side = _where(ranges, value.shape[axis], _SIDES[axis - 2 - rank])
-            parts.setdefault(told, []).append(side)
-        said = [told.format("/".join(side for side in sides if side)) for told, sides in parts.items()]
+            sentence, side = _where(ranges, value.shape[axis], _SIDES[axis - 2 - rank])
+            parts.setdefault(sentence, []).append(side)
+        said = [
+            sentence.format("/".join(side for side in sides if side)) for sentence, sides in parts.items()
+        ]
         counts = {axis: sum(map(len, ranges)) for axis, ranges in missing.items()}
         seen = listed(said, "and")
         nothing = any(count == value.shape[axis] for axis, count in counts.items())

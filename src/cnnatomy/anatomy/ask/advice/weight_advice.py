@@ -31,11 +31,11 @@ def unused(facts: Facts) -> Iterator[Advice]:
     for (path, state), weights in groups.items():
         count, names = sum(prod(weight.shape) for weight in weights), [weight.name for weight in weights]
         if state == "asleep":
-            told = f"{count:,} parameters of a module that is not called in evaluation"
+            text = f"{count:,} parameters of a module that is not called in evaluation"
             yield Advice(
                 "note",
                 path,
-                told,
+                text,
                 "they serve training only, or nothing",
                 "leave it out of what is shipped",
                 {"parameters": count},

@@ -37,7 +37,7 @@ class Change:
         return self.after / self.before if numbers and self.before else None  # type: ignore[operator]
 
     def __str__(self) -> str:
-        return f"{self.what} {_told(self.what, self.before)} → {_told(self.what, self.after)}"
+        return f"{self.what} {_cell_text(self.what, self.before)} → {_cell_text(self.what, self.after)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,14 @@ def _totals(difference: Difference) -> list[list[str]]:
     rows = []
     for change in difference.totals:
         ratio = "" if change.ratio is None else f"×{number_text.ratio(change.ratio)}"
-        rows.append([change.what, _told(change.what, change.before), _told(change.what, change.after), ratio])
+        rows.append(
+            [
+                change.what,
+                _cell_text(change.what, change.before),
+                _cell_text(change.what, change.after),
+                ratio,
+            ]
+        )
     return rows
 
 
@@ -193,7 +200,7 @@ def _notes(difference: Difference) -> list[str]:
     return [f"partial: {model}: {reason}" for model, reason in partly if reason is not None]
 
 
-def _told(what: str, value: object) -> str:
+def _cell_text(what: str, value: object) -> str:
     """A fact as people read it: bytes with their unit, numbers with separators, shapes with crosses."""
     if isinstance(value, int):
         return number_text.stored(value) if what in BYTES else number_text.exact(value)

@@ -107,7 +107,7 @@ class InputSizes:
 
     def to_markdown(self) -> str:
         """The clean sizes, and a table of the others in Markdown, sizes with the same loss in one line."""
-        rows = [f"| {sized} | {told.replace('|', chr(92) + '|')} |" for sized, told in self._groups()]
+        rows = [f"| {sized} | {sentence.replace('|', chr(92) + '|')} |" for sized, sentence in self._groups()]
         table = ["\n".join(["| sizes | lost |", "| --- | --- |", *rows])] if rows else []
         return "\n\n".join([f"**{self._title}**", self._summary, *table]) + "\n"
 
@@ -148,7 +148,7 @@ class InputSizes:
         for one in self.tried:
             if not one.clean:
                 kinds.setdefault(_kind(one), []).append(one)
-        return [(runs([one.size for one in group]), _told(group)) for group in kinds.values()]
+        return [(runs([one.size for one in group]), _group_sentence(group)) for group in kinds.values()]
 
 
 def runs(numbers: Sequence[int]) -> str:
@@ -179,7 +179,7 @@ def _kind(one: InputSize) -> object:
     return tuple(dict.fromkeys((loss.layer, loss.cells) for loss in one.losses)), one.unread
 
 
-def _told(group: Sequence[InputSize]) -> str:
+def _group_sentence(group: Sequence[InputSize]) -> str:
     """What the sizes of a group lose; the number of cells that a layer is given only where it is one."""
     if len(group) == 1 or group[0].reason is not None:
         return group[0].told

@@ -17,15 +17,15 @@ _SPELLED_OUT = 6  # terms of a sum written one by one
 
 def see(wanted: int, layers: int | None, base: Window, given: Collection[str]) -> Solution:
     """Depth, kernel, dilation or stride with which one output sees at least the wanted field."""
-    asked = f"a field of {count(wanted, 'cell')} by "
+    question = f"a field of {count(wanted, 'cell')} by "
     if layers is None:
-        return Solution(f"{asked}layers of {named(base)}", tuple(_deep(wanted, base)))
-    asked += count(layers, "layer")
+        return Solution(f"{question}layers of {named(base)}", tuple(_deep(wanted, base)))
+    question += count(layers, "layer")
     parts: tuple[str, ...] = ("kernel", "dilation", "stride")
     if "kernel" in given:
-        asked += f" of {named(base)}"
+        question += f" of {named(base)}"
         if field([base] * layers) >= wanted:
-            return Solution(asked, (chain("as it is", [base] * layers),))
+            return Solution(question, (chain("as it is", [base] * layers),))
     else:
         parts = ("kernel",)
     found = []
@@ -34,7 +34,7 @@ def see(wanted: int, layers: int | None, base: Window, given: Collection[str]) -
         if value := _least(enough):
             option = chain(f"{part} {value}", [changed(base, part, value)] * layers)
             found.append((value - getattr(base, part), option))
-    return Solution(asked, tuple(option for _, option in sorted(found, key=lambda way: way[0])))
+    return Solution(question, tuple(option for _, option in sorted(found, key=lambda way: way[0])))
 
 
 def field(windows: Iterable[Window]) -> int:
@@ -65,8 +65,8 @@ def chain(change: str, windows: list[Window]) -> Option:
         shown = terms if len(terms) <= _SPELLED_OUT else [*terms[:3], "..", terms[-1]]
         total = " + ".join(map(str, [1, *shown]))
     weights = sum(window.kernel**2 for window in windows)
-    told = f"{total} = {reach.size}; {weights} C² weights on pictures of C maps"
-    return Option(change, told, tuple(windows), None, reach.size)
+    note = f"{total} = {reach.size}; {weights} C² weights on pictures of C maps"
+    return Option(change, note, tuple(windows), None, reach.size)
 
 
 def _deep(wanted: int, base: Window) -> list[Option]:

@@ -27,26 +27,26 @@ _PATIENCE = 64  # values that give the size, tried for a clean fit
 
 def tiling(base: Window, n: int) -> Solution:
     """The window as it is if it fits, else what mends it, nearest first."""
-    asked = f"{count(n, 'cell')} read by {named(base)}, with nothing left over"
+    question = f"{count(n, 'cell')} read by {named(base)}, with nothing left over"
     if base.slack(n) < 0:
         larger = (m for m in range(n + 1, n + 2 * base.extent) if _tiles(base, m))
-        return Solution(asked, tuple(_input(base, m) for m in islice(larger, 1)))
+        return Solution(question, tuple(_input(base, m) for m in islice(larger, 1)))
     if base.tiles(n):
-        return Solution(asked, (Option.over("as it is", base, n),))
+        return Solution(question, (Option.over("as it is", base, n),))
     fixes = base.mend(n)
     found: list[tuple[int, Option]] = []
     found += [(abs(s - base.stride), _with(base, "stride", s, n)) for s in fixes.strides]
     found += [(abs(m - n), _input(base, m)) for m in fixes.sizes]
     found += [(abs(sum(p) - sum(base.padding)), _with(base, "padding", p, n)) for p in fixes.paddings]
-    return Solution(asked, tuple(option for _, option in sorted(found, key=lambda way: way[0])))
+    return Solution(question, tuple(option for _, option in sorted(found, key=lambda way: way[0])))
 
 
 def sized(base: Window, n: int, out: int, given: Collection[str]) -> Solution:
     """The window as it is if it gives the size, else with one part changed, what was left free first."""
     free = "kernel" not in given
-    asked = f"{count(out, 'output')} from {count(n, 'cell')}" + ("" if free else f" by {named(base)}")
+    question = f"{count(out, 'output')} from {count(n, 'cell')}" + ("" if free else f" by {named(base)}")
     if not free and _gives(base, n, out):
-        return Solution(asked, (Option.over("as it is", base, n),))
+        return Solution(question, (Option.over("as it is", base, n),))
     ways: list[tuple[bool, int, Option]] = []
     for part in _PARTS:
         for value, distance in _nearest(base, part, n, out):
@@ -59,7 +59,7 @@ def sized(base: Window, n: int, out: int, given: Collection[str]) -> Solution:
         usual.sort(key=lambda window: not window.tiles(n))
         options = [Option.over(named(window), window, n) for window in usual] + options
     kept = {(*option.windows, option.n): option for option in reversed(options)}
-    return Solution(asked, tuple(reversed(kept.values())))
+    return Solution(question, tuple(reversed(kept.values())))
 
 
 def inputs(base: Window, out: int) -> Solution:

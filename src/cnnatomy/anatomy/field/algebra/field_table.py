@@ -94,7 +94,7 @@ class Table:
             return found
         return found.view(n for dim, n in enumerate(shape) if dim not in dims)
 
-    def doubt(self, operator: str, dims: Iterable[int] | None = None) -> Table:
+    def mark_unsure(self, operator: str, dims: Iterable[int] | None = None) -> Table:
         """Read axes, or all, in a way that is not known: whole, and with a mark that says so."""
         read = range(len(self.shape)) if dims is None else dims
         terms = tuple(term.lost(operator, operator) for term in self.terms)

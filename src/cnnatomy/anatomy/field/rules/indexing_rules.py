@@ -13,7 +13,7 @@ def pick(call: Call, see: See) -> Table:
     x, index = call.read[:2]
     rank, out = len(x.shape), call.outputs[0].shape
     dim = call.argument("dim") % max(rank, 1)
-    table = see(x).doubt(call.operator._opname, [dim])
+    table = see(x).mark_unsure(call.operator._opname, [dim])
     places = see(index)
     if len(index.shape) == 1:
         places = places.view((*(1,) * dim, index.shape[0], *(1,) * (rank - dim - 1)))
@@ -28,7 +28,10 @@ def pick(call: Call, see: See) -> Table:
 def embedding(call: Call, see: See) -> Table:
     """Every row reads its index."""
     weight, index = call.read[:2]
-    parts = [see(index).view((*index.shape, 1)), see(weight).doubt("embedding", [0]).reduce([0], keep=False)]
+    parts = [
+        see(index).view((*index.shape, 1)),
+        see(weight).mark_unsure("embedding", [0]).reduce([0], keep=False),
+    ]
     return union_of([part for part in parts if part.terms] or parts[:1], call.outputs[0].shape)
 
 
@@ -41,7 +44,7 @@ def index(call: Call, see: See) -> Table | list[Table]:
     boolean = any(not value.dtype.is_floating_point and value.dtype.itemsize == 1 for value in picked)
     if boolean or at != list(range(at[0], at[-1] + 1)):
         return everything(call, see)
-    table = see(x).doubt("index", at)
+    table = see(x).mark_unsure("index", at)
     rank = max(len(value.shape) for value in picked)
     lead, rest = x.shape[: at[0]], x.shape[at[-1] + 1 :]
     out = call.outputs[0].shape

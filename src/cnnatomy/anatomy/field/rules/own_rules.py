@@ -28,7 +28,8 @@ def pool(call: Call, see: See) -> list[Table]:
     for dim, one in enumerate(taps, 2):
         found = found if one is None else found.tap(dim, one)
     return [
-        found.expand(v.shape) if len(v.shape) == len(first) else found.doubt("pool") for v in call.outputs
+        found.expand(v.shape) if len(v.shape) == len(first) else found.mark_unsure("pool")
+        for v in call.outputs
     ]
 
 
@@ -56,7 +57,7 @@ def spread(call: Call, see: See) -> list[Table]:
     found = tapped(grad, taps)
     others = [see(value) for value in call.read[1:]]
     if any(other.terms for other in others):
-        found = union_of([found, *(other.doubt("pool_backward") for other in others)], found.shape)
+        found = union_of([found, *(other.mark_unsure("pool_backward") for other in others)], found.shape)
     return [found.expand(value.shape) for value in call.outputs]
 
 

@@ -43,6 +43,6 @@ def grid_sample(call: Call, see: See) -> Table:
     """Every output reads its place, and cells that are not known."""
     x, grid = (see(value) for value in call.read[:2])
     out, rank = call.outputs[0].shape, len(x.shape)
-    cells = x.doubt(call.operator._opname, range(2, rank))
+    cells = x.mark_unsure(call.operator._opname, range(2, rank))
     place = grid.reduce([-1]).permute((0, rank - 1, *range(1, rank - 1)))
     return union_of([cells, place], out)

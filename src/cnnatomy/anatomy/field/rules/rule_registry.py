@@ -61,7 +61,7 @@ def pointwise(call: Call, see: See) -> Table:
 
 def everything(call: Call, see: See) -> list[Table]:
     """Every output unit reads every input whole; marked as not known."""
-    wholes = [see(value).doubt(call.operator._opname) for value in call.read]
+    wholes = [see(value).mark_unsure(call.operator._opname) for value in call.read]
     if not wholes:
         return []
     first = max(wholes, key=lambda table: len(table.shape))

@@ -161,7 +161,7 @@ def max_unpool(call: Call, see: See) -> Table:
 def spread_out(table: Table, call: Call) -> Table:
     """Read the last axes in a way that is not known."""
     rank = 3 if call.operator._opname.endswith("3d") else 2
-    return table.doubt(call.operator._opname, range(len(table.shape) - rank, len(table.shape)))
+    return table.mark_unsure(call.operator._opname, range(len(table.shape) - rank, len(table.shape)))
 
 
 @rule("fractional_max_pool2d", "fractional_max_pool3d")

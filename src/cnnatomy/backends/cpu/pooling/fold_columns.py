@@ -22,7 +22,7 @@ from cnnatomy.backends.cpu.pooling.forward_common import Rows
 from cnnatomy.backends.cpu.pooling.window_tables import Strided
 from cnnatomy.reducers.contract import FastFold, Fold, Lane, Mask, State
 
-UNROLLED, ABREAST = 4, 4
+UNROLLED, TOGETHER = 4, 4
 """Windows of more rows than this are folded so many vectors at a time: each row waits for the one before it.
 
 So are channels that are last: memory is then read in longer runs.
@@ -171,7 +171,7 @@ class ColumnFold:
     def several(self) -> Sequence[int]:
         """Widths of vectors, the widest of several at a time if states are small."""
         widths = self.spec.widths
-        return (ABREAST * widths[0], *widths) if len(self.fields) == 1 else widths
+        return (TOGETHER * widths[0], *widths) if len(self.fields) == 1 else widths
 
     def identity(self, width: int) -> State:
         """The state of no taps."""

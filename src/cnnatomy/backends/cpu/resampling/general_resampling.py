@@ -1,7 +1,7 @@
 """The kernel of separable linear maps: rows are combined down the columns, then columns along the rows.
 
-Rows are combined in vectors that run along them, whatever their taps. Columns are combined in vectors over the
-channels of channels_last. In the usual layout neighbouring outputs read cells at uneven distances, so that no
+Rows are combined in vectors that run along them, whatever their taps. Columns are combined in vectors over
+the channels of channels_last. In the usual layout neighbouring outputs read cells at uneven distances, and no
 vector could be loaded; there a vector runs over as many rows as it holds, which are transposed and back:
 
     rows, combined      a0 a1 a2 a3 ..      one unit of work is as many output rows as a vector holds
@@ -10,8 +10,8 @@ vector could be loaded; there a vector runs over as many rows as it holds, which
                         a1 b1 c1 d1         as any other; outputs y0 = w0 (column 0) + w1 (column 1) + ..
     back, and stored    y0 y1 y2 y3 ..      a square of outputs at a time, each row in one store
 
-Scratch holds the rows, and behind them the same on their side (`side` bytes further). An output whose window is
-cut by the border has fewer taps and walks them in a loop; the others' are written out, one after another.
+Scratch holds the rows, and behind them the same on their side (`side` bytes further). An output whose window
+is cut by the border has fewer taps and walks them in a loop; the others' are written out, one after another.
 Where weights repeat `polyphase_resampling` is quicker, by 1.2 to 2.8.
 """
 

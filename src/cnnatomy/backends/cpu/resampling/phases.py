@@ -2,16 +2,16 @@
 
 Such an axis is a bank of filters, one for each phase of the outputs, that all take the same steps: vectors
 run over the outputs of one phase, whose cells lie evenly (Crochiere & Rabiner, "Multirate digital signal
-processing", 1983, section 3.3: polyphase structures). To three halves of the size, P = 3 phases and S = 2 cells:
+processing", 1983, section 3.3: polyphase structures). To 3/2 of the size, P = 3 phases and S = 2 cells:
 
     cells     c0    c1   |   c2    c3   |   c4    c5       a period is S cells
     outputs   y0  y1  y2 |   y3  y4  y5 |   y6  y7  y8     and P outputs
     phase 1       y1     |       y4     |       y7         one vector: y(jP + 1) reads cells jS + first ..
 
-The table that a kernel reads has a weight for each tap of each phase in each period, 0 where the border cuts it:
-so that no output needs a loop of its own. What is asked of an axis is small (`MOST_STEPS`, `MOST_TAPS`), since
-all taps of all phases are written out: a larger kernel costs more to compile than the table of
-`general_resampling` costs to read. Measured against that table (one thread, AVX2): 1.2 to 2.8 times as fast.
+The table that a kernel reads has a weight for each tap of each phase in each period, 0 where the border cuts
+it, so that no output needs a loop of its own. Phases and taps are few (`MOST_STEPS`, `MOST_TAPS`), since all
+of them are written out, one after another. Measured against the table of `general_resampling` (one thread,
+AVX2): 1.2 to 2.8 times as fast.
 """
 
 from __future__ import annotations
