@@ -16,7 +16,7 @@ from cnnatomy.data import read_pictures
 from cnnatomy.errors import DataError
 from cnnatomy.lab.limits import KEPT
 from cnnatomy.report.anatomy_page import PICTURE
-from cnnatomy.report.run_page import png
+from cnnatomy.report.pixels import png
 
 GONE = "this picture is not here any more, since the lab was started anew: choose it again"
 

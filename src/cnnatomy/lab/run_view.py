@@ -31,8 +31,8 @@ from cnnatomy.lab.numbers_view import place_of
 from cnnatomy.lab.reply import Reply
 from cnnatomy.lab.settings_form import Field, Form
 from cnnatomy.lab.view_document import document, file_of, told
+from cnnatomy.report.pixels import png
 from cnnatomy.report.render import embed, template
-from cnnatomy.report.run_page import png
 from cnnatomy.train.run_folder import RunFolder
 
 MAPS = 64
