@@ -108,7 +108,6 @@ RETIRED = {
     "shelf": "source",
     "shelves": "sources",
     "album": "decoded set",
-    "doubt": "fallback, unsure",
     "heard": "caught, received",
     "brought": "given",
     "told": "what it is: arguments, metadata, listener",

@@ -50,8 +50,8 @@ def figured(
         own: whether the pictures are the run's own data.
     """
     affordable = int(min(MOST_PICTURES, SECONDS / max(metrics.get("seconds_per_picture") or 1e-3, 1e-6)))
-    told = evaluation.answers
-    known = None if told is None else calibration(told.probability, told.predicted == told.labels)
+    answers = evaluation.answers
+    known = None if answers is None else calibration(answers.probability, answers.predicted == answers.labels)
     warmth = _temperature(model, data, affordable) if own and known else None
     linear = accuracy_on_pixels(data.train, data.test) if own and len(data.train) else None
     seed, changes = settings.recipe.seed, settings.recipe.augment or "none"

@@ -83,8 +83,8 @@ def packed(folder: Path, seen: dict[str, tuple[int, int]] | None = None) -> dict
     files: dict[str, bytes] = {}
     found = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     for path in sorted(found, key=lambda path: (path.name != "checkpoint.safetensors", path.name)):
-        told = path.stat()
-        mark = (told.st_mtime_ns, told.st_size)
+        status = path.stat()
+        mark = (status.st_mtime_ns, status.st_size)
         if seen is None or seen.get(path.name) != mark:
             files[path.name] = path.read_bytes()
         if seen is not None:

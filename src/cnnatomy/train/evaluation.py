@@ -160,8 +160,8 @@ class Evaluation:
             return None
         most = int(called.argmax())
         ours = int(self.confusion[most].sum())
-        told = int(called[most]) >= SINGLE * self.pictures and ours < SINGLE * self.pictures
-        return self.classes[most] if told else None
+        single = int(called[most]) >= SINGLE * self.pictures and ours < SINGLE * self.pictures
+        return self.classes[most] if single else None
 
     @cached_property
     def per_class(self) -> tuple[ClassScore, ...]:

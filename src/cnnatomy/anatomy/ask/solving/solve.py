@@ -57,8 +57,8 @@ def solve(
     """
     n, out, kernel = input_size, output_size, kernel_size
     window = {"kernel": kernel, "stride": stride, "dilation": dilation}
-    asked = {"input_size": n, "output_size": out, "field": field, "layers": layers, "kernel_size": kernel}
-    for name, value in {**asked, "stride": stride, "dilation": dilation}.items():
+    wanted = {"input_size": n, "output_size": out, "field": field, "layers": layers, "kernel_size": kernel}
+    for name, value in {**wanted, "stride": stride, "dilation": dilation}.items():
         if value is not None:
             whole_number(name, value, least=1)
     given = {name for name, value in {**window, "padding": padding}.items() if value is not None}
