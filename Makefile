@@ -33,7 +33,7 @@ types: $(READY)  ## Check types.
 check: test lint types  ## Everything that must pass before a change lands.
 
 slow: $(READY)  ## Run the long checks as well, against other tools too.
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[counters]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[counters,ray]'
 	$(BIN)/python -m pytest -n auto --dist worksteal -q --all-combinations -m "slow or not slow"
 
 mutants: $(READY)  ## Change the code in small ways, and see whether its tests notice (PARTS="geometry data", COUNT, SEED).

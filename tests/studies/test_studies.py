@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import cnnatomy as ca
 from cnnatomy.cli import main
@@ -231,6 +232,21 @@ def test_names_from_outside_are_inert(tmp_path: Path) -> None:
     study = compare("digits", {name: {"pool": "max"}, "b": {}}, seeds=1, study=tmp_path / "s", **SMALL)
     assert "<img src=x" not in (study.path / "study.html").read_text()
     assert "<img src=x" not in study._repr_html_()
+
+
+def test_names_of_classes_and_pictures_are_inert(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("<img src=x onerror=alert(1)>", "plain"):
+        folder = tmp_path / "pictures" / name
+        folder.mkdir(parents=True)
+        for k in range(12):
+            levels = rng.integers(0, 256, (16, 16), np.uint8)
+            Image.fromarray(levels).save(folder / f"<img src=x onerror=alert({k})>.png")
+    arms = {"a": {"model": "FC"}, "b": {"model": "FC-8 FC"}}
+    study = compare(tmp_path / "pictures", arms, seeds=1, study=tmp_path / "s", epochs=1)
+    page = (study.path / "study.html").read_text()
+    assert "onerror" in page
+    assert "<img src=x" not in page
 
 
 @pytest.mark.slow

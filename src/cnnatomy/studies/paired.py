@@ -56,8 +56,9 @@ class Interval(NamedTuple):
         return self.low > 0 or self.high < 0
 
     def wider(self, other: Interval) -> Interval:
-        """The less sure of two intervals about one mean."""
-        return max(self, other, key=lambda one: (one.high - one.low, one.p))
+        """The less sure of two intervals about one mean, and the larger p."""
+        low, high, _ = max(self, other, key=lambda one: one.high - one.low)
+        return Interval(low, high, max(self.p, other.p))
 
 
 class Spread(NamedTuple):
