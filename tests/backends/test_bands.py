@@ -104,7 +104,6 @@ def test_outputs_in_phases(axes: tuple[Bands, Bands], dtype: torch.dtype, large:
     close(found / 50, truth / 50, sums=4)
 
 
-@pytest.mark.costly(3)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("length", LENGTHS)
 def test_vectors_of_any_length(length: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,7 +215,7 @@ def test_any_window_in_float32(case: tuple[Sliding, tuple[int, ...]], name: str)
     check([random((1, 2, *size), ties=True)], region, reducer(name))
 
 
-@pytest.mark.costly(3)
+@pytest.mark.costly(1)
 @one_of_each
 @given(
     size=st.tuples(st.integers(1, 20), st.integers(1, 70)),
@@ -332,7 +332,6 @@ def scattering(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     forget()
 
 
-@pytest.mark.costly(2)
 @pytest.mark.parametrize(
     "region",
     [
@@ -357,7 +356,6 @@ def test_the_columns_at_the_ends_of_rows_go_in_vectors_too(region: Sliding) -> N
     assert any(edges)
 
 
-@pytest.mark.costly(2)
 @pytest.mark.parametrize(
     ("dtype", "size"),
     [(torch.float32, (5, 18)), (torch.float64, (6, 9)), (torch.bfloat16, (4, 27))],
@@ -402,7 +400,6 @@ def test_rows_scatter_whether_their_windows_share_cells_or_not(height: int, regi
     check([x], region, reducer("max"))
 
 
-@pytest.mark.costly(4)
 @pytest.mark.parametrize("name", ["max", "mean", "l2"])
 @pytest.mark.parametrize(
     ("size", "region", "stride"),
@@ -525,7 +522,6 @@ def test_cells_of_wide_maps_look_for_the_outputs_that_chose_them(region: Sliding
     check([random((2, 3, 7, 203), dtype, ties=True)], region, reducer("max"))
 
 
-@pytest.mark.costly(3)
 @pytest.mark.parametrize("name", ["max", "l2", "importance"])
 @pytest.mark.parametrize(
     ("region", "size"),
@@ -613,7 +609,6 @@ def test_as_many_numbers_are_kept_as_the_output_of_a_whole_map_tells() -> None:
     assert counts == [2, 3, 3, 2, 2, 3, 3]
 
 
-@pytest.mark.costly(2)
 @pytest.mark.parametrize(
     ("dtype", "length", "widest"),
     [

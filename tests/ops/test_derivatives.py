@@ -12,7 +12,7 @@ from torch import Tensor
 from cnnatomy.reducers import Reducer
 from cnnatomy.regions import Region
 
-pytestmark = pytest.mark.costly(6)
+pytestmark = pytest.mark.costly(3)
 everywhere = pytest.mark.parametrize(("what", "region"), pairs(REGIONS))
 
 

@@ -47,7 +47,6 @@ def check(what: Reducer, region: Region, lanes: bool, times: int) -> None:
                 torch.testing.assert_close(one, other)
 
 
-@pytest.mark.costly(6)
 @pytest.mark.parametrize("what", [what for what in examples() if not what.mixes], ids=label)
 @pytest.mark.parametrize("lanes", [False, True], ids=["contiguous", "channels_last"])
 def test_bits_do_not_depend_on_threads(what: Reducer, lanes: bool) -> None:

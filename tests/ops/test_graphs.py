@@ -68,7 +68,6 @@ def same_gradients(ours: Callable[..., Any], theirs: Callable[..., Any], inputs:
         torch.testing.assert_close(one, other)
 
 
-@pytest.mark.costly(4)
 @everywhere
 @pytest.mark.parametrize("dynamic", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_compiled_whole(what: Reducer, region: Region, dynamic: bool) -> None:
@@ -78,7 +77,6 @@ def test_compiled_whole(what: Reducer, region: Region, dynamic: bool) -> None:
         same_gradients(compiled, net, inputs_for(what, shape))
 
 
-@pytest.mark.costly(4)
 @everywhere
 def test_exported_for_any_batch(what: Reducer, region: Region) -> None:
     net, inputs = Net(what, region), inputs_for(what, (2, 3, 9, 8))
@@ -89,7 +87,6 @@ def test_exported_for_any_batch(what: Reducer, region: Region) -> None:
     same_gradients(program.module(), net, inputs_for(what, (5, 3, 9, 8), seed=4))
 
 
-@pytest.mark.costly(3)
 @pytest.mark.parametrize("what", kernels(), ids=label)
 def test_library_operators(what: Reducer) -> None:
     region, ops = Sliding(3, 2, 1), torch.ops.cnnatomy
@@ -224,7 +221,6 @@ def test_shape_and_strides_are_foretold(cut: str, make: Callable[[Tensor], Tenso
             assert (y.shape, y.stride()) == (fake.shape, fake.stride())
 
 
-@pytest.mark.costly(2)
 @pytest.mark.parametrize("what", ["max", "mean", "soft"])
 @pytest.mark.parametrize("region", [Sliding(2), Whole()], ids=str)
 def test_gradients_keep_the_memory_format_of_the_input(region: Region, what: str) -> None:

@@ -220,7 +220,6 @@ def test_unbatched_and_empty_inputs() -> None:
         assert x.grad.shape == shape
 
 
-@pytest.mark.costly(2)
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_the_operator_is_sound(method: str) -> None:
     how, x = Resampling(method), random((2, 3, 4, 5))

@@ -309,7 +309,6 @@ def test_every_way_to_a_hessian_is_the_same(f: Callable[[Tensor], Tensor]) -> No
         close(outer(inner(run))(m), truth)
 
 
-@pytest.mark.costly(2)
 @every_kind
 @pytest.mark.parametrize("region", [Whole(), Adaptive(2)], ids=str)
 def test_compiled_and_exported(what: Covariance, region: Region) -> None:

@@ -195,7 +195,6 @@ LEARNED: list[tuple[Reducer, Callable[[float], Reducer]]] = [
 ]
 
 
-@pytest.mark.costly(2)
 @pytest.mark.parametrize(("what", "fixed"), LEARNED, ids=[str(what) for what, _ in LEARNED])
 def test_learned_values_act_by_channel(what: Reducer, fixed: Callable[[float], Reducer]) -> None:
     ((name, start),) = what.learns.items()

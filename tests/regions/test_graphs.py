@@ -12,6 +12,8 @@ from torch import Tensor
 import cnnatomy
 from cnnatomy.regions import Bins, Boxes, Fractional, Pyramid, Region
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 REGIONS: list[Region] = [
     Pyramid((1, (2, 3))),
     Boxes([(0, 1, 1, 4, 3), (1, 3, 3, 9, 9), (1, 1, 1, 4, 3), (0, 30, 30, 40, 40)], 2, 0.9),
@@ -30,7 +32,6 @@ class Pool(torch.nn.Module):
         return cnnatomy.pool(x, self.name, self.region)
 
 
-@pytest.mark.costly(2)
 @pytest.mark.parametrize("dynamic", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["max", "mean"])
 def test_compiled_whole(region: Region, name: str, dynamic: bool) -> None:

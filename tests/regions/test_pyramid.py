@@ -13,6 +13,8 @@ import cnnatomy
 from cnnatomy.errors import ArgumentError
 from cnnatomy.regions import Pyramid, Region
 
+pytestmark = pytest.mark.costly(2)  # each compiles kernels
+
 SHAPES = {1: (2, 3, 13), 2: (2, 3, 9, 11), 3: (2, 3, 5, 7, 6)}
 
 
