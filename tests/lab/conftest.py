@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from lab import serving
+from lab import browsing, serving
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +15,9 @@ def port() -> Iterator[int]:
     pytest.importorskip("uvicorn")
     with serving.lab() as (found, _, _):
         yield found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium."""
+    yield from browsing.chromium()

@@ -165,3 +165,4 @@ form.addEventListener("submit", (event) => {
 });
 byId("png")?.addEventListener("click", png);
 show();
+document.body.dataset.ready = "";

@@ -130,7 +130,7 @@ def serve(
         ArgumentError: the address cannot be had.
     """
     token = secrets.token_urlsafe(24) if host is not None else None
-    heard = _listen(host or LOCAL[0], port)
+    heard = listen(host or LOCAL[0], port)
     number = heard.getsockname()[1]
     app = application(Desk(run), number, token)
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, ws="none")
@@ -152,7 +152,12 @@ class _Server(uvicorn.Server):
 PORT = 8642
 
 
-def _listen(host: str, port: int | None) -> socket.socket:
+def listen(host: str, port: int | None) -> socket.socket:
+    """A socket on the port, or on the first free one from PORT on.
+
+    Raises:
+        ArgumentError: the address cannot be had.
+    """
     for number in range(PORT, PORT + 20) if port is None else (port,):
         try:
             return socket.create_server(
