@@ -138,7 +138,7 @@ def main() -> None:
     told = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = build("lenet5", classes=list("0123456789"), output="rbf", input=(1, 32, 32))
+    model = build("lenet5", classes=list("0123456789"), output="rbf", input_size=(1, 32, 32))
     loop = Loop(model, *read(told.folder, "train"), distort, batch=64, lr=5e-3, epochs=told.epochs)
     losses = torch.stack([loop.step() for _ in range(loop.steps)])
     torch.save(model.state_dict(), told.out)

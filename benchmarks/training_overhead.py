@@ -60,7 +60,7 @@ def steps(name: str, pictures: int = 60_000) -> list[Candidate]:
 
     def made() -> Classifier:
         torch.manual_seed(0)
-        return build(model, classes=list("0123456789"), output=output, input=(channels, 32, 32))
+        return build(model, classes=list("0123456789"), output=output, input_size=(channels, 32, 32))
 
     loop = Loop(made(), images, labels, change, BATCH, LR, EPOCHS)
     trainer = trained(made(), images, labels, changes)

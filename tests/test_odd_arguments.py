@@ -58,7 +58,7 @@ def pictures() -> Pictures:
     )
 
 
-FLAT: dict[str, Any] = {"input": (1, 8, 8), "classes": CLASSES}
+FLAT: dict[str, Any] = {"input_size": (1, 8, 8), "classes": CLASSES}
 BUILT = FLAT | {"pool": "soft"}
 STANDARD = {"mean": (0.5,), "std": (0.5,), "size": (8, 8), "crop": 1.0, "interpolation": "bilinear"}
 WRITTEN = {
@@ -103,7 +103,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     export.export_run: EXPORTED,
     export.onnx: WRITTEN | {"model": net, "path": "no/where.onnx", "input_names": ["x"], "opset": 18},
     export.program: WRITTEN | {"model": net, "path": "no/where.pt2"},
-    models.adopt: {"module": net, "classes": CLASSES, "input": (3, 8, 8), "loss": None},
+    models.adopt: {"module": net, "classes": CLASSES, "input_size": (3, 8, 8), "loss": None},
     models.is_code: {"text": "net.py:Net"},
     models.consented: {"kept": "lenet5", "given": None},
     models.object_text: {"module": net},
@@ -165,7 +165,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     settings = Settings.of(model=TEXT, size="1x8x8")
     run = RunFolder(tmp_path / "run")
     run.create(settings)
-    model = models.build(TEXT, classes=CLASSES, input=(1, 8, 8))
+    model = models.build(TEXT, classes=CLASSES, input_size=(1, 8, 8))
     run.write_model("last", model, settings, 1, {"fingerprint": "none"})
     monkeypatch.setattr(sys.modules["cnnatomy.adapt.accelerate"], "race", lambda *_, **__: [2.0, 1.0])
     monkeypatch.setattr(sys.modules["cnnatomy.export.onnx_writer"], "_translated", refused)
@@ -208,7 +208,7 @@ THREE, HALF, NONE, LIST, CLASS = ODD[2], ODD[4], ODD[0], ODD[8], ODD[-1]  # of t
     (lambda: models.network(THREE), "expected notation, or the name of a classic, got 3 .int."),
     (lambda: models.network("vgg16", classes=HALF, device="meta"), "classes.*got 2.5 .float."),
     (lambda: models.network(TEXT, pool=THREE), "this is no pooling: expected a reducer.* got 3 .int."),
-    (lambda: models.network(TEXT, input=(1, 8, 8), weights=THREE), "where weights come from: .*got 3 .int."),
+    (lambda: models.network(TEXT, **FLAT, weights=THREE), "where weights come from: .*got 3 .int."),
     (lambda: weights.load_weights(net(), NONE), "where weights come from: .*got None"),
     (lambda: weights.load_weights(THREE, {}), "this is no network"),
     (lambda: finetune.freeze(net(), HALF), "what to freeze: expected so many stages, or names.*got 2.5"),

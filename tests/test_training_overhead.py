@@ -17,7 +17,7 @@ from cnnatomy.models.classifier import Classifier
 def network(model: str, output: str) -> Classifier:
     """In float64: the length of AdamW's first steps is one for any gradient, were it only rounding."""
     torch.manual_seed(0)
-    made = build(model, classes=list("0123456789"), output=output, input=(1, 32, 32)).double()
+    made = build(model, classes=list("0123456789"), output=output, input_size=(1, 32, 32)).double()
     made.preprocess = functools.partial(prepared, made.preprocess)  # type: ignore[method-assign]
     return made
 

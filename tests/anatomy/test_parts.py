@@ -90,7 +90,7 @@ def test_a_classic_by_its_name_is_the_published_one(name: str, parameters: int) 
 
 
 def test_a_network_is_measured_on_what_it_was_made_for() -> None:
-    assert ca.anatomy(ca.network("conv3-8 FC-10", input=(3, 12, 12))).inputs["0"] == (1, 3, 12, 12)
+    assert ca.anatomy(ca.network("conv3-8 FC-10", input_size=(3, 12, 12))).inputs["0"] == (1, 3, 12, 12)
     assert ca.anatomy("input 3x20x20 conv3-8 FC-10").inputs["0"] == (1, 3, 20, 20)
     for without in ("conv3-8 FC-10", nn.Conv2d(1, 1, 3)):
         with pytest.raises(ArgumentError, match="made for no one input: expected input_size"):

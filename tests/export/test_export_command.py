@@ -86,7 +86,7 @@ def test_a_program_gives_the_scores_of_the_run(
 def test_an_encoder_decoder_gives_levels(tmp_path: Path) -> None:
     torch.manual_seed(0)  # of some weights every unit of so small a network is dead
     text = "maxpool:a conv3-1 unpool:a conv3-channels"
-    model = build(text, classes=10, input=(1, 8, 8))
+    model = build(text, classes=10, input_size=(1, 8, 8))
     model.recall({"mean": [0.3], "std": [0.2]})
     run, config = RunFolder(tmp_path / "run"), Settings.of(model=text, size="1x8x8")
     run.create(config)

@@ -67,7 +67,7 @@ def pictures() -> Tensor:
 
 
 def adopted(module: nn.Module | None = None, **options: Any) -> Adopted:
-    made = adopt(module or Net(), classes=4, input=SHAPE, **options)
+    made = adopt(module or Net(), classes=4, input_size=SHAPE, **options)
     assert isinstance(made, Adopted)
     return made
 
@@ -207,11 +207,11 @@ def test_a_loss_that_is_none_is_an_error(loss: Any, got: str) -> None:
 def test_other_outputs_than_classes_are_an_error(outputs: int, classes: int) -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(12, outputs))
     if outputs == classes:
-        assert adopt(net, classes=classes, input=(3, 2, 2)).classes == tuple(map(str, range(classes)))
+        assert adopt(net, classes=classes, input_size=(3, 2, 2)).classes == tuple(map(str, range(classes)))
         return
     said = f"expected {classes} outputs, got {outputs}; try num_classes={classes} .*replace_head"
     with pytest.raises(WrongOutputs, match=said):
-        adopt(net, classes=classes, input=(3, 2, 2))
+        adopt(net, classes=classes, input_size=(3, 2, 2))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_other_outputs_than_classes_are_an_error(outputs: int, classes: int) -> 
 )
 def test_what_does_not_score_such_pictures_is_an_error(net: Any, message: str) -> None:
     with pytest.raises(ArgumentError, match=message) as told:
-        adopt(net, classes=4, input=SHAPE)
+        adopt(net, classes=4, input_size=SHAPE)
     assert "\n" not in str(told.value)
 
 
@@ -241,15 +241,15 @@ def test_a_state_that_no_file_holds_is_an_error() -> None:
 
 def test_classifiers_are_given_back_with_these_classes() -> None:
     lenet = build("lenet5", classes=10, output="softmax")
-    assert adopt(lenet, classes=list("abcdefghij"), input=(1, 32, 32)) is lenet
+    assert adopt(lenet, classes=list("abcdefghij"), input_size=(1, 32, 32)) is lenet
     assert lenet.classes == tuple("abcdefghij")
     free = network("conv3-8 globalavg FC-classes", classes=3)
-    assert adopt(free, classes=3, input=SHAPE) is free
+    assert adopt(free, classes=3, input_size=SHAPE) is free
     assert free.input_shape == SHAPE
     with pytest.raises(ArgumentError, match="reads other pictures: expected 1x32x32, got 3x12x12"):
-        adopt(lenet, classes=10, input=SHAPE)
+        adopt(lenet, classes=10, input_size=SHAPE)
     with pytest.raises(ArgumentError, match="tells other classes apart: expected 7 classes, got 10"):
-        adopt(lenet, classes=7, input=(1, 32, 32))
+        adopt(lenet, classes=7, input_size=(1, 32, 32))
 
 
 def test_fine_tuning_speaks_of_the_networks_own_layers() -> None:

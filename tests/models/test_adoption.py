@@ -93,8 +93,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("own_nets", None)
 
 
-def built(text: str, classes: Any = 5, input: Any = SHAPE, **options: Any) -> Adopted:
-    model = build(text, classes=classes, input=input, **options)
+def built(text: str, classes: Any = 5, input_size: Any = SHAPE, **options: Any) -> Adopted:
+    model = build(text, classes=classes, input_size=input_size, **options)
     assert isinstance(model, Adopted)
     return model
 
@@ -108,7 +108,7 @@ def test_an_own_network_is_told_its_classes_and_channels(where: str, name: str) 
     assert not model.notes
     assert model.get_parameter("conv.weight").is_contiguous(memory_format=torch.channels_last)
     if name != "made":
-        assert built(f"{where}:{name}", input=(1, 9, 9)).get_parameter("conv.weight").shape[1] == 1
+        assert built(f"{where}:{name}", input_size=(1, 9, 9)).get_parameter("conv.weight").shape[1] == 1
 
 
 @pytest.mark.usefixtures("home")
@@ -204,7 +204,9 @@ def test_what_cannot_be_built_is_an_error_in_a_line(text: str, message: str) -> 
 
 @pytest.mark.usefixtures("home")
 def test_an_own_network_must_be_told_what_it_reads() -> None:
-    with pytest.raises(ArgumentError, match=r"what Net of own_nets.py reads is not known: expected input="):
+    with pytest.raises(
+        ArgumentError, match=r"what Net of own_nets.py reads is not known: expected input_size="
+    ):
         build("own_nets.py:Net", classes=3)
     with pytest.raises(ArgumentError, match="no output 'rbf'"):
         built("own_nets.py:Net", output="rbf")
@@ -259,8 +261,8 @@ def libraries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("libraries")
 def test_networks_of_libraries_are_told_classes_channels_and_size() -> None:
-    assert built("timm:small_net", input=(1, 9, 9)).get_parameter("stem.weight").shape[1] == 1
-    model = built("timm:fixed_net", input=(3, 9, 7))
+    assert built("timm:small_net", input_size=(1, 9, 9)).get_parameter("stem.weight").shape[1] == 1
+    model = built("timm:fixed_net", input_size=(3, 9, 7))
     assert model.module.img_size == (9, 7)
     assert model.num_classes == 5
     assert built("torchvision:small18").get_parameter("head.weight").shape[0] == 5

@@ -31,7 +31,7 @@ def test_has_the_published_count_and_prints_as_what_builds_the_same(entry: Entry
     spec = parse(entry.notation)
     assert parse(str(spec)) == spec
     assert model.input_shape == entry.input_shape
-    again = network(model.explicit, input=entry.input_shape, device="meta").state_dict()
+    again = network(model.explicit, input_size=entry.input_shape, device="meta").state_dict()
     assert {n: t.shape for n, t in again.items()} == {n: t.shape for n, t in model.state_dict().items()}
 
 
@@ -53,7 +53,7 @@ def test_the_pattern_of_courses_can_say_vgg_16() -> None:
         "[[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC with N=2,2,3,3,3 M=5 K=2 "
         "maps=64,128,256,512,512 units=4096 classes=1000"
     )
-    assert count(network(text, input=(3, 224, 224), device="meta")) == 138_357_544
+    assert count(network(text, input_size=(3, 224, 224), device="meta")) == 138_357_544
 
 
 def test_segnet_and_unet_by_hand() -> None:

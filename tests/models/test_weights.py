@@ -136,7 +136,7 @@ def test_a_resnet_in_notation_reads_every_format_and_gives_the_same_logits(
     original = make(theirs, **SMALL_RESNET)
     given = tensors(original)
     given = given if ordered else {name: given[name] for name in sorted(given)}
-    model = network(in_notation(**SMALL_RESNET), input=(3, 64, 64), weights=given).eval()
+    model = network(in_notation(**SMALL_RESNET), input_size=(3, 64, 64), weights=given).eval()
     same_logits(original, model)
     back = make(zoo.resnet50, seed=2, **SMALL_RESNET)
     assert "notation (ResNet)" in load_weights(back, tensors(model)).way
@@ -183,7 +183,7 @@ def test_the_classics_give_the_logits_of_the_original(name: str, theirs: Maker, 
 
 
 def test_a_network_that_is_not_built_yet_is_refused() -> None:
-    with pytest.raises(WeightsError, match=r"no tensors yet.*input="):
+    with pytest.raises(WeightsError, match=r"no tensors yet.*input_size="):
         network("conv3-8 globalavg FC-2", weights={"a": torch.zeros(1)})
 
 
@@ -216,10 +216,10 @@ def test_a_head_by_another_name_is_known_for_one_of_other_classes() -> None:
 
 def test_the_preprocessing_of_the_weights_standardises_the_pictures(tmp_path: Path) -> None:
     text = "conv3-8 globalavg FC-2"
-    save_file(tensors(network(text, input=(3, 8, 8))), tmp_path / "model.safetensors")
+    save_file(tensors(network(text, input_size=(3, 8, 8))), tmp_path / "model.safetensors")
     told = {"image_mean": [0.0, 0.5, 1.0], "image_std": [1, 0.5, 0.25], "size": 8}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(told))
-    model = network(text, input=(3, 8, 8), weights=tmp_path)
+    model = network(text, input_size=(3, 8, 8), weights=tmp_path)
     pixel = torch.tensor([0, 255, 51], dtype=torch.uint8).view(1, 3, 1, 1)
     assert model.preprocess(pixel).flatten().tolist() == pytest.approx([0.0, 1.0, -3.2])
     assert vars(model)["preprocessing"].standardise(pixel).tolist() == model.preprocess(pixel).tolist()

@@ -73,7 +73,7 @@ def test_gradients_are_exact() -> None:
 
 
 def test_networks_are_written_with_them_and_known_before_they_run() -> None:
-    net = ca.network("conv3-4 blurpool conv3-4 maxblurpool5 edge globalavg FC-3", input=(1, 20, 20))
+    net = ca.network("conv3-4 blurpool conv3-4 maxblurpool5 edge globalavg FC-3", input_size=(1, 20, 20))
     assert [type(part).__name__ for part in net.modules() if "Blur" in type(part).__name__] == [
         *("BlurPool2d", "MaxBlurPool2d", "BlurPool2d")
     ]
@@ -81,7 +81,7 @@ def test_networks_are_written_with_them_and_known_before_they_run() -> None:
     blur = next(layer for layer in known if layer.type == "BlurPool2d")
     assert blur.field.size == (5, 5)
     assert blur.field.stride == (2, 2)
-    assert str(ca.network(str(net.spec), input=(1, 20, 20)).spec) == str(net.spec)
+    assert str(ca.network(str(net.spec), input_size=(1, 20, 20)).spec) == str(net.spec)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_networks_are_written_with_them_and_known_before_they_run() -> None:
         (lambda: nn.BlurPool2d(34), "<= 33, got 34"),
         (lambda: nn.BlurPool2d(3, 0), "stride"),
         (lambda: nn.BlurPool2d(3, 2, "mirror"), "mirror"),
-        (lambda: ca.network("conv3-4 blurpool3x5 FC-2", input=(1, 9, 9)), "one size, as blurpool5"),
+        (lambda: ca.network("conv3-4 blurpool3x5 FC-2", input_size=(1, 9, 9)), "one size, as blurpool5"),
     ],
 )
 def test_what_there_is_not_is_refused(make: Any, said: str) -> None:

@@ -17,7 +17,7 @@ from cnnatomy.reducers import REGISTRY
 
 def same(text: str, hand: nn.Module, *shape: int, **options: object) -> None:
     """Equal outputs for equal weights, given in order."""
-    made = network(text, input=shape, **options).eval()  # type: ignore[arg-type]
+    made = network(text, input_size=shape, **options).eval()  # type: ignore[arg-type]
     mine, theirs = made.state_dict(), hand.eval().state_dict()
     assert [tuple(t.shape) for t in mine.values()] == [tuple(t.shape) for t in theirs.values()]
     made.load_state_dict(dict(zip(mine, theirs.values(), strict=True)))
@@ -95,7 +95,7 @@ def test_unpooling_and_skips() -> None:
 
 
 def test_cropped_skips_take_the_middle() -> None:
-    made = network("conv1-2:a crop2 skip:a crop", input=(1, 9, 8))
+    made = network("conv1-2:a crop2 skip:a crop", input_size=(1, 9, 8))
     x = torch.randn(1, 1, 9, 8)
     kept = F.relu(made.features[0](x))[:, :, 2:-2, 2:-2]
     assert torch.equal(made(x), torch.cat([kept, kept], 1))
@@ -146,7 +146,7 @@ def test_every_word_builds_runs_and_gives_gradients(word: str) -> None:
     text = EVERY.get(word, word)
     assert word in {one.word for one in layers(parse(text).body)}
     torch.manual_seed(1)
-    made = network(text, input=(4, 8, 8), classes=4 if word == "RBF" else None)
+    made = network(text, input_size=(4, 8, 8), classes=4 if word == "RBF" else None)
     x = torch.randn(2, 4, 8, 8, requires_grad=True)
     y = made(x)
     assert tuple(y.shape[1:]) == made.shape
@@ -158,16 +158,16 @@ def test_every_word_builds_runs_and_gives_gradients(word: str) -> None:
 @pytest.mark.parametrize("name", sorted(REGISTRY))
 def test_every_reducer_stands_wherever_a_pooling_can(name: str) -> None:
     for text in (f"{name}3s2", f"{name}pool", f"global{name}", f"adaptive{name}3"):
-        made = network(text, input=(3, 8, 8))
+        made = network(text, input_size=(3, 8, 8))
         assert tuple(made(torch.rand(2, 3, 8, 8)).shape[1:]) == made.shape
     swapped = (
         network(
             "conv3-4 maxpool:a conv3-4 maxpool3s2 p1 meanunpool2 conv1-4 unpool:a FC-2",
-            input=(3, 8, 8),
+            input_size=(3, 8, 8),
             pool=name,
         )
         if not REGISTRY[name]().mixes
-        else network("conv3-4 maxpool3s2 FC-2", input=(3, 8, 8), pool=name)
+        else network("conv3-4 maxpool3s2 FC-2", input_size=(3, 8, 8), pool=name)
     )
     assert swapped(torch.rand(2, 3, 8, 8)).shape == (2, 2)
     reducers = [getattr(module, "reducer", None) for module in swapped.modules()]
@@ -178,7 +178,7 @@ def test_every_reducer_stands_wherever_a_pooling_can(name: str) -> None:
     ("size", "text"), [((40,), "conv5-4 maxpool globalavg FC-2"), ((6, 7, 8), "conv3-4 bn soft2 FC-2")]
 )
 def test_one_and_three_dimensions(size: tuple[int, ...], text: str) -> None:
-    assert network(text, input=(2, *size)).eval()(torch.randn(3, 2, *size)).shape == (3, 2)
+    assert network(text, input_size=(2, *size)).eval()(torch.randn(3, 2, *size)).shape == (3, 2)
 
 
 @pytest.mark.parametrize(("text", "said"), [
@@ -203,7 +203,7 @@ def test_what_does_not_fit_is_said_with_sizes_and_what_would_mend_it(text: str, 
     import re
 
     with pytest.raises(NotationError) as caught:
-        network(text, input=(3, 8, 8))
+        network(text, input_size=(3, 8, 8))
     assert re.search(said, str(caught.value), re.DOTALL), str(caught.value)
 
 

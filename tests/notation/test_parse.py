@@ -180,7 +180,7 @@ def fuzz(count: int, first: int) -> dict[str, int]:
     for number in range(first, first + count):
         text = damaged(random.Random(number))
         try:
-            made = network(text, classes=7, device="meta", input=(3, 32, 32) if number % 2 else None)
+            made = network(text, classes=7, device="meta", input_size=(3, 32, 32) if number % 2 else None)
             counts["network" if made.built else "open"] += 1
         except ArgumentError as error:
             clear = isinstance(error, NotationError) or "unknown model" in str(error)

@@ -29,7 +29,7 @@ TIED = ("conv3-4:{0} maxpool up2 add:{0}", "conv1-4:{0} maxpool up2 skip:{0}", "
     ("conv3-4 maxpool:a conv3-4 unpool:a conv1-3", (3, 8, 8)),
 ])  # fmt: skip
 def test_one_picture_gives_what_a_batch_of_it_does(text: str, shape: tuple[int, ...]) -> None:
-    made = network(text, input=shape).eval()
+    made = network(text, input_size=shape).eval()
     x = torch.randn(shape)
     assert torch.equal(made(x), made(x[None])[0])
     assert made(x).shape == made.shape
@@ -37,7 +37,7 @@ def test_one_picture_gives_what_a_batch_of_it_does(text: str, shape: tuple[int, 
 
 def test_first_pictures_must_be_a_batch_unless_the_text_says_what_they_are() -> None:
     with pytest.raises(
-        ArgumentError, match=r"one picture or many signals.*try x\[None\].*input=\(channels, length"
+        ArgumentError, match=r"one picture or many signals.*try x\[None\].*input_size=\(channels, length"
     ):
         network("conv3-4 globalavg FC-2")(torch.rand(3, 8, 8))
     for shape in ((), (8,), (1, 3, 2, 2, 2, 2)):
@@ -55,7 +55,7 @@ def test_first_pictures_must_be_a_batch_unless_the_text_says_what_they_are() -> 
 @pytest.mark.parametrize("shape", [None, (3, 16, 16)])
 def test_what_is_no_float_tensor_is_told(pictures: object, shape: tuple[int, ...] | None) -> None:
     with pytest.raises(ArgumentError, match=r"takes floats|a batch \(N, C, H, W\)"):
-        network("conv3-4 FC-2", input=shape)(pictures)
+        network("conv3-4 FC-2", input_size=shape)(pictures)
 
 
 @pytest.mark.parametrize(("text", "shape", "said"), [
@@ -71,7 +71,7 @@ def test_what_is_no_float_tensor_is_told(pictures: object, shape: tuple[int, ...
 def test_pictures_of_another_size_are_told_what_would_fit(
     text: str, shape: tuple[int, ...], said: str
 ) -> None:
-    made = network(text, input=(3, 16, 16))
+    made = network(text, input_size=(3, 16, 16))
     with pytest.raises(ArgumentError) as caught:
         made(torch.rand(2, *shape))
     assert re.search(said, str(caught.value), re.DOTALL), str(caught.value)
@@ -80,7 +80,7 @@ def test_pictures_of_another_size_are_told_what_would_fit(
 
 @pytest.mark.parametrize("name", ["conv3-4 globalavg FC-2", "lenet5"])
 def test_pictures_of_another_dtype_or_shape_are_told_as_they_were_given(name: str) -> None:
-    made = build_model(name, classes=10, input=(1, 32, 32))
+    made = build_model(name, classes=10, input_size=(1, 32, 32))
     for dtype in (torch.float64, torch.float16, torch.bfloat16, torch.complex64):
         kind = str(dtype).removeprefix("torch.")
         with pytest.raises(ArgumentError, match=rf"expected float32, got {kind}; try x\.to\(torch\.float32"):
@@ -93,7 +93,7 @@ def test_pictures_of_another_dtype_or_shape_are_told_as_they_were_given(name: st
 
 
 def test_dtypes_are_autocasts_business_where_it_is_on() -> None:
-    made = network("conv3-4 maxpool FC-2", input=(3, 8, 8))
+    made = network("conv3-4 maxpool FC-2", input_size=(3, 8, 8))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert made(torch.rand(1, 3, 8, 8).bfloat16()).dtype == torch.bfloat16
         with pytest.raises(ArgumentError, match="built for 3x8x8"):
@@ -101,14 +101,14 @@ def test_dtypes_are_autocasts_business_where_it_is_on() -> None:
 
 
 def test_a_network_with_a_new_head_says_the_same() -> None:
-    made = network("conv3-8 maxpool*2 FC-4", input=(3, 16, 16))
+    made = network("conv3-8 maxpool*2 FC-4", input_size=(3, 16, 16))
     replace_head(made, 7)
     with pytest.raises(ArgumentError, match=r"128 values where maps are flattened .*, got 288"):
         made(torch.rand(2, 3, 24, 24))
 
 
 def test_an_error_of_another_kind_passes() -> None:
-    made = network("conv3-4 globalavg FC-2", input=(3, 8, 8))
+    made = network("conv3-4 globalavg FC-2", input_size=(3, 8, 8))
     made.features[1].forward = lambda x: x.nothing
     for size in (8, 12):
         with pytest.raises(AttributeError, match="nothing"):
@@ -116,7 +116,7 @@ def test_an_error_of_another_kind_passes() -> None:
 
 
 def test_tracing_and_compiling_go_through() -> None:
-    made = network("conv3-4 maxpool FC-2", input=(3, 8, 8)).eval()
+    made = network("conv3-4 maxpool FC-2", input_size=(3, 8, 8)).eval()
     x = torch.rand(2, 3, 8, 8)
     for through in (torch.fx.symbolic_trace(made), torch.compile(made, fullgraph=True, backend="eager")):
         assert torch.equal(through(x), made(x))
@@ -135,7 +135,7 @@ def fits(text: str, size: int) -> bool:
 def test_the_smallest_larger_size_that_fits_is_named(parts: list[str], size: int) -> None:
     text = " ".join(part.format(f"a{place}") for place, part in enumerate(parts))
     try:
-        network(text, input=(2, size, size), device="meta")
+        network(text, input_size=(2, size, size), device="meta")
     except NotationError as error:
         found = re.search(r"the smallest larger input that fits is 2x(\d+)x(\d+), at column", str(error))
         truth = next(n for n in range(size + 1, size + 200) if fits(text, n))
@@ -155,7 +155,7 @@ def test_sizes_far_away_smaller_or_of_another_ratio_are_named() -> None:
         ("[conv3-4 maxpool]*5 FC-2", (3, 2, 2), "the smallest larger input that fits is 3x32x32"),
     ):
         with pytest.raises(NotationError, match=said):
-            network(text, input=shape, device="meta")
+            network(text, input_size=shape, device="meta")
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_sizes_far_away_smaller_or_of_another_ratio_are_named() -> None:
 )
 def test_where_size_is_not_to_blame_none_is_named(text: str) -> None:
     with pytest.raises(NotationError) as caught:
-        network(text, input=(5, 8, 8))
+        network(text, input_size=(5, 8, 8))
     assert "input that fits" not in str(caught.value)
 
 
@@ -185,11 +185,11 @@ def test_a_search_ends() -> None:
 def test_a_pooling_for_nothing_is_refused(text: str) -> None:
     said = r"no pooling to replace: .*global ones stay; try globalgem\(p=2.*\) in the model's text"
     with pytest.raises(ArgumentError, match=said):
-        network(text, input=(3, 32, 32), pool="gem(p=2)", device="meta")
+        network(text, input_size=(3, 32, 32), pool="gem(p=2)", device="meta")
 
 
 def test_global_poolings_stay_and_all_others_give_way() -> None:
     text = "maxpool adaptiveavg4 pyramid(1,2) max"
-    made = network(f"cat(globalavg, {text}) FC-2", input=(3, 16, 16), pool="soft")
+    made = network(f"cat(globalavg, {text}) FC-2", input_size=(3, 16, 16), pool="soft")
     names = [type(m.reducer).__name__ for m in made.modules() if hasattr(m, "reducer")]
     assert names == ["Mean", "Soft", "Soft", "Soft"]

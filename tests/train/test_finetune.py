@@ -196,7 +196,7 @@ def test_a_head_is_replaced_by_its_like(maker: Callable[[], nn.Module], side: in
 
 @pytest.mark.parametrize("how", ["s2", "full", "keep s2", "symmetric", "p0+1"])
 def test_a_head_of_notation_keeps_its_padding_and_the_network_its_facts(how: str) -> None:
-    model = network(f"conv3-4 conv3-7 {how} globalavg", input=(3, 8, 8))
+    model = network(f"conv3-4 conv3-7 {how} globalavg", input_size=(3, 8, 8))
     finetune.replace_head(model, 5)
     assert model(torch.zeros(2, 3, 8, 8)).shape == (2, 5)
     assert model.classes == ("0", "1", "2", "3", "4")

@@ -113,7 +113,7 @@ def test_what_weights_were_loaded_is_said_in_a_line(
     words = ["train", "digits", "--model", "globalavg FC-8 FC", "--size", "8", "--epochs", "1"]
     head = "classifier.2.weight, classifier.2.bias"
     for classes, loaded, said in ((10, 4, "the head included"), (3, 2, f"the head begins anew: {head}")):
-        network = build("globalavg FC-8 FC", classes=classes, input=(1, 8, 8))
+        network = build("globalavg FC-8 FC", classes=classes, input_size=(1, 8, 8))
         torch.save(network.state_dict(), f"{classes}.pth")
         assert main([*words, "--weights", f"{classes}.pth", "--run", f"run{classes}"]) == 0
         line = f"note      weights {classes}.pth: {loaded} tensors matched by name, 0 missing; {said}"

@@ -117,7 +117,7 @@ def test_nothing_to_predict_is_said() -> None:
 
 
 def test_a_network_from_the_catalog_agrees_with_itself(photos: list[Path]) -> None:
-    model = build("conv3-4 bn maxpool globalavg FC", classes=("x", "y", "z"), input=(3, 9, 8)).eval()
+    model = build("conv3-4 bn maxpool globalavg FC", classes=("x", "y", "z"), input_size=(3, 9, 8)).eval()
     with torch.no_grad():
         for path, one in zip(photos, predictions(model, photos, "stretch", batch_size=7), strict=True):
             picture = Image.open(path).resize((8, 9), Image.Resampling.BICUBIC)

@@ -31,7 +31,7 @@ class Swap:
     after: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Conversion:
     """A network, and what was done to it.
 
@@ -44,6 +44,9 @@ class Conversion:
     model: nn.Module
     swaps: tuple[Swap, ...]
     left: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_markdown_(self) -> str:
         rows = [

@@ -67,7 +67,7 @@ def anatomy(
         >>> anatomy("vgg16").parameters
         138357544
     """
-    module = load(model, input=input_size if is_shape(input_size) else None)
+    module = load(model, input_size=input_size if is_shape(input_size) else None)
     size = (getattr(module, "input_shape", None) or None) if input_size is None else input_size
     if size is None:
         what = "this network was made for no one input"

@@ -104,7 +104,7 @@ class Network(Common):
             return models.build(entry.name, classes=self.classes or 10, output=self.output)
         shapes = self.shapes()
         shape = shapes[0] if shapes else entry.input_shape
-        return models.network(self.model, classes=self.classes, input=shape, device="meta")
+        return models.network(self.model, classes=self.classes, input_size=shape, device="meta")
 
     def _demand_no_choice(self, hint: str | None) -> None:
         """Refuse what models of the catalog alone take."""

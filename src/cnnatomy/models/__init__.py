@@ -39,7 +39,7 @@ Shape = Sequence[int]
 def network(
     text: str | Spec,
     *,
-    input: Shape | None = None,
+    input_size: Shape | None = None,
     classes: int | Sequence[str] | None = None,
     pool: Reducer | str | None = None,
     weights: Any = None,
@@ -49,8 +49,8 @@ def network(
 
     Args:
         text: notation (docs/notation.md), what `cnnatomy.notation.parse` made of it, or one of `NAMES`.
-        input: channels and sizes of one input; left out, the text's or the classic's, and otherwise it is
-            open: the first forward pass builds the modules.
+        input_size: channels and sizes of one input; left out, the text's or the classic's, and otherwise it
+            is open: the first forward pass builds the modules.
         classes: how many classes, or their names: the last layer gets as many; left out, as the text says.
         pool: a reducer, its name or its notation, in place of every pooling's that has windows or a grid,
             which stay; global poolings are left as they are.
@@ -68,7 +68,7 @@ def network(
     Example:
         >>> sum(p.numel() for p in network("vgg16", device="meta").parameters())
         138357544
-        >>> net = network("conv3-8 maxpool FC-classes", input=(3, 8, 8), classes=5, pool="soft")
+        >>> net = network("conv3-8 maxpool FC-classes", input_size=(3, 8, 8), classes=5, pool="soft")
         >>> net.features[2]
         Pool2d(Soft(temperature=1.0, learned=0), Sliding(...))
     """
@@ -78,7 +78,7 @@ def network(
 
     entry = None if isinstance(text, Spec) else find(text)
     names = None if classes is None else _names(classes)
-    shape = _shape(input) if input is not None else entry.input_shape if entry else None
+    shape = _shape(input_size) if input_size is not None else entry.input_shape if entry else None
     model = _lenet(names, device) if _is_lenet(entry, shape, pool) else None
     if model is None:
         spec = text if isinstance(text, Spec) else parse(entry.notation if text in NAMES else text)  # type: ignore[union-attr]
@@ -98,7 +98,7 @@ def build(
     *,
     classes: int | Sequence[str],
     output: str | None = None,
-    input: Shape | None = None,
+    input_size: Shape | None = None,
     pool: str | None = None,
 ) -> Classifier:
     """Build a model of the catalog, of notation or of any other place, with fresh weights, for training.
@@ -110,7 +110,7 @@ def build(
             with arguments if need be, `net.py:Net(depth=3)`; the last two run that code.
         classes: how many classes, or their names (a model may draw its targets from them).
         output: the output layer; when left out, the one that suits the classes (`Entry.output_for`).
-        input: channels, height and width; left out, the model's own.
+        input_size: channels, height and width; left out, the model's own.
         pool: as `network` takes it.
 
     Raises:
@@ -128,7 +128,7 @@ def build(
     output = entry.output_for(classes, output)
     import torch
 
-    shape = entry.input_shape if input is None else _shape(input)
+    shape = entry.input_shape if input_size is None else _shape(input_size)
     model: Classifier
     if is_place(name):
         from cnnatomy.models.foreign_networks import from_text
@@ -137,13 +137,13 @@ def build(
     elif _is_lenet(entry, shape, pool):
         model = _lenet(names, output=output)
     else:
-        model = network(name, input=shape, classes=names, pool=pool)
+        model = network(name, input_size=shape, classes=names, pool=pool)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     return model
 
 
 def adopt(
-    module: nn.Module, *, classes: int | Sequence[str], input: Shape, loss: Loss | None = None
+    module: nn.Module, *, classes: int | Sequence[str], input_size: Shape, loss: Loss | None = None
 ) -> Classifier:
     """Make a classifier of any module that maps float pictures (N, C, H, W) to scores (N, classes).
 
@@ -153,7 +153,7 @@ def adopt(
     Args:
         module: the network.
         classes: how many classes, or their names.
-        input: channels, height and width of the pictures.
+        input_size: channels, height and width of the pictures.
         loss: scores (N, K), labels (N,) -> scalar; left out, the module's `loss`, or the cross-entropy.
 
     Raises:
@@ -162,12 +162,12 @@ def adopt(
     Example:
         >>> from torch import nn
         >>> net = nn.Sequential(nn.Flatten(), nn.LazyLinear(3))
-        >>> adopt(net, classes=["cat", "dog", "cow"], input=(3, 8, 8)).state_dict()["1.weight"].shape
+        >>> adopt(net, classes=["cat", "dog", "cow"], input_size=(3, 8, 8)).state_dict()["1.weight"].shape
         torch.Size([3, 192])
     """
     from cnnatomy.models.foreign_networks import adopted
 
-    return adopted(module, _names(classes), _shape(input), loss)
+    return adopted(module, _names(classes), _shape(input_size), loss)
 
 
 def _is_lenet(entry: Entry | None, shape: Shape | None, pool: Reducer | str | None) -> bool:
@@ -197,7 +197,7 @@ def _shape(sizes: Any) -> tuple[int, ...]:
     whole = isinstance(sizes, Sequence) and all(type(n) is int and n >= 1 for n in sizes)
     if not whole or not 2 <= len(sizes) <= 4:
         expected = "(channels, height, width), each at least 1"
-        raise ArgumentError("input", expected=expected, got=checks.shown(sizes))
+        raise ArgumentError("input_size", expected=expected, got=checks.shown(sizes))
     return tuple(sizes)
 
 

@@ -99,7 +99,7 @@ def _own_shape(found: Found) -> tuple[int, ...]:
     if found.where in LIBRARIES:
         return published_input(found)
     what = f"what {found.name} of {found.where} reads is not known"
-    raise ArgumentError(what, expected="input=(channels, height, width)")
+    raise ArgumentError(what, expected="input_size=(channels, height, width)")
 
 
 def _arguments(found: Found, classes: int, shape: Sequence[int]) -> dict[str, Any]:

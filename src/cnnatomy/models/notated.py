@@ -73,7 +73,9 @@ class Network(Standardised):
 
     def extra_repr(self) -> str:
         """The notation, what is still open, and what became of the weights it was given."""
-        open_ = "" if self.built else "open: input= or the first pass settles the sizes and makes the layers"
+        open_ = (
+            "" if self.built else "open: input_size= or the first pass settles the sizes and makes the layers"
+        )
         weights = "" if self.weights_report is None else f"weights: {self.weights_report.line()}"
         return "\n".join(filter(None, (str(self.spec), open_, weights)))
 
@@ -162,7 +164,7 @@ class Network(Standardised):
         if reads_pictures and x.dim() == 3:
             x = x[None]
         elif x.dim() == 3:
-            hint = "x[None] for one picture, or input=(channels, length) for a batch of signals"
+            hint = "x[None] for one picture, or input_size=(channels, length) for a batch of signals"
             what = "the network's input is open, and this could be one picture or many signals"
             raise ArgumentError(what, expected=expected, got=f"shape {tuple(x.shape)}", hint=hint)
         if not 2 <= x.dim() <= 5:

@@ -165,9 +165,9 @@ def spatial(x: Tensor, rank: int) -> Sequence[int]:
     demand_dense("convolution", x)
     if x.dim() not in (rank + 1, rank + 2):
         expected = f"a tensor of {rank + 2} axes, or {rank + 1} for a single picture"
-        raise ArgumentError(
-            "convolution wants (N, C, *spatial)", expected=expected, got=f"shape {tuple(x.shape)}"
-        )
+        what, got = "convolution wants (N, C, *spatial)", f"shape {tuple(x.shape)}"
+        hint = "x[None], for a picture of one channel" if x.dim() == rank else None
+        raise ArgumentError(what, expected=expected, got=got, hint=hint)
     return x.shape[-rank:]
 
 

@@ -92,7 +92,7 @@ def resample(
         return result
     demand_dense("resampling", x)
     each = scale_factor if output_size is None else output_size
-    spatial = spatial_axes("resampling", x, rank, len(each) if isinstance(each, Sequence) else None)
+    spatial = spatial_axes("resampling", x, rank, len(each) if isinstance(each, tuple | list) else None)
     single = x.dim() == spatial + 1
     batch = x.unsqueeze(0) if single else x
     settings = method, coordinates, antialias, coefficient

@@ -96,9 +96,9 @@ def _model(material: Material, module: nn.Module | None) -> Classifier:
     shape = tuple(data.train.images.shape[1:])
     if module is None:
         assert network.model is not None, "settle the network first"
-        options = {"output": network.output, "input": shape, "pool": network.pool}
+        options = {"output": network.output, "input_size": shape, "pool": network.pool}
         return build(network.model, classes=data.classes, **options)  # type: ignore[arg-type]
-    return adopt(module, classes=data.classes, input=shape)
+    return adopt(module, classes=data.classes, input_size=shape)
 
 
 def _demand_cross_entropy(recipe: Recipe, model: Classifier) -> None:

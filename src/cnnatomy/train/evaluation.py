@@ -57,7 +57,7 @@ class Answers(NamedTuple):
     """That the model gave the label."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """The result of `judge`.
 
@@ -82,6 +82,11 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     """What was done to the pictures, and which were left out."""
     answers: Answers | None = None
+
+    def __repr__(self) -> str:
+        from cnnatomy.train.evaluation_view import headline
+
+        return headline(self)
 
     def _repr_markdown_(self) -> str:
         from cnnatomy.train.evaluation_view import markdown

@@ -14,16 +14,17 @@ FEW = 12
 """Classes whose confusions are shown as a whole matrix, pairs of more classes, and mistakes."""
 
 
+def headline(found: Evaluation) -> str:
+    """The accuracy with its interval, how many pictures were wrong, and what the yardstick scores."""
+    low, high = (percent(end, 2) for end in found.interval)
+    wrong = f"{len(found.mistakes)} of {found.judged} wrong"
+    usual = f"always answering {found.yardstick.name} scores {percent(found.yardstick.accuracy, 2)}"
+    return f"accuracy {percent(found.accuracy, 2)}, 95% interval {low} to {high}; {wrong}; {usual}"
+
+
 def markdown(found: Evaluation) -> str:
     """Markdown in the order of a report: the headline, the confusions, the mistakes that it was surest of."""
-    low, high = found.interval
-    usual = found.yardstick
-    wrong = len(found.mistakes)
-    lines = [
-        f"**accuracy {percent(found.accuracy, 2)}**, 95% interval {percent(low, 2)} to {percent(high, 2)}; "
-        f"{wrong} of {found.judged} wrong; always answering {usual.name} scores {percent(usual.accuracy, 2)}",
-        _confusion(found),
-    ]
+    lines = [f"**{headline(found)}**", _confusion(found)]
     if found.mistakes:
         rows = [
             (one.name, one.label, one.predicted, percent(one.probability, 0)) for one in found.mistakes[:FEW]

@@ -223,11 +223,11 @@ class RunFolder:
         shape, classes = tuple(facts["input_shape"]), facts["classes"]
         with damage_in(path):
             if module is not None:
-                model = adopt(module, classes=classes, input=shape)
+                model = adopt(module, classes=classes, input_size=shape)
             else:
                 name = consented(facts["model"], code)
                 output = facts["output"] if facts["output"] in find(name).outputs else None
-                model = build(name, classes=classes, output=output, input=shape, pool=facts["pool"])
+                model = build(name, classes=classes, output=output, input_size=shape, pool=facts["pool"])
             model.recall(facts)
             load_exactly(model, tensors, path)
         return model.eval(), facts

@@ -42,7 +42,7 @@ def net(classes: int) -> nn.Sequential:
 
 def test_a_network_and_a_folder_make_a_page(folder: Path, tmp_path: Path) -> None:
     model = net(2).train()
-    page = look(model, folder, page=tmp_path / "look.html", input=(3, 12, 12), seed=3)
+    page = look(model, folder, page=tmp_path / "look.html", input_size=(3, 12, 12), seed=3)
     text = page.read_text("utf-8")
     assert model.training
     assert "2 of the 2 test pictures" in text
@@ -51,13 +51,13 @@ def test_a_network_and_a_folder_make_a_page(folder: Path, tmp_path: Path) -> Non
         assert said in text
     assert not re.findall(r"(?:src|href)=\"(?!data:image/png|#p\d+\"|\")", text)
     assert text.count('class="patch"') == 4 * 2  # two test pictures, four channels
-    again = look(model, folder, page=tmp_path / "again.html", input=(3, 12, 12), seed=3)
+    again = look(model, folder, page=tmp_path / "again.html", input_size=(3, 12, 12), seed=3)
     assert again.read_bytes() == page.read_bytes()
 
 
 def test_other_classes_leave_the_curves_out(folder: Path, tmp_path: Path) -> None:
     mine = folder / "cat" / "0.png"
-    page = look(net(5), folder, picture=mine, page=tmp_path / "look.html", input=(3, 12, 12))
+    page = look(net(5), folder, picture=mine, page=tmp_path / "look.html", input_size=(3, 12, 12))
     text = page.read_text("utf-8")
     assert "Not measured" in text
     assert "<b>0.png</b>" in text

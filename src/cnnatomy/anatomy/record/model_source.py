@@ -26,7 +26,7 @@ _LONGEST_PATH = 1024
 _ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def load(source: Source, *, input: Sequence[int] | None = None) -> nn.Module:
+def load(source: Source, *, input_size: Sequence[int] | None = None) -> nn.Module:
     """The module, built without weights where it has to be built; nothing is downloaded or unpickled.
 
     Args:
@@ -35,7 +35,7 @@ def load(source: Source, *, input: Sequence[int] | None = None) -> nn.Module:
             `path/to/file.py:name`, a module or what builds one; `timm:name`; `torchvision:name`, or such as
             `torchvision:segmentation.fcn_resnet50`; each with arguments if need be, `name(classes=10)`,
             literals only; or the path of a `.pt2` file of `torch.export.save`.
-        input: the shape of an input, for notation that leaves it open.
+        input_size: the shape of an input, for notation that leaves it open.
 
     Raises:
         ArgumentError: there is no such model, a package is missing, or it is not a module.
@@ -47,9 +47,9 @@ def load(source: Source, *, input: Sequence[int] | None = None) -> nn.Module:
         'meta'
     """
     if isinstance(source, nn.Module):
-        return _closed(unwrapped(source), input)
+        return _closed(unwrapped(source), input_size)
     if isinstance(source, str):
-        return _module(_from_text(source.strip(), input), source)
+        return _module(_from_text(source.strip(), input_size), source)
     if callable(source):
         name = getattr(source, "__name__", "the callable")
         if wanted := _wanted(source):
@@ -100,7 +100,7 @@ def _from_text(text: str, input: Sequence[int] | None) -> Any:
         return build(models.build, name, *parsed.args, **{"classes": 10, **parsed.kwargs})
     if input is not None and name in models.NAMES:
         _demand_no_batch(tuple(input), models.find(name).input_shape)
-    return models.network(text, input=None if input is None else tuple(input), device="meta")
+    return models.network(text, input_size=None if input is None else tuple(input), device="meta")
 
 
 def _demand_no_batch(given: tuple[int, ...], own: tuple[int, ...] | None) -> None:

@@ -48,7 +48,7 @@ def look(
     *,
     picture: str | Path | None = None,
     page: str | Path | None = None,
-    input: Sequence[int] | None = None,
+    input_size: Sequence[int] | None = None,
     seed: int = 0,
     code: str | None = None,
 ) -> Path:
@@ -60,7 +60,7 @@ def look(
         picture: the file of the picture whose maps and attributions are shown; left out, the first that was
             drawn.
         page: the file to write; left out, look.html in the run's folder, or here.
-        input: (C, H, W) of a network that is no classifier of this package.
+        input_size: (C, H, W) of a network that is no classifier of this package.
         seed: draws the pictures that are looked at, at most 1,000, and begins the maximised ones.
         code: the text of the network again, as net.py:Net, where the run was given code.
 
@@ -71,7 +71,7 @@ def look(
     """
     home = _page(page, what)
     checks.count("seed", seed, least=0)
-    given = _of_module(what, data, input) if isinstance(what, nn.Module) else _of_run(what, data, code)
+    given = _of_module(what, data, input_size) if isinstance(what, nn.Module) else _of_run(what, data, code)
     model = given.model
     if model.goal != "classify":
         raise ArgumentError("the network gives pictures, not scores", hint="a classifier")
@@ -128,7 +128,7 @@ def _of_module(net: nn.Module, data: str | Path | None, input: Sequence[int] | N
         raise ArgumentError("a network alone has no pictures", expected="data, such as a folder")
     shape = getattr(net, "input_shape", None) if input is None else tuple(input)
     if shape is None or len(shape) != 3:
-        raise ArgumentError("input", expected="(C, H, W)", got=repr(shape))
+        raise ArgumentError("input_size", expected="(C, H, W)", got=repr(shape))
     found = load(str(data), size=(shape[1], shape[2]), channels=shape[0], fit=FIT, skip_bad=True)
     title = f"What {type(net).__name__} looks for"
     if isinstance(net, Classifier):
@@ -137,7 +137,7 @@ def _of_module(net: nn.Module, data: str | Path | None, input: Sequence[int] | N
     with torch.no_grad(), evaluating(net):
         count = scores_in(net(torch.zeros(2, *shape).to(like))).shape[-1]
     names = found.classes if count == len(found.classes) else max(int(count), 2)
-    model = adopt(net, classes=names, input=shape)
+    model = adopt(net, classes=names, input_size=shape)
     model.adapt(found.train.images)
     return _Given(model, found, FIT, title)
 

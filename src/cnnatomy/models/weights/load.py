@@ -179,7 +179,7 @@ def _found(source: Any, name: str | None) -> Weights:
 def _load(model: nn.Module, weights: Weights, *, strict: bool, head: str) -> Report:
     ours = _tensors(model)
     if not ours:
-        hint = "building it first, such as network(text, input=(3, 224, 224))"
+        hint = "building it first, such as network(text, input_size=(3, 224, 224))"
         raise WeightsError("the network has no tensors yet", hint=hint)
     found = match(ours, weights.tensors, find_head(model) if head == "new" else None)
     if not found.pairs or (strict and found.faults):

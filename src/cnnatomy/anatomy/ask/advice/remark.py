@@ -8,7 +8,7 @@ from typing import Any, Literal
 Level = Literal["error", "warning", "note"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Advice:
     """One remark: what is the case, why it matters, and what to do, with the numbers."""
 
@@ -24,6 +24,9 @@ class Advice:
     """The figures that are told, by name."""
     also: tuple[str, ...] = ()
     """Other layers of which the same is true."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         where = f"{self.layer}: " if self.layer else ""

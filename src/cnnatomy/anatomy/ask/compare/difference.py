@@ -64,7 +64,7 @@ class Pair:
         return "changed" if self.changes else "same"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Difference:
     """What differs between two networks; printed, it is a table."""
 
@@ -110,6 +110,9 @@ class Difference:
 
     def __str__(self) -> str:
         return self.to_markdown()
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_markdown_(self) -> str:
         return self.to_markdown()

@@ -65,7 +65,7 @@ class InputSize:
         return "; ".join(lines) or NONE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class InputSizes:
     """A network on many input sizes; printed, it says which divide cleanly and what the others lose."""
 
@@ -113,6 +113,9 @@ class InputSizes:
 
     def __str__(self) -> str:
         return self.to_markdown()
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_markdown_(self) -> str:
         return self.to_markdown()

@@ -60,7 +60,7 @@ def sizes(
         >>> found.clean, found[30].told
         ((28, 32, 36), '3 loses 1 of 9; 2 of 30 input cells reach no output')
     """
-    module = load(model, input=input_size)
+    module = load(model, input_size=input_size)
     size = getattr(module, "input_shape", None) if input_size is None else tuple(input_size)
     if size is None:
         what = "this network was made for no one input"

@@ -38,7 +38,7 @@ class Option:
         return f"{self.change}: {self.arithmetic}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Solution:
     """What was asked, and every way found, the smallest change first."""
 
@@ -60,6 +60,9 @@ class Solution:
     def __str__(self) -> str:
         lines = [f"  {option}" for option in self.options] or ["  nothing nearby fits"]
         return "\n".join([self.question, *lines])
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_markdown_(self) -> str:
         rows = [f"| {one.change} | {one.arithmetic.replace('|', chr(92) + '|')} |" for one in self.options]
