@@ -9,7 +9,7 @@ SEED ?= 0
 # Tests start processes: each would compile the package anew where bytecode is not kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help core demo docs test test-all lint types check slow mutants bench clean
+.PHONY: help core demo dist docs test test-all lint types check slow mutants bench clean
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -42,6 +42,10 @@ mutants: $(READY)  ## Change the code in small ways, and see whether its tests n
 
 docs: $(READY)  ## Build the documentation's site into build/site.
 	$(BIN)/python -m sphinx -q -W --keep-going -c scripts/site docs build/site
+
+dist: $(READY)  ## Build the wheel and the sdist, and use the wheel in a new environment.
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python scripts/fresh.py dist
 
 bench: $(READY)  ## Compare pooling with its peers.
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'

@@ -86,11 +86,23 @@ def _stopped_by_signals() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+def _versions() -> None:
+    """Name the versions that a report of a fault needs; nothing is loaded for it."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    print(f"cnnatomy {__version__}")
+    print(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
+    for name in ("torch", "llvmlite", "numpy", "torchvision", "timm", "onnx", "onnxruntime"):
+        with suppress(PackageNotFoundError):
+            print(f"{name} {version(name)}")
+
+
 def _dispatch(words: list[str]) -> None:
     if not words or words[0] in ("-h", "--help", "help"):
         overview()
     elif words[0] in ("-V", "--version", "version"):
-        print(f"cnnatomy {__version__}")
+        _versions()
     elif words[0] in COMMANDS:
         import_module(f"cnnatomy.cli.{words[0]}").main(words[1:])
     else:
