@@ -20,7 +20,6 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import fields
 from importlib import import_module
 from types import FrameType
 
@@ -121,7 +120,7 @@ def _dispatch(words: list[str]) -> None:
 def _as_options(message: str, command: str) -> str:
     """What a message calls name=value as --name value, where the command has that option."""
     kind = getattr(sys.modules.get(f"cnnatomy.cli.{command}"), "Arguments", None)
-    names = "|".join(field.name for field in fields(kind)) if kind else ""
+    names = "|".join(kind.__dataclass_fields__) if kind else ""
     first, *pointed = message.split("\n")
 
     def option(found: re.Match[str]) -> str:
