@@ -22,7 +22,7 @@ WORKS = (
     "train digits --epochs 2 --run trained",
     "evaluate trained",
     "inspect resnet50",
-    "window 224x224x3 --kernel 7 --stride 2 --padding 3",
+    "window 3x224x224 --kernel 7 --stride 2 --padding 3",
     "explain max --input '1 3; 2 4' --kernel 2",
     "look trained",
 )
