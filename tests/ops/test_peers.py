@@ -53,7 +53,7 @@ CASES = [(rank, *case) for rank in (1, 2, 3) for case in torch_cases(rank)]
 @pytest.mark.parametrize(("rank", "name", "options", "what", "region"), CASES, ids=str)
 def test_torch(rank: int, name: str, options: dict[str, Any], what: Reducer, region: Region) -> None:
     x = random(SHAPES[rank], torch.float64).requires_grad_()
-    y, truth = cnnatomy.pool(x, what, region), getattr(F, name)(x, **options)
+    y, truth = cnnatomy.pool(x, what, region, rank=rank), getattr(F, name)(x, **options)
     close(y, truth)
     grad = random(tuple(y.shape), torch.float64, seed=1)
     for mine, wanted in zip(*(torch.autograd.grad(out, x, grad) for out in (y, truth)), strict=True):

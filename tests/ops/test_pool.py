@@ -115,7 +115,7 @@ def test_integers_are_selected_as_they_are(what: Reducer, dtype: torch.dtype) ->
 
 def test_large_integers_are_averaged_exactly() -> None:
     x = torch.full((1, 1, 4), 2**40 + 1)
-    assert cnnatomy.pool(x, "mean", Sliding(2)).tolist() == [[[2**40 + 1] * 2]]
+    assert cnnatomy.pool(x, "mean", Sliding(2), rank=1).tolist() == [[[2**40 + 1] * 2]]
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.complex64, torch.float8_e5m2], ids=str)

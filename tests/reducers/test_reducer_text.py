@@ -40,6 +40,18 @@ def test_a_reducer_is_read_alike_everywhere(said: str, capsys: pytest.CaptureFix
     assert torch.equal(ca.pool(x, said, 2), ca.pool(x, SAID[said], 2))
 
 
+@pytest.mark.parametrize("said", [" GEM ( 2.5 ) ", "Log-Sum-Exp(-2, normalize=sum)", "lp(inf)", "maxpool"])
+def test_a_reducer_is_read_in_a_compiled_function(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though nothing has read it before."""
+    x = torch.rand(1, 2, 4, 4)
+    expected = ca.pool(x, said, 2)
+    monkeypatch.setattr(ca.reducers, "_MADE", {})
+    torch.compiler.reset()
+    assert torch.equal(
+        torch.compile(lambda x: ca.pool(x, said, 2), fullgraph=True, backend="eager")(x), expected
+    )
+
+
 @pytest.mark.parametrize("name", sorted(REGISTRY))
 def test_every_reducer_is_read_back_from_what_it_prints(name: str) -> None:
     what = REGISTRY[name]()

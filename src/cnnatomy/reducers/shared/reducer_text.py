@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable
-from dataclasses import fields
 from difflib import get_close_matches
 
 from cnnatomy.checks import shown
@@ -67,7 +65,7 @@ def ordered(kind: type[Reducer], args: Iterable[tuple[str, Scalar]]) -> dict[str
     Raises:
         ArgumentError: it takes no such argument, or has it twice.
     """
-    order = [one.name for one in fields(kind)]  # type: ignore[arg-type]  # reducers are dataclasses
+    order = list(kind.__match_args__)  # its fields, in words that torch.compile can follow
     given: dict[str, Scalar] = {}
     for place, (name, value) in enumerate(args):
         name = name or (order[place] if place < len(order) else "")
@@ -102,8 +100,9 @@ def _value(said: str) -> Scalar:
     """A number, a truth, or a word."""
     if said.casefold() in _WORDS:
         return _WORDS[said.casefold()]
-    try:
-        found = ast.literal_eval(said)
-    except (ValueError, SyntaxError):
-        return float(said) if said.casefold() in ("inf", "infinity") else said
-    return found if isinstance(found, int | float | str) else said
+    if re.fullmatch(r"[+-]?\d+", said):  # by what is written: torch.compile follows no errors
+        return int(said)
+    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", said, re.IGNORECASE):
+        return float(said)
+    quoted = re.fullmatch(r"(['\"])(.*)\1", said)
+    return quoted[2] if quoted else said
