@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 import cnnatomy.nn as own
 from cnnatomy.errors import ArgumentError
 from cnnatomy.explain.looks import Patch, patches
+from cnnatomy.explain.looks.cropping import Seeing
 
 
 def net() -> nn.Sequential:
@@ -50,6 +53,30 @@ def test_noise_outside_changes_nothing_and_noise_inside_does() -> None:
                 assert was == pytest.approx(patch.value, rel=1e-5, abs=1e-6)
                 assert torch.equal(unit(model, outside, layer, channel, patch.at), was)
                 assert not torch.equal(unit(model, inside, layer, channel, patch.at), was)
+
+
+def test_two_hundred_random_units_see_their_field_and_nothing_else() -> None:
+    model, x = net().eval(), pictures(8)
+    drawn = torch.Generator().manual_seed(4)
+
+    def some(below: int) -> int:
+        return int(torch.randint(below, (), generator=drawn))
+
+    for layer in ("0", "2", "3", "4"):
+        seeing = Seeing(model, x.shape[1:], layer)
+        for _ in range(50):
+            channel, place, i = some(seeing.channels), some(math.prod(seeing.sizes)), some(len(x))
+            patch = seeing.patch(i, channel, 0.0, place)
+            noise = torch.randn(x.shape[1:], generator=drawn)
+            rows, columns = (slice(one.start, one.stop) for one in patch.seen)
+            outside, inside = noise.clone(), x[i].clone()
+            outside[:, rows, columns] = x[i, :, rows, columns]
+            inside[:, rows, columns] = noise[:, rows, columns]
+            was, same, other = (
+                unit(model, one, int(layer), channel, patch.at) for one in (x[i], outside, inside)
+            )
+            assert torch.equal(same, was)
+            assert not torch.equal(other, was)
 
 
 def test_every_side_of_the_field_counts() -> None:

@@ -13,14 +13,18 @@ from cnnatomy.lazy import loader
 if TYPE_CHECKING:
     from cnnatomy.explain.looks.attribution import grad_cam, integrated_gradients, occlusion, saliency
     from cnnatomy.explain.looks.cropping import Patch, patches
+    from cnnatomy.explain.looks.embedding_map import laid_out
     from cnnatomy.explain.looks.layer_maps import Filters, feature_maps, first_filters
     from cnnatomy.explain.looks.look_page import look
     from cnnatomy.explain.looks.maximising import Maximised, maximise
+    from cnnatomy.explain.looks.moved_maps import equivariance
     from cnnatomy.explain.looks.sensitivity import Curve, curve, shift_curve
 
 _HOMES = {
     **dict.fromkeys(("grad_cam", "integrated_gradients", "occlusion", "saliency"), "attribution"),
     **dict.fromkeys(("Patch", "patches"), "cropping"),
+    "laid_out": "embedding_map",
+    "equivariance": "moved_maps",
     **dict.fromkeys(("Filters", "feature_maps", "first_filters"), "layer_maps"),
     "look": "look_page",
     **dict.fromkeys(("Maximised", "maximise"), "maximising"),
@@ -33,10 +37,12 @@ __all__ = [
     "Maximised",
     "Patch",
     "curve",
+    "equivariance",
     "feature_maps",
     "first_filters",
     "grad_cam",
     "integrated_gradients",
+    "laid_out",
     "look",
     "maximise",
     "occlusion",

@@ -76,7 +76,11 @@ def feature_maps(net: Network, picture: Tensor, layers: Sequence[str] | None = N
         >>> {path: tuple(one.shape) for path, one in feature_maps(net, torch.rand(1, 8, 8)).items()}
         {'0': (4, 6, 6), '1': (4, 6, 6), '2': (4, 3, 3)}
     """
-    module, x = module_of(net), one_picture(picture)
+    return {path: one[0] for path, one in maps_of(module_of(net), one_picture(picture), layers).items()}
+
+
+def maps_of(module: nn.Module, x: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+    """The maps (N, channels, h, w) of pictures (N, C, H, W); see `feature_maps`."""
     if layers is None:
         return _all(module, x)
     with listening(module, layers) as kept, torch.no_grad():
@@ -85,7 +89,7 @@ def feature_maps(net: Network, picture: Tensor, layers: Sequence[str] | None = N
         if path not in kept or kept[path].dim() != 4:
             got = f"shape {tuple(kept[path].shape)}" if path in kept else "nothing"
             raise ArgumentError(f"layer {path!r} returns no maps", expected="(N, channels, h, w)", got=got)
-    return {path: kept[path][0] for path in layers}
+    return {path: kept[path] for path in layers}
 
 
 def _all(module: nn.Module, x: Tensor) -> dict[str, Tensor]:
@@ -96,9 +100,9 @@ def _all(module: nn.Module, x: Tensor) -> dict[str, Tensor]:
     def keep(path: str) -> Any:
         def listen(_module: nn.Module, _args: Any, output: Any) -> None:
             calls[path] += 1
-            if isinstance(output, Tensor) and output.dim() == 4 and len(output) == 1:
+            if isinstance(output, Tensor) and output.dim() == 4 and len(output) == len(x):
                 name = path if calls[path] == 1 else f"{path}#{calls[path]}"
-                found[name] = output[0].detach().clone()  # a layer in place may write into it later
+                found[name] = output.detach().clone()  # a layer in place may write into it later
 
         return listen
 

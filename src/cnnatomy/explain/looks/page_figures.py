@@ -10,21 +10,31 @@ import torch
 from markupsafe import Markup
 from torch import Tensor
 
+from cnnatomy.anatomy import anatomy
+from cnnatomy.anatomy.ask.effective import effective
+from cnnatomy.anatomy.layer_search import find
+from cnnatomy.anatomy.present.map_layout import unit_at
 from cnnatomy.data import Pictures
 from cnnatomy.explain.looks.attribution import grad_cam, integrated_gradients, occlusion, saliency
 from cnnatomy.explain.looks.cropping import Patch, Seeing, best_patches
 from cnnatomy.explain.looks.drawing import grey, heat, line, small
+from cnnatomy.explain.looks.embedding_map import FEWEST, Method, laid_out, methods
 from cnnatomy.explain.looks.layer_maps import feature_maps, first_filters
 from cnnatomy.explain.looks.layer_outputs import one_picture
 from cnnatomy.explain.looks.maximising import Climbing
+from cnnatomy.explain.looks.moved_maps import equivariance
 from cnnatomy.explain.looks.sensitivity import CHANGES, Curve, curve
 from cnnatomy.models.classifier import Classifier
+from cnnatomy.models.embedding import embedded
 from cnnatomy.report.pixels import png
 
+FIELDS, MAPPED, MOVED = 4, 300, 32
+"""Shown: receptive fields; pictures on the map of embeddings. Pictures that equivariance is measured on."""
+ERRORS = (("shift", 1), ("shift", 4), ("rotation", 10), ("scale", 0.2), ("flip", 1))
 FILTERS, LAYERS, UNITS, PATCHES, MAPS, CHANNELS = 48, 3, 6, 5, 8, 12
 """Shown: kernels; layers, units of each, and patches of each; layers with their maps, and maps of each."""
 STARTS, STEPS, STEPS_OF_PATH = 2, 64, 50
-LARGEST, WHOLE = 64, 96
+LARGEST, WHOLE, THUMB = 64, 96, 32
 """Pixels of a side of a map and of a picture on the page."""
 
 
@@ -64,6 +74,32 @@ class Shown(NamedTuple):
     said: str = ""
 
 
+class Moved(NamedTuple):
+    """What the maps of a layer do as the picture is moved."""
+
+    layer: str
+    errors: Sequence[float]
+
+
+class Field(NamedTuple):
+    """What the middle unit of a layer sees of the picture."""
+
+    layer: str
+    png: bytes
+    """How strongly it depends on each pixel."""
+    box: tuple[int, int, int, int]
+    """Left, top, width and height of its exact receptive field."""
+
+
+class Place(NamedTuple):
+    """A picture on the map of embeddings."""
+
+    x: float
+    y: float
+    colour: str
+    said: str
+
+
 @dataclass(frozen=True)
 class Looks:
     """All that the page shows."""
@@ -77,6 +113,14 @@ class Looks:
     heats: Sequence[Shown]
     maps: Sequence[tuple[str, Sequence[bytes]]]
     curves: Sequence[tuple[str, Markup, Curve]]
+    fields: Sequence[Field]
+    moved: Sequence[Moved]
+    moves: Sequence[tuple[str, float]]
+    """What they are moved by."""
+    places: Mapping[str, Sequence[Place]]
+    """By the method that laid them out."""
+    thumbs: Sequence[bytes]
+    """The pictures on the map."""
 
 
 def gathered(
@@ -99,6 +143,7 @@ def gathered(
     used = sorted({tile.picture for layer in layers for unit in layer.units for tile in unit.tiles})
     height, width = picture.shape[1:]
     filters, said = _filters(model)
+    on_map = drawn(pictures, MAPPED, seed)
     return Looks(
         filters=filters,
         filters_said=said,
@@ -108,7 +153,59 @@ def gathered(
         heats=_heats(model, picture, read, maps, name),
         maps=[_maps(path, maps[path]) for path in _spread(list(maps), MAPS)],
         curves=[_curve(curve(model, pictures, change)) for change in CHANGES] if labelled else [],
+        fields=_fields(model, maps, picture),
+        moved=_moved(model, x[:MOVED], _spread(list(maps), MAPS)),
+        moves=ERRORS,
+        places=_maps_of_pictures(model, on_map, seed),
+        thumbs=[small(one, THUMB) for one in on_map.images],
     )
+
+
+def _maps_of_pictures(model: Classifier, pictures: Pictures, seed: int) -> dict[str, list[Place]]:
+    """By every method at hand; none of fewer than three pictures."""
+    if len(pictures) < FEWEST:
+        return {}
+    features = embedded(model, pictures.images)
+    return {method: _places(features, pictures, method, seed) for method in methods()}
+
+
+def _fields(model: Classifier, maps: Mapping[str, Tensor], picture: Tensor) -> list[Field]:
+    """Theoretical and effective field of the middle units, over the picture."""
+    known = anatomy(model, model.input_shape)
+    paths = [layer.path for layer in known.layers]
+    numbers = [find(path, paths) for path in _spread(list(maps), FIELDS)]
+    found = []
+    for number, strength in effective(model, known, numbers).items():
+        axes = known[paths[number]].field.axes
+        middle = unit_at(axes, [(n - 1) // 2 for n in axes[0].shape[2:]])
+        rows, columns = (axis.interval(middle) for axis in axes)
+        box = (columns.start, rows.start, len(columns), len(rows))
+        found.append(Field(paths[number], heat(strength, picture), box))
+    return found
+
+
+def _moved(model: Classifier, x: Tensor, layers: Sequence[str]) -> list[Moved]:
+    """The equivariance errors of layers."""
+    columns = [equivariance(model, x, move, amount, layers) for move, amount in ERRORS]
+    return [Moved(path, [column[path] for column in columns]) for path in columns[0]]
+
+
+def _places(features: Tensor, pictures: Pictures, method: Method, seed: int) -> list[Place]:
+    """Pictures where the method puts them, in a square of 0 to 1."""
+    at = laid_out(features, method, seed)
+    low, high = at.amin(0), at.amax(0)
+    at = (at - low) / (high - low).clamp(min=1e-12)
+    hues = 360 / max(len(pictures.classes), 1)
+    rows = zip(at.tolist(), pictures.labels.tolist(), pictures.names, strict=True)
+    return [
+        Place(
+            round(x, 4),
+            round(1 - y, 4),
+            f"hsl({label * hues:.0f} 65% 50%)",
+            f"{pictures.classes[label]}, {name}",
+        )
+        for (x, y), label, name in rows
+    ]
 
 
 def _spread(names: Sequence[str], most: int) -> list[str]:
