@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cnnatomy.studies.ready.ready_study import Verdicts
+    from cnnatomy.studies.study import Study
+    from cnnatomy.studies.study_folder import Design
 
 COMMAND = Command(
     "study",
@@ -96,7 +98,7 @@ def _list(console: Console) -> None:
     console.print(Text("\ncnnatomy study NAME carries one out; --full takes all pictures", "dim"))
 
 
-def _carried_out(arguments: Arguments, design: Any, form: str, console: Console) -> Any:
+def _carried_out(arguments: Arguments, design: Design, form: str, console: Console) -> Study | None:
     """Train what is missing; None for a plan alone."""
     from cnnatomy.cli.compare_view import show_plan, watching
     from cnnatomy.studies.study import carry_out, check_request
