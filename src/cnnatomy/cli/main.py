@@ -126,7 +126,7 @@ def _as_options(message: str, command: str) -> str:
     def option(found: re.Match[str]) -> str:
         return f"--{found[1].replace('_', '-')} {found[2]}".rstrip()
 
-    said = re.sub(rf"(?<![\w.-])({names})=([\w.]*)", option, first) if names else first
+    said = re.sub(rf"(?<![\w.(-])({names})=([\w.]*)", option, first) if names else first
     return "\n".join([said, *pointed])
 
 
