@@ -65,7 +65,8 @@ def ordered(kind: type[Reducer], args: Iterable[tuple[str, Scalar]]) -> dict[str
     Raises:
         ArgumentError: it takes no such argument, or has it twice.
     """
-    order = list(kind.__match_args__)  # its fields, in words that torch.compile can follow
+    # Its fields, in words that torch.compile can follow.
+    order = list(kind.__match_args__)  # type: ignore[attr-defined]
     given: dict[str, Scalar] = {}
     for place, (name, value) in enumerate(args):
         name = name or (order[place] if place < len(order) else "")
