@@ -15,7 +15,7 @@ from cnnatomy.models import network
 from cnnatomy.notation import NotationError, parse
 from cnnatomy.notation.build import build
 from cnnatomy.notation.expand import explicit
-from cnnatomy.notation.nearest_input import MOST, nearest
+from cnnatomy.notation.nearest_input import MOST, NEAR, nearest
 from cnnatomy.train.finetune import replace_head
 
 LAYERS = ("conv3-4 valid", "conv5-4 s2 valid", "maxpool", "maxpool3s2", "avgpool3s2 p1", "conv7-4 d2 valid")
@@ -179,6 +179,33 @@ def test_a_search_ends() -> None:
     tried.clear()
     assert nearest(lambda size: (never(size)[0], MOST + 1), (8, 8), ("not (8, 8)", 3)) is None
     assert len(tried) == 1, "a walk that costs too much is not repeated"
+
+
+@pytest.mark.parametrize(
+    ("fits", "size", "found"),
+    [
+        ({1}, (5,), ("the largest smaller", (1,))),
+        ({40 - NEAR}, (40,), ("the largest smaller", (40 - NEAR,))),
+        ({39 - NEAR}, (40,), None),
+        ({4, 7}, (5, 5), ("the smallest larger", (7, 7))),
+        ({4, 7}, (5, 7), ("the smallest larger", (7, 7))),
+        ({3, 9}, (9, 9, 12), ("an", (9, 9, 9))),
+    ],
+)
+def test_the_nearest_size_is_found(fits: set[int], size: tuple[int, ...], found: object) -> None:
+    def refusal(tried: tuple[int, ...]) -> tuple[str, int]:
+        return ("" if fits.issuperset(tried) else f"not {tried}"), 0
+
+    assert nearest(refusal, size, (f"not {size}", 0)) == found
+
+
+def test_what_is_far_away_is_found_between_steps() -> None:
+    """Where looking at sizes costs much, those from the one that is found on are taken to fit."""
+
+    def from_300(tried: tuple[int, ...]) -> tuple[str, int]:
+        return ("" if min(tried) >= 300 else f"not {tried}"), 19
+
+    assert nearest(from_300, (5, 5), ("not (5, 5)", 19)) == ("an", (300, 300))
 
 
 @pytest.mark.parametrize("text", ["conv3-8 globalavg FC-2", "allconv", "FC-2", "res(conv3-3) globalmax FC-2"])
