@@ -141,6 +141,11 @@ EVERY = {
 }
 
 
+@pytest.mark.parametrize("text", ["F6:84 RBF", "F6:84 RBF-classes", "F6:84 FC"])
+def test_a_last_layer_without_a_number_has_the_classes(text: str) -> None:
+    assert network(text, input_size=(1, 8, 8), classes=5).shape == (5,)
+
+
 @pytest.mark.parametrize("word", WORDS)
 def test_every_word_builds_runs_and_gives_gradients(word: str) -> None:
     text = EVERY.get(word, word)
