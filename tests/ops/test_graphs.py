@@ -87,6 +87,9 @@ def test_exported_for_any_batch(what: Reducer, region: Region) -> None:
     same_gradients(program.module(), net, inputs_for(what, (5, 3, 9, 8), seed=4))
 
 
+@pytest.mark.filterwarnings(
+    "ignore:The .grad attribute of a Tensor that is not a leaf"
+)  # opcheck, torch 2.14
 @pytest.mark.parametrize("what", kernels(), ids=label)
 def test_library_operators(what: Reducer) -> None:
     region, ops = Sliding(3, 2, 1), torch.ops.cnnatomy
