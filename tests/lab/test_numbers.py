@@ -166,3 +166,19 @@ def test_fields_that_read_values() -> None:
     with pytest.raises(ArgumentError, match="a number, a size or a word"):
         form.literal("g")
     assert torch.equal(numbers_view.planes("x", "1 2"), torch.tensor([[1.0, 2.0]]))
+
+
+def test_no_kernel_is_compiled_while_one_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cnnatomy.backends.cpu.runtime import jit
+
+    def never(_: str) -> bytes:
+        raise AssertionError("a kernel is compiled")
+
+    monkeypatch.setattr(jit, "cached", never)
+    new = {"size": "9x11", "kernel": "4x5", "stride": "3x2"}
+    for query in [
+        *({"reducer": name, **new} for name in REGISTRY),
+        *({"op": name, **new} for name in OPERATORS),
+    ]:
+        assert b"refused" not in numbers_view.page(query).body
+    assert answering.answer("numbers/check", {"reducer": "median", **new}).status == 500

@@ -1,40 +1,46 @@
-"""From an address to an answer."""
+"""From an address to an answer: each view is a module of its own, loaded when it is first asked for."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from typing import Protocol, cast
 
 from cnnatomy.errors import CnnatomyError
-from cnnatomy.lab import kept_pictures, network_view, numbers_view, picture_view, run_view
 from cnnatomy.lab.reply import Reply, line
 
 Query = Mapping[str, str]
-PAGES: Mapping[str, Callable[[Query, bytes], Reply]] = {
-    "numbers": lambda query, _: numbers_view.page(query),
-    "picture": picture_view.page,
-    "network": lambda query, _: network_view.page(query),
-    "run": run_view.page,
-}
-CHECKS: Mapping[str, Callable[[Query, bytes], Reply]] = {
-    "numbers": lambda query, _: numbers_view.check(query),
-    "picture": picture_view.check,
-    "run": run_view.check,
-}
-SAVES: Mapping[str, Callable[[Query, str, bytes], Reply]] = {
-    "numbers": lambda query, ending, _: numbers_view.saved(query, ending),
-    "picture": picture_view.saved,
-    "network": lambda query, ending, _: network_view.saved(query, ending),
-    "run": run_view.saved,
-}
+VIEWS = ("numbers", "picture", "network", "run")
+"""By the first part of their addresses."""
+
+
+class View(Protocol):
+    """What the module of a view has; `picture` is the one an address names, and empty if it names none."""
+
+    def page(self, query: Query, picture: bytes) -> Reply:
+        """The view."""
+
+    def check(self, query: Query, picture: bytes) -> Reply:
+        """Whether what is shown agrees with the operators."""
+
+    def saved(self, query: Query, ending: str, picture: bytes) -> Reply:
+        """The view as a file of this ending."""
+
+
+def view_of(name: str) -> View:
+    """The module of a view."""
+    return cast(View, import_module(f"cnnatomy.lab.{name}_view"))
 
 
 def begin(run: Path | None) -> None:
     """Make ready: what is loaded once, and a first page, which loads the rest."""
     if run is not None:
+        from cnnatomy.lab import run_view
+
         run_view.load(run)
-    numbers_view.page({})
+    view_of("numbers").page({}, b"")
 
 
 def answer(path: str, query: Query, body: bytes = b"") -> Reply:
@@ -51,12 +57,14 @@ def answer(path: str, query: Query, body: bytes = b"") -> Reply:
 def _answer(path: str, query: Query, body: bytes) -> Reply:
     name, _, rest = path.partition("/")
     if path == "pictures":
-        return Reply(kept_pictures.kept(body), "image/png")
-    if name in PAGES and not rest:
-        return PAGES[name](query, body)
-    if name in CHECKS and rest == "check":
-        return CHECKS[name](query, body)
+        from cnnatomy.lab.kept_pictures import kept
+
+        return Reply(kept(body), "image/png")
     stem, _, ending = rest.partition(".")
-    if name in SAVES and stem == "save" and ending in ("html", "svg", "json"):
-        return SAVES[name](query, ending, body)
+    if name in VIEWS and not rest:
+        return view_of(name).page(query, body)
+    if name in VIEWS and rest == "check":
+        return view_of(name).check(query, body)
+    if name in VIEWS and stem == "save" and ending in ("html", "svg", "json"):
+        return view_of(name).saved(query, ending, body)
     return line("there is no such page", 404)

@@ -17,7 +17,7 @@ from cnnatomy.lab.network_figure import figure
 from cnnatomy.lab.numbers_view import place_of
 from cnnatomy.lab.reply import Reply
 from cnnatomy.lab.settings_form import Field, Form
-from cnnatomy.lab.view_document import document
+from cnnatomy.lab.view_document import document, told
 from cnnatomy.models import is_code
 from cnnatomy.report.anatomy_page import backdrop
 from cnnatomy.report.render import embed, template
@@ -129,7 +129,7 @@ def shown_of(record: Mapping[str, Any]) -> Markup:
     return Markup(made)
 
 
-def page(query: Mapping[str, str]) -> Reply:
+def page(query: Mapping[str, str], picture: bytes = b"") -> Reply:
     """The view."""
     form = form_of(query)
     try:
@@ -145,7 +145,12 @@ def page(query: Mapping[str, str]) -> Reply:
 SAVES = ("html", "svg", "png", "json")
 
 
-def saved(query: Mapping[str, str], ending: str) -> Reply:
+def check(query: Mapping[str, str], picture: bytes = b"") -> Reply:
+    """Nothing: what the anatomy says is not computed twice."""
+    return told([])
+
+
+def saved(query: Mapping[str, str], ending: str, picture: bytes = b"") -> Reply:
     """The view as a file.
 
     Raises:

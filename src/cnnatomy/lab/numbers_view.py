@@ -138,7 +138,7 @@ def place_of(said: str) -> tuple[int, ...] | None:
     return tuple(map(int, said.split(","))) if re.fullmatch(r"[0-9]{1,4}(,[0-9]{1,4}){0,3}", said) else None
 
 
-def page(query: Mapping[str, str]) -> Reply:
+def page(query: Mapping[str, str], picture: bytes = b"") -> Reply:
     """The view."""
     form = form_of(query)
     try:
@@ -150,7 +150,7 @@ def page(query: Mapping[str, str]) -> Reply:
     return document("numbers", form, shown, data, title=record["operator"]["name"], examples=EXAMPLES)
 
 
-def check(query: Mapping[str, str]) -> Reply:
+def check(query: Mapping[str, str], picture: bytes = b"") -> Reply:
     """Whether the record agrees with the operator and with autograd, or the disagreement."""
     try:
         return told(agreement(work(form_of(query)).draft.checked().record))
@@ -160,7 +160,7 @@ def check(query: Mapping[str, str]) -> Reply:
         return told([], str(error))
 
 
-def saved(query: Mapping[str, str], ending: str) -> Reply:
+def saved(query: Mapping[str, str], ending: str, picture: bytes = b"") -> Reply:
     """The view as a file, checked first.
 
     Raises:
