@@ -205,7 +205,7 @@ def _placed(text: str, y: Tensor, indices: Any, place: Any) -> Bound:
         )
     where = where.reshape(y.shape)
     call = called(text, "unpool", {}, {"x": y}, lambda inputs: place(inputs["x"], where))
-    size = tuple(place(y, where).shape[2:])
+    size = tuple(place(y.to("meta"), where.to("meta")).shape[2:])
     return Bound(Placing(call, where, size), rank)
 
 
