@@ -214,7 +214,7 @@ def test_train_leaves_a_run_with_a_report_and_says_where(here: Path) -> None:
     assert f"{RUN}/report.html" in printed
     page = (here / RUN / "report.html").read_text("utf-8")
     assert f"{100 * metrics['accuracy']:.2f}%" in page
-    assert page.count("<img ") == min(21, metrics["mistakes"])
+    assert len(re.findall(r'alt="[^"]*: is \d, taken for \d"', page)) == min(21, metrics["mistakes"])
 
 
 def test_quiet_prints_the_next_free_folder_and_nothing_else(
@@ -359,7 +359,9 @@ def test_evaluate_on_other_data_shows_its_pictures(
     page = tmp_path / "page.html"
     assert main(["evaluate", RUN, "--data", str(tmp_path / "marks"), "--report", str(page)]) == 0
     assert "of 10 pictures wrong" in capsys.readouterr().out
-    shown = re.findall(r'<img src="data:image/png;base64,([^"]*)" alt="([^:]*):', page.read_text("utf-8"))
+    shown = re.findall(
+        r'<img src="data:image/png;base64,([^"]*)" alt="([^:]*): is', page.read_text("utf-8")
+    )
     assert shown
     for content, name in shown:
         picture = Image.open(io.BytesIO(base64.b64decode(content)))

@@ -149,7 +149,7 @@ def test_an_activation_that_writes_in_place_is_explained() -> None:
 
 def test_the_call_that_a_record_tells_gives_its_outputs() -> None:
     x = torch.randn(1, 1, 8, 8, dtype=torch.float64)
-    made = ca.explain(ca.resample, x, size=4, antialias=True)
+    made = ca.explain(ca.resample, x, output_size=4, antialias=True)
     told = eval(made.record["operator"]["call"], {"cnnatomy": ca, "x": x})
     assert told.reshape(-1).tolist() == pytest.approx(made.record["tensors"]["y"]["values"])
     assert any(check["allowed"] > 0 for check in made.record["checks"])

@@ -127,7 +127,7 @@ def test_maps_that_nothing_is_held_against_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("options", "said"), [
-    ({"size": "0"}, "size"), ({"size": "axb"}, "size"), ({"pool": "sotf"}, "try soft"),
+    ({"size": "0"}, "size"), ({"size": "axb"}, "size"), ({"pool": "sotf"}, "try 'soft'"),
     ({"freeze": 1.5}, "freeze: expected a string, got 1.5"),
 ])  # fmt: skip
 def test_what_means_nothing_is_told_before_anything_is_written(

@@ -104,8 +104,9 @@ def _doubted(model: Classifier, data: Dataset, most: int) -> Doubted:
 
 def _field(anatomy: Anatomy) -> int | None:
     """The pixels that a unit of the last map would see, were there no border."""
-    maps = [layer for layer in anatomy if len(layer.output_shapes) == 1 and len(layer.output_shapes[0]) == 4]
-    wide = [layer for layer in maps if min(layer.output_shapes[0][2:]) > 1]
+    # What computes nothing, as the features of a network without any, has no field.
+    made = [layer for layer in anatomy if layer.operations and len(layer.output_shapes) == 1]
+    wide = [layer for layer in made if len(s := layer.output_shapes[0]) == 4 and min(s[2:]) > 1]
     if not wide:
         return None
     sizes = [size for size in wide[-1].field.size if isinstance(size, int)]
