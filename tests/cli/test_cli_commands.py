@@ -359,9 +359,7 @@ def test_evaluate_on_other_data_shows_its_pictures(
     page = tmp_path / "page.html"
     assert main(["evaluate", RUN, "--data", str(tmp_path / "marks"), "--report", str(page)]) == 0
     assert "of 10 pictures wrong" in capsys.readouterr().out
-    shown = re.findall(
-        r'<img src="data:image/png;base64,([^"]*)" alt="([^:]*): is', page.read_text("utf-8")
-    )
+    shown = re.findall(r'<img src="data:image/png;base64,([^"]*)" alt="([^:]*): is', page.read_text("utf-8"))
     assert shown
     for content, name in shown:
         picture = Image.open(io.BytesIO(base64.b64decode(content)))
