@@ -11,6 +11,7 @@ from markupsafe import Markup
 from torch import Tensor, nn
 
 from cnnatomy import checks
+from cnnatomy.anatomy import anatomy
 from cnnatomy.data import Dataset, Pictures, load, read_pictures
 from cnnatomy.errors import ArgumentError, DataError
 from cnnatomy.explain.looks.page_figures import drawn, gathered
@@ -27,6 +28,8 @@ from cnnatomy.train.run_inputs import IN_MEMORY, load_data
 
 PICTURES = 1000
 """Pictures that are looked at, at most."""
+FEWEST, WORK = 50, 10**10
+"""Fewer where one pass over them would take more multiply-accumulates: the curves alone make some sixty."""
 MOST_BYTES = 3_000_000
 FIT = "letterbox"
 PAGES = (".html", ".htm")
@@ -61,7 +64,7 @@ def look(
             drawn.
         page: the file to write; left out, look.html in the run's folder, or here.
         input_size: (C, H, W) of a network that is no classifier of this package.
-        seed: draws the pictures that are looked at, at most 1,000, and begins the maximised ones.
+        seed: draws the pictures that are looked at, 50 to 1,000, and begins the maximised ones.
         code: the text of the network again, as net.py:Net, where the run was given code.
 
     Raises:
@@ -75,7 +78,7 @@ def look(
     model = given.model
     if model.goal != "classify":
         raise ArgumentError("the network gives pictures, not scores", hint="a classifier")
-    pictures = drawn(given.data.test, PICTURES, seed)
+    pictures = drawn(given.data.test, _affordable(model), seed)
     known = all(name in model.classes for name in pictures.classes)
     if known:
         numbers = torch.tensor([model.classes.index(name) for name in pictures.classes])
@@ -89,6 +92,12 @@ def look(
     ]
     write_whole(home, _rendered(looks, given.title, said, known))
     return home
+
+
+def _affordable(model: Classifier) -> int:
+    """How many pictures to look at: all of `PICTURES`, or as many as one pass over takes `WORK`."""
+    macs = max(anatomy(model, model.input_shape).macs, 1)
+    return min(PICTURES, max(FEWEST, int(WORK / macs)))
 
 
 def _rendered(looks: object, title: str, said: Sequence[str], known: bool) -> bytes:
