@@ -96,7 +96,7 @@ def look(
 
 def _affordable(model: Classifier) -> int:
     """How many pictures to look at: all of `PICTURES`, or as many as one pass over takes `WORK`."""
-    macs = max(anatomy(model, model.input_shape).macs, 1)
+    macs = anatomy(model, model.input_shape).macs or 1
     return min(PICTURES, max(FEWEST, int(WORK / macs)))
 
 
