@@ -1,7 +1,7 @@
 """How Pillow resizes pictures of bytes: the order of its passes, and its weights; results are then equal.
 
-After each axis a value is rounded, halves up, and clamped to 0 .. 255: in `backends/linear_maps.py`, and alike in
-the kernels of `backends/cpu/resampling`.
+After each axis a value is rounded, halves up, and clamped to 0 .. 255: in `backends/linear_maps.py`, and
+alike in the kernels of `backends/cpu/resampling`.
 """
 
 from __future__ import annotations

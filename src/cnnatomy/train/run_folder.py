@@ -25,6 +25,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,11 @@ class RunFolder:
         """
         path = self.path / "run.toml"
         if not path.is_file():
-            raise CheckpointError(f"{self.path} is not a run", expected="a folder with run.toml")
+            around = self.path if self.path.is_dir() else self.path.parent
+            runs = sorted(str(found.parent) for found in around.glob("*/run.toml"))
+            near = get_close_matches(str(self.path), runs, n=1, cutoff=0.0)
+            hint = near[0] if near else None
+            raise CheckpointError(f"{self.path} is not a run", expected="a folder with run.toml", hint=hint)
         try:
             return Settings.from_json(read_toml(path))
         except ArgumentError as error:

@@ -160,7 +160,8 @@ class Fields:
     def _check(self, call: int, output: int = 0) -> None:
         calls = self.graph.calls
         if type(call) is not int or not 0 <= call < len(calls):
-            hint = None if isinstance(call, int) else f"known[{call!r}].field, for a layer by its name"
+            name = getattr(call, "path", call)
+            hint = None if isinstance(name, int) else f"known[{name!r}].field, for a layer by its name"
             raise ArgumentError(f"no call {call!r}", expected=f"0 .. {len(calls) - 1}", hint=hint)
         outputs = len(calls[call].outputs)
         if type(output) is not int or not 0 <= output < max(outputs, 1):
